@@ -1,0 +1,157 @@
+"""Lists a folder of videos: one sub-folder per class, with or without split folders above them."""
+
+import hashlib
+import os
+from collections import defaultdict
+from pathlib import Path
+
+from data.listing import TRAIN, VALIDATION, LeftOut, Listing, Video
+from r3d_keras.errors import UserError
+from r3d_keras.video.decoding import VIDEO_SUFFIXES
+
+SPLIT_FOLDERS = {"train": TRAIN, "validation": VALIDATION, "val": VALIDATION}
+LAYOUT = "one folder of videos per class is expected"
+
+
+def list_folder(video_dir: Path, validation_fraction: float, seed: int) -> Listing:
+    """Lists `video_dir/<class>/*` or `video_dir/{train,validation}/<class>/*` (`val` is taken as validation).
+
+    Without split folders, `validation_fraction` of each class is drawn by a hash of `seed` and the video id, so
+    that the split depends on neither the machine nor the order of the files; every class keeps at least one
+    training video. With split folders, both arguments are unused. The video id is the path below the folder
+    that holds the class folders, with forward slashes.
+
+    Raises UserError when the folder is missing or empty, or holds fewer than two classes with training videos.
+    """
+    folders, left_out = _open_video_dir(video_dir)
+    split_folders = [folder for folder in folders if folder.name in SPLIT_FOLDERS]
+    if split_folders and all(folder.name in SPLIT_FOLDERS or folder.name == "test" for folder in folders):
+        videos = _list_split_folders(video_dir, split_folders, left_out)
+        for folder in folders:
+            if folder.name not in SPLIT_FOLDERS:
+                left_out.append(LeftOut(str(folder), "neither a training nor a validation folder"))
+    else:
+        listed = _list_class_folders(folders, TRAIN, left_out)
+        videos = _draw_validation(listed, validation_fraction, seed)
+    label_names = _check_labels(video_dir, videos)
+    return Listing(videos, label_names, left_out)
+
+
+def _open_video_dir(video_dir: Path) -> tuple[list[Path], list[LeftOut]]:
+    if not video_dir.exists():
+        raise UserError(f"--video_dir={video_dir} does not exist: {LAYOUT} in it")
+    if not video_dir.is_dir():
+        raise UserError(f"--video_dir={video_dir} is a file, not a folder: {LAYOUT} in it")
+    left_out: list[LeftOut] = []
+    folders, files = _children(video_dir, left_out)
+    if not folders and not files:
+        raise UserError(f"--video_dir={video_dir} is empty: {LAYOUT} in it")
+    loose_videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+    if loose_videos and not folders:
+        raise UserError(
+            f"--video_dir={video_dir} holds videos but no class folders (for example {loose_videos[0].name}): "
+            f"move each video into a folder named after its class"
+        )
+    left_out.extend(LeftOut(str(file), "not in a class folder") for file in files)
+    return folders, left_out
+
+
+def _list_split_folders(video_dir: Path, split_folders: list[Path], left_out: list[LeftOut]) -> list[Video]:
+    names = {folder.name for folder in split_folders}
+    if {"val", "validation"} <= names:
+        raise UserError(f"--video_dir={video_dir} has both a val and a validation folder: keep one of them")
+    videos = []
+    for split_folder in split_folders:
+        class_folders, files = _children(split_folder, left_out)
+        loose_videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+        if loose_videos and not class_folders:
+            raise UserError(
+                f"{split_folder} holds videos but no class folders (for example {loose_videos[0].name}): "
+                f"move each video into a folder named after its class"
+            )
+        left_out.extend(LeftOut(str(file), "not in a class folder") for file in files)
+        videos.extend(_list_class_folders(class_folders, SPLIT_FOLDERS[split_folder.name], left_out))
+    return videos
+
+
+def _list_class_folders(class_folders: list[Path], split: str, left_out: list[LeftOut]) -> list[Video]:
+    videos = []
+    for class_folder in class_folders:
+        label = class_folder.name
+        if label != label.strip() or "\n" in label:
+            raise UserError(f"class folder {str(class_folder)!r}: a class name cannot begin or end with white space")
+        nested, files = _children(class_folder, left_out)
+        left_out.extend(
+            LeftOut(str(folder), "a folder inside a class folder; nothing in it is taken") for folder in nested
+        )
+        listed = []
+        for file in files:
+            if file.suffix.lower() in VIDEO_SUFFIXES:
+                listed.append(Video(file, f"{label}/{file.name}", label, split))
+            else:
+                left_out.append(LeftOut(str(file), "not a video by its file name"))
+        if not listed:
+            left_out.append(LeftOut(str(class_folder), "no videos in it; not taken as a class"))
+        videos.extend(listed)
+    return videos
+
+
+def _children(folder: Path, left_out: list[LeftOut]) -> tuple[list[Path], list[Path]]:
+    """Returns the visible folders and files in `folder`, sorted by name; the rest goes to `left_out`."""
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"cannot read the folder {folder}: {error.strerror}") from error
+    folders, files = [], []
+    for path in paths:
+        if path.name.startswith("."):
+            left_out.append(LeftOut(str(path), "hidden"))
+        elif not _is_utf8(path.name):
+            left_out.append(LeftOut(os.fsencode(path).decode(errors="backslashreplace"), "its name is not UTF-8"))
+        elif path.is_dir():
+            folders.append(path)
+        elif path.is_file():
+            files.append(path)
+        else:
+            left_out.append(LeftOut(str(path), "neither a file nor a folder (a broken link?)"))
+    return folders, files
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _draw_validation(listed: list[Video], fraction: float, seed: int) -> list[Video]:
+    by_label: dict[str, list[Video]] = defaultdict(list)
+    for video in listed:
+        by_label[video.label].append(video)
+    videos = []
+    for label in sorted(by_label):
+        drawn = sorted(by_label[label], key=lambda video: hashlib.sha256(f"{seed}/{video.video_id}".encode()).digest())
+        held_out = min(len(drawn) - 1, int(len(drawn) * fraction + 0.5))
+        for position, video in enumerate(drawn):
+            split = VALIDATION if position < held_out else TRAIN
+            videos.append(Video(video.path, video.video_id, label, split))
+    return videos
+
+
+def _check_labels(video_dir: Path, videos: list[Video]) -> list[str]:
+    if not videos:
+        suffixes = " ".join(sorted(VIDEO_SUFFIXES))
+        raise UserError(f"no videos in --video_dir={video_dir}: {LAYOUT}, with files named {suffixes}")
+    trained = {video.label for video in videos if video.split == TRAIN}
+    if not trained:
+        raise UserError(f"--video_dir={video_dir} has no training videos: put some into {video_dir / TRAIN}/<class>")
+    untrained = sorted({video.label for video in videos} - trained)
+    if untrained:
+        raise UserError(
+            f"class {untrained[0]!r} has validation videos but no training videos in --video_dir={video_dir}: "
+            f"add some to {video_dir / TRAIN / untrained[0]}, or remove the class"
+        )
+    if len(trained) < 2:
+        raise UserError(f"--video_dir={video_dir} has only one class, {trained.pop()!r}: at least two are needed")
+    return sorted(trained)

@@ -1,0 +1,176 @@
+"""The motions data set: short videos of eight classes that only motion tells apart, made on this machine.
+
+Shape, colours, texture, background, frame size, frame rate, codec and length are drawn alike for all classes, and
+so are the position, size and angle of the object in any one frame: the class says only which of the three changes
+with time, and in which direction.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data.folder import list_folder
+from data.listing import TRAIN, VALIDATION, Listing
+from data.processes import run_tasks
+from r3d_keras.errors import UserError
+
+CLASSES = (
+    "moving_left",
+    "moving_right",
+    "moving_up",
+    "moving_down",
+    "turning_clockwise",
+    "turning_counterclockwise",
+    "growing",
+    "shrinking",
+)
+TRAIN_PER_CLASS = 60
+VALIDATION_PER_CLASS = 20
+
+FRAME_SIZES = ((96, 96), (128, 96), (96, 128), (160, 120), (144, 112))
+FRAME_RATES = (12, 15, 20, 24, 25, 30)
+FORMATS = ((".mp4", "mp4v"), (".mp4", "mp4v"), (".mp4", "mp4v"), (".mp4", "mp4v"), (".avi", "MJPG"), (".avi", "XVID"))
+SHORTEST, LONGEST = 10, 64
+CYCLE_FRAMES = (20, 36)
+TRAVEL = 0.6
+SMALLEST, LARGEST = 0.35, 0.9
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What the object does, as a function of time: everything is in parts of a cycle, from 0 to 1.
+
+    In a cycle the object travels `TRAVEL` of the frame, turns once, or grows from `SMALLEST` to `LARGEST` of the
+    short side; then it begins again. A coordinate that the class does not change keeps its starting value.
+    """
+
+    start: dict[str, float]
+    cycle_frames: float
+
+    def at(self, label: str, frame_index: int) -> dict[str, float]:
+        """Returns column, row, size and angle, each from 0 to 1, of a frame of a video of class `label`."""
+        coordinate, direction = COORDINATES[label]
+        place = dict(self.start)
+        place[coordinate] = (place[coordinate] + direction * frame_index / self.cycle_frames) % 1
+        return place
+
+
+COORDINATES = {
+    "moving_left": ("column", -1),
+    "moving_right": ("column", 1),
+    "moving_up": ("row", -1),
+    "moving_down": ("row", 1),
+    "turning_clockwise": ("angle", 1),
+    "turning_counterclockwise": ("angle", -1),
+    "growing": ("size", 1),
+    "shrinking": ("size", -1),
+}
+
+
+@dataclass(frozen=True)
+class VideoTask:
+    """One video to render into `folder/<split>/<class>/`."""
+
+    folder: Path
+    split: str
+    label: str
+    index: int
+    seed: int
+
+
+def list_motions(video_dir: Path, seed: int, workers: int) -> Listing:
+    """Lists the motions videos of `video_dir`, made first when it is missing or empty.
+
+    Raises UserError when `video_dir` holds anything else.
+    """
+    if not video_dir.exists() or (video_dir.is_dir() and not any(video_dir.iterdir())):
+        make_motions(video_dir, seed=seed, workers=workers)
+        print(f"made the motions videos in {video_dir}")
+    elif all((video_dir / TRAIN / label).is_dir() for label in CLASSES):
+        print(f"using the motions videos in {video_dir} as they are")
+    else:
+        raise UserError(f"--video_dir={video_dir} exists but holds no motions videos: choose a folder to be made")
+    return list_folder(video_dir, validation_fraction=0, seed=seed)
+
+
+def make_motions(
+    video_dir: Path,
+    seed: int = 0,
+    train_per_class: int = TRAIN_PER_CLASS,
+    validation_per_class: int = VALIDATION_PER_CLASS,
+    workers: int = os.cpu_count() or 1,
+) -> None:
+    """Renders `video_dir/{train,validation}/<class>/0000.mp4` (or .avi) and so on, over `workers` processes.
+
+    Each video has a random generator of its own, so the set depends on `seed` alone. `video_dir`, which must be
+    missing or empty, appears when the set is whole. Raises UserError when it cannot be written.
+    """
+    from data.preparation import progress_bar
+
+    video_dir = Path(video_dir)
+    unfinished = video_dir.absolute().parent / f".{video_dir.absolute().name}.unfinished"
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        tasks = []
+        for split, count in ((TRAIN, train_per_class), (VALIDATION, validation_per_class)):
+            for label in CLASSES:
+                (unfinished / split / label).mkdir(parents=True)
+                tasks.extend(VideoTask(unfinished, split, label, index, seed) for index in range(count))
+        with progress_bar("making videos", len(tasks)) as bar:
+            for _ in run_tasks(write_video, tasks, workers):
+                bar.update()
+        unfinished.replace(video_dir)
+    except OSError as error:
+        raise UserError(f"cannot write the motions videos to --video_dir={video_dir}: {error}") from error
+
+
+def write_video(task: VideoTask) -> None:
+    """Renders one video file. Raises OSError when it cannot be written."""
+    import cv2
+
+    rng = np.random.default_rng(
+        [task.seed, (TRAIN, VALIDATION).index(task.split), CLASSES.index(task.label), task.index]
+    )
+    suffix, codec = FORMATS[rng.integers(len(FORMATS))]
+    frame_rate = FRAME_RATES[rng.integers(len(FRAME_RATES))]
+    frames = render_frames(task.label, rng)
+    path = task.folder / task.split / task.label / f"{task.index:04d}{suffix}"
+    size = (frames.shape[2], frames.shape[1])
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), frame_rate, size)
+    if not writer.isOpened():
+        raise OSError(f"cannot write {path}")
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+
+
+def render_frames(label: str, rng: np.random.Generator) -> np.ndarray:
+    """Renders a video of class `label`, uint8 [frames, height, width, 3]; all randomness comes from `rng`."""
+    from data.appearance import draw_background, draw_object, place_object
+
+    width, height = FRAME_SIZES[rng.integers(len(FRAME_SIZES))]
+    frame_count = int(rng.integers(SHORTEST, LONGEST + 1))
+    # A short video gets a short cycle, so that it too shows a good part of it.
+    longest_cycle = min(CYCLE_FRAMES[1], max(CYCLE_FRAMES[0], 2.4 * frame_count))
+    motion = Motion(
+        start={name: rng.random() for name in ("column", "row", "size", "angle")},
+        cycle_frames=rng.uniform(CYCLE_FRAMES[0], longest_cycle),
+    )
+    drawing, background = draw_object(rng), draw_background(rng, width, height)
+    noise_level = rng.uniform(1, 5)
+    frames = np.empty((frame_count, height, width, 3), np.uint8)
+    for index in range(frame_count):
+        place = motion.at(label, index)
+        centre = (
+            width * (0.5 + TRAVEL * (place["column"] - 0.5)) - 0.5,
+            height * (0.5 + TRAVEL * (place["row"] - 0.5)) - 0.5,
+        )
+        size = min(width, height) * SMALLEST * (LARGEST / SMALLEST) ** place["size"]
+        frame = place_object(drawing, background, centre, size, 360 * place["angle"])
+        brightness = rng.uniform(0.95, 1.05)
+        noise = rng.standard_normal(frame.shape, dtype=np.float32) * noise_level
+        frames[index] = np.clip(frame * brightness + noise, 0, 255)
+    return frames

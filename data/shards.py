@@ -1,0 +1,181 @@
+"""One task, one shard: a fixed set of videos becomes one TFRecord file of shuffled clips."""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from data.clips import VideoClips
+from data.listing import Listing, Video
+from r3d_keras.clip_record import clip_features
+
+VIDEOS_PER_SHARD = 32
+SMALL_SET_SHARDS = 8
+VIDEOS_PER_SMALL_SHARD = 4
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """How videos become clips: short side in pixels, frames a clip, JPEG quality, seed of order and shuffling."""
+
+    short_side: int
+    clip_frames: int
+    quality: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """The videos of one shard; `folder` takes the finished shard and its result file."""
+
+    split: str
+    index: int
+    videos: list[Video]
+    label_names: list[str]
+    settings: ClipSettings
+    folder: Path
+
+    @property
+    def shard_path(self) -> Path:
+        return self.folder / f"{self.split}-{self.index:05d}.tfrecord"
+
+    @property
+    def result_path(self) -> Path:
+        return self.folder / f"{self.split}-{self.index:05d}.json"
+
+
+@dataclass(frozen=True)
+class VideoOutcome:
+    """What became of a video: `clips` is 0 when it was left out; `reason` is None when nothing was wrong."""
+
+    path: str
+    label: str
+    clips: int
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What a finished shard holds: clips, file size in bytes, and the outcome of each of its videos."""
+
+    split: str
+    index: int
+    clips: int
+    bytes: int
+    outcomes: list[VideoOutcome]
+
+
+def plan_shards(listing: Listing, split: str, settings: ClipSettings, folder: Path) -> list[ShardTask]:
+    """Deals the videos of a split to shards; depends on the ids and the seed alone, not on the order of the files."""
+    videos = [video for video in listing.videos if video.split == split]
+    videos.sort(key=lambda video: _digest(f"{settings.seed}/{split}/{video.video_id}"))
+    count = shard_count(len(videos))
+    return [
+        ShardTask(split, index, videos[index::count], listing.label_names, settings, folder) for index in range(count)
+    ]
+
+
+def shard_count(videos: int) -> int:
+    """Returns the number of shards of so many videos: small sets still get several, one for each core."""
+    small_set = min(SMALL_SET_SHARDS, math.ceil(videos / VIDEOS_PER_SMALL_SHARD))
+    return max(small_set, math.ceil(videos / VIDEOS_PER_SHARD))
+
+
+def write_shard(task: ShardTask) -> ShardResult:
+    """Writes the shard of `task`, then its result file, each under its final name only when whole.
+
+    Serialised clips are spooled to a temporary file, so memory does not grow with the length of the videos. The
+    same task gives the same bytes. Raises OSError when the disk is full or `task.folder` cannot be written.
+    """
+    with tempfile.TemporaryFile(dir=task.folder) as spool:
+        offsets, outcomes = _spool_clips(task, spool)
+        order = np.random.default_rng(int.from_bytes(_digest(f"{task.settings.seed}/{task.split}/{task.index}")[:8]))
+        records = (_read_record(spool, offsets, position) for position in order.permutation(len(offsets) - 1))
+        unfinished = task.shard_path.with_suffix(f".{os.getpid()}.partial")
+        _write_records(unfinished, records)
+    unfinished.replace(task.shard_path)
+    result = ShardResult(task.split, task.index, len(offsets) - 1, task.shard_path.stat().st_size, outcomes)
+    write_json(task.result_path, asdict(result))
+    return result
+
+
+def read_result(task: ShardTask) -> ShardResult | None:
+    """Returns what `write_shard` returned for this task in an earlier run, None when it did not finish."""
+    if not task.result_path.exists():
+        return None
+    values = json.loads(task.result_path.read_text())
+    values["outcomes"] = [VideoOutcome(**outcome) for outcome in values["outcomes"]]
+    return ShardResult(**values)
+
+
+def write_json(path: Path, value: dict) -> None:
+    """Writes indented JSON that appears under `path` only when whole."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    unfinished.write_text(json.dumps(value, indent=2) + "\n")
+    unfinished.replace(path)
+
+
+def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[VideoOutcome]]:
+    """Returns the offsets between the records in `spool` (one more than there are records) and the outcomes."""
+    features = clip_features(task.settings.clip_frames, task.label_names)
+    offsets, outcomes = [0], []
+    for video in task.videos:
+        clips = VideoClips(video.path, task.settings.short_side, task.settings.clip_frames, task.settings.quality)
+        clip_index = -1
+        for clip_index, clip in enumerate(clips):
+            record = {
+                "frames": clip.frames,
+                "label": video.label,
+                "video_id": video.video_id,
+                "clip_index": clip_index,
+                "first_frame": clip.first_frame,
+                "frame_rate": clip.frame_rate,
+            }
+            spool.write(features.serialize_example(features.encode_example(record)))
+            offsets.append(spool.tell())
+        outcomes.append(VideoOutcome(str(video.path), video.label, clip_index + 1, clips.reason))
+    return offsets, outcomes
+
+
+def _read_record(spool: BinaryIO, offsets: list[int], position: int) -> bytes:
+    spool.seek(offsets[position])
+    return spool.read(offsets[position + 1] - offsets[position])
+
+
+def _write_records(path: Path, records: Iterator[bytes]) -> None:
+    with _silent_standard_error():
+        import tensorflow as tf
+
+    try:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for record in records:
+                writer.write(record)
+    except tf.errors.OpError as error:
+        raise OSError(f"cannot write {path}: {error.message}") from error
+
+
+@contextlib.contextmanager
+def _silent_standard_error() -> Iterator[None]:
+    # TensorFlow 2.21 prints start-up messages that TF_CPP_MIN_LOG_LEVEL does not reach.
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -1,0 +1,81 @@
+"""What every command shares: flags, help, one-line errors, exit codes.
+
+Nothing heavy is imported here, so that `--help` of a command answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+from absl import flags
+
+from r3d_keras.errors import UserError
+
+HELP_FLAGS = ("--help", "-help", "-h", "--helpshort", "-helpshort")
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+    """Parses the command line, runs `main` with the positional arguments, and exits.
+
+    Exit code 0 on success and after `--help`; 1 after a user's mistake, which is told in one line on
+    standard error; 130 after Ctrl-C. Other exceptions are programming errors and keep their traceback.
+    """
+    _quiet_libraries()
+    try:
+        if any(argument in HELP_FLAGS for argument in sys.argv[1:]):
+            _print_help()
+            sys.exit(0)
+        try:
+            positional = flags.FLAGS(sys.argv)[1:]
+        except flags.Error as error:
+            raise UserError(f"{_first_line(error)} (see --help)") from error
+        main(positional)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output left (for example `| head`): not an error, but nothing more can be printed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def require(value: str | None, flag_name: str, example: str) -> str:
+    """Returns `value`, or raises UserError that names the missing flag and shows an example."""
+    if not value:
+        raise UserError(f"--{flag_name} is missing (for example --{flag_name}={example})")
+    return value
+
+
+def whole_numbers(values: list[str], flag_name: str) -> tuple[int, ...]:
+    """Returns the numbers of a list flag, or raises UserError that shows the form."""
+    try:
+        return tuple(int(value) for value in values)
+    except ValueError as error:
+        raise UserError(f"--{flag_name}={','.join(values)} is no list of whole numbers (as in 50,100)") from error
+
+
+def refuse_arguments(positional: list[str]) -> None:
+    """Raises UserError when a command that takes only flags was given something else."""
+    if positional:
+        raise UserError(f"unexpected argument {positional[0]!r}: this command takes flags only (see --help)")
+
+
+def _print_help() -> None:
+    print((sys.modules["__main__"].__doc__ or "").strip())
+    print("\nFlags:")
+    print(flags.FLAGS.main_module_help().split("\n", 2)[-1])
+    print("  --flagfile: read flags from a file, one a line; # begins a comment.")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _quiet_libraries() -> None:
+    # TensorFlow's start-up messages and FFmpeg's complaints about damaged files would drown our own.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -1,0 +1,9 @@
+"""The one exception that means "the user can mend this"."""
+
+
+class UserError(Exception):
+    """A mistake the user can mend.
+
+    The message is one line: what is wrong, where, and what to do. Commands print it without a
+    traceback and exit with code 1.
+    """

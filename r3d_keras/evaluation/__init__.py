@@ -1,0 +1,1 @@
+"""From clips to numbers: scores of clips, of videos, and metrics."""

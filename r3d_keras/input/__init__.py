@@ -1,0 +1,1 @@
+"""From shards to uint8 batches of clips."""

@@ -1,0 +1,65 @@
+"""Decoding and resizing the frames of a clip, inside the TensorFlow graph."""
+
+import tensorflow as tf
+
+# The reference decodes with PIL, which uses libjpeg's exact inverse transform.
+_DCT_METHOD = "INTEGER_ACCURATE"
+_COLOUR_MARGIN = 2
+
+
+def decode_frames(frames: tf.Tensor, clip_frames: int) -> tf.Tensor:
+    """Decodes JPEG files, string [clip_frames], to uint8 [clip_frames, height, width, 3]."""
+    return tf.stack([tf.image.decode_jpeg(frames[i], 3, dct_method=_DCT_METHOD) for i in range(clip_frames)])
+
+
+def decode_and_crop_frames(frames: tf.Tensor, clip_frames: int, box: tf.Tensor) -> tf.Tensor:
+    """Decodes only `box` (int32: top, left, height, width) of each frame to uint8 [clip_frames, height, width, 3].
+
+    The pixels are those of decoding whole and cropping afterwards. The decodes are unrolled so that TensorFlow
+    runs those of one clip at the same time.
+    """
+    # The decoder interpolates colour between columns, so the outermost ones need their neighbours.
+    frame_width = tf.image.extract_jpeg_shape(frames[0])[1]
+    top, left, height, width = tf.unstack(box)
+    first_column = tf.maximum(left - _COLOUR_MARGIN, 0)
+    last_column = tf.minimum(left + width + _COLOUR_MARGIN, frame_width)
+    wider_box = tf.stack([top, first_column, height, last_column - first_column])
+    wider = tf.stack(
+        [
+            tf.image.decode_and_crop_jpeg(frames[i], wider_box, channels=3, dct_method=_DCT_METHOD)
+            for i in range(clip_frames)
+        ]
+    )
+    return wider[:, :, left - first_column : left - first_column + width]
+
+
+def resize_frames(frames: tf.Tensor, size: tuple | tf.Tensor, antialias: bool = True) -> tf.Tensor:
+    """Resizes uint8 [frames, height, width, 3] to `size` (height, width) bilinearly, rounding to uint8.
+
+    With `antialias` the result is within one grey level of PIL's BILINEAR, which the reference uses.
+    """
+    resized = tf.image.resize(frames, size, method="bilinear", antialias=antialias)
+    return tf.cast(tf.clip_by_value(tf.floor(resized + 0.5), 0.0, 255.0), tf.uint8)
+
+
+def resize_and_centre_crop(frames: tf.Tensor, size: int) -> tf.Tensor:
+    """Brings uint8 [frames, height, width, 3] to [frames, size, size, 3]: the view on which models are evaluated.
+
+    The short side becomes `size`, the long side size * long / short truncated, and the middle is cut out with
+    half pixels rounded to even: the reference's Resize and CenterCrop.
+    """
+    shape = tf.shape(frames)
+    height, width = shape[1], shape[2]
+    short_side = tf.minimum(height, width)
+    new_height, new_width = size * height // short_side, size * width // short_side
+    resized = resize_frames(frames, tf.stack([new_height, new_width]))
+    top, left = (tf.cast(tf.round(tf.cast(side - size, tf.float64) / 2), tf.int32) for side in (new_height, new_width))
+    cropped = resized[:, top : top + size, left : left + size]
+    return tf.ensure_shape(cropped, [None, size, size, 3])
+
+
+def protocol_view(clips: tf.Tensor, size: int) -> tf.Tensor:
+    """`resize_and_centre_crop` for clips: uint8 [batch, frames, height, width, 3] to [batch, frames, size, size, 3]."""
+    shape = tf.shape(clips)
+    frames = tf.reshape(clips, tf.stack([shape[0] * shape[1], shape[2], shape[3], 3]))
+    return tf.reshape(resize_and_centre_crop(frames, size), tf.stack([shape[0], shape[1], size, size, 3]))

@@ -1,0 +1,86 @@
+"""Opening a prepared data set: what it holds and where its shards are."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from r3d_keras.errors import UserError
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split: its shard files, in order, and the number of clips in all of them."""
+
+    name: str
+    files: tuple[str, ...]
+    num_clips: int
+
+
+@dataclass(frozen=True)
+class ClipData:
+    """A prepared data set, as `open_clip_data` found it."""
+
+    data_dir: str
+    label_names: tuple[str, ...]
+    clip_frames: int
+    splits: dict[str, Split]
+    features: tfds.features.FeaturesDict
+
+    def split(self, name: str) -> Split:
+        """Returns the split of that name. Raises UserError when there is none."""
+        if name not in self.splits:
+            raise UserError(f"{self.data_dir} has no split {name!r}; it has: {', '.join(self.splits)}")
+        return self.splits[name]
+
+    def check_labels(self, label_names: tuple[str, ...]) -> None:
+        """Raises UserError when a model's label names are not this data set's, in this order."""
+        if label_names == self.label_names:
+            return
+        if len(label_names) != len(self.label_names):
+            difference = f"{len(label_names)} classes, not {len(self.label_names)}"
+        else:
+            pairs = enumerate(zip(label_names, self.label_names, strict=True))
+            index, (of_model, of_data) = next((index, pair) for index, pair in pairs if pair[0] != pair[1])
+            difference = f"class {index} is {of_model!r}, not {of_data!r}"
+        raise UserError(f"the model's labels are not those of {self.data_dir}: {difference}")
+
+    def parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Parses one record; the frames stay JPEG files: string [clip_frames]."""
+        return self.features.deserialize_example(serialized, decoders={"frames": tfds.decode.SkipDecoding()})
+
+
+def open_clip_data(data_dir: str | Path, clip_frames: int | None = None) -> ClipData:
+    """Opens what `python -m data.prepare` wrote.
+
+    Args:
+        data_dir: folder of the shards and their TFDS metadata.
+        clip_frames: frames a clip must have; any when None.
+
+    Raises:
+        UserError: no such folder, no prepared data set in it, a shard missing, or clips of another length.
+    """
+    data_dir = os.fspath(data_dir)
+    if not tf.io.gfile.isdir(data_dir):
+        raise UserError(f"no such data folder: {data_dir} (make it with: python -m data.prepare)")
+    try:
+        info = tfds.builder_from_directory(data_dir).info
+        length = info.features["frames"].shape[0]
+        label_names = tuple(info.features["label"].names)
+    except Exception as error:  # TFDS raises many kinds on a folder that is not a data set of clips
+        raise UserError(f"no shards of clips in {data_dir} (make them with: python -m data.prepare)") from error
+    splits = {
+        name: Split(name, tuple(os.fspath(path) for path in split.filepaths), split.num_examples)
+        for name, split in info.splits.items()
+    }
+    for path in (path for split in splits.values() for path in split.files):
+        if not tf.io.gfile.exists(path):
+            raise UserError(f"a shard is missing: {path} (run python -m data.prepare again)")
+    if clip_frames is not None and length != clip_frames:
+        raise UserError(
+            f"the clips in {data_dir} have {length} frames, not {clip_frames} "
+            f"(prepare with --clip_frames={clip_frames}, or train a model of {length} frames)"
+        )
+    return ClipData(data_dir, label_names, length, splits, info.features)

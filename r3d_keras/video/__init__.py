@@ -1,0 +1,1 @@
+"""Video files: decoding frames and cutting them into clips."""

@@ -1,0 +1,40 @@
+"""What all tests share: two logical CPU devices, and one small prepared data set."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+import tensorflow as tf
+
+from tests.videos import moving_square, write_video
+
+# Replicas of a test; they must exist before TensorFlow starts.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+SQUARE_LENGTHS = {"train": (10, 16, 17, 40, 33, 64), "validation": (12, 32, 35)}
+
+
+@pytest.fixture(scope="session")
+def square_videos(tmp_path_factory):
+    """Folder of real videos: train and validation, classes left and right, 10 to 64 frames of 64x48."""
+    folder = tmp_path_factory.mktemp("squares")
+    for split, lengths in SQUARE_LENGTHS.items():
+        for label, direction in (("left", -1), ("right", 1)):
+            for index, frames in enumerate(lengths):
+                video = moving_square(frames, direction, seed=len(split) * 100 + index * 2 + (direction > 0))
+                write_video(folder / split / label / f"{index}.avi", video)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def square_shards(square_videos, tmp_path_factory):
+    """The same as shards: 2 x (1+1+2+3+3+4) = 28 training and 2 x (1+2+3) = 12 validation clips of 16 frames."""
+    from data.folder import list_folder
+    from data.preparation import Settings, prepare_shards
+
+    folder = tmp_path_factory.mktemp("square_shards") / "shards"
+    prepare_shards(list_folder(square_videos, 0.2, 0), Settings("folder", 240, 16, 95, 0.2, 0), folder, workers=2)
+    return folder

@@ -1,0 +1,79 @@
+"""Building, saving and loading: metadata survives, mistakes are named."""
+
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import r3d_keras
+from r3d_keras.errors import UserError
+from r3d_keras.models.normalization import Normalization
+
+CLIPS = np.random.default_rng(0).integers(0, 256, (2, 16, 32, 32, 3), dtype=np.uint8)
+
+
+def small_model(**arguments):
+    return r3d_keras.build_model("resnet-10", label_names=["jump", "run", "throw"], widen_factor=0.125, **arguments)
+
+
+def test_metadata_and_logits_survive_the_file(tmp_path):
+    model = small_model(
+        shortcut="A", clip_frames=8, frame_size=48, normalization="kinetics-2020", origin="a test, in words"
+    )
+    model.save(tmp_path / "model.keras")
+    loaded = r3d_keras.load_model(tmp_path / "model.keras")
+    assert loaded.metadata == model.metadata
+    assert loaded.metadata.label_names == ("jump", "run", "throw")
+    assert loaded.metadata.arguments == {"widen_factor": 0.125, "shortcut": "A"}
+    np.testing.assert_array_equal(loaded(CLIPS), model(CLIPS))
+
+
+def test_bytes_and_floats_give_the_same_logits():
+    model = small_model()
+    np.testing.assert_array_equal(model(CLIPS), model(CLIPS.astype(np.float32)))
+
+
+def test_the_first_layer_normalises():
+    plain = small_model(normalization=Normalization((0.0,) * 3, (1.0,) * 3))
+    paper = small_model(normalization="activitynet-2018")
+    paper.set_weights(plain.get_weights())
+    by_hand = CLIPS - np.array([114.7748, 107.7354, 99.4750], np.float32)
+    np.testing.assert_allclose(paper(CLIPS), plain(by_hand), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments", "message"),
+    [
+        ("resnet-19", {"num_classes": 2}, "unknown architecture 'resnet-19'; known: resnet-10, "),
+        ("resnet-18", {"num_classes": 2, "shortcut": "C"}, "unknown shortcut type 'C'; known: A, B"),
+        ("resnet-18", {"num_classes": 2, "width": 2}, "no argument 'width'; it has: conv1_t_size"),
+        ("resnet-18", {"num_classes": 2, "normalization": "imagenet"}, "unknown normalization 'imagenet'"),
+        ("resnet-18", {"num_classes": 2, "label_names": ["a"]}, "num_classes is 2, but there are 1 label names"),
+        ("resnet-18", {}, "needs num_classes or label_names"),
+    ],
+)
+def test_mistakes_in_building(architecture, arguments, message):
+    with pytest.raises(UserError, match=message):
+        r3d_keras.build_model(architecture, **arguments)
+
+
+def test_mistakes_in_loading(tmp_path):
+    with pytest.raises(UserError, match="no such model file"):
+        r3d_keras.load_model(tmp_path / "missing.keras")
+
+    text = tmp_path / "text.keras"
+    text.write_text("no model")
+    with pytest.raises(UserError, match=r"cannot read a \.keras model from"):
+        r3d_keras.load_model(text)
+
+    archive = tmp_path / "other.keras"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("readme.txt", "no model")
+    with pytest.raises(UserError, match=r"cannot read a \.keras model from"):
+        r3d_keras.load_model(archive)
+
+    foreign = tmp_path / "foreign.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(foreign)
+    with pytest.raises(UserError, match="holds a Sequential, not a model of r3d_keras"):
+        r3d_keras.load_model(foreign)

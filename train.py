@@ -1,0 +1,89 @@
+"""Trains a 3D ResNet on prepared clips.
+
+Examples:
+    python train.py --flagfile=quickstart.flags
+    python train.py --data_dir=shards --model_dir=run1 --architecture=resnet-18 --batch_size=32 --epochs=30
+
+A run that was stopped goes on where it was when it is started again with the same flags. Watch it with
+    tensorboard --logdir=run1/logs
+"""
+
+from absl import flags
+
+from r3d_keras import command_line
+
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that python -m data.prepare wrote.")
+MODEL_DIR = flags.DEFINE_string("model_dir", None, "Folder for the model, checkpoints and logs.")
+ARCHITECTURE = flags.DEFINE_string("architecture", "resnet-18", "resnet-10, -18, -34, -50, -101, -152 or -200.")
+SHORTCUT = flags.DEFINE_string("shortcut", "A", "Shortcuts between stages: A (no parameters) or B (convolutions).")
+WIDEN_FACTOR = flags.DEFINE_float("widen_factor", 1.0, "Multiplies the width of every layer.")
+CONV1_T_SIZE = flags.DEFINE_integer("conv1_t_size", 7, "Frames that a kernel of the first convolution spans.")
+CONV1_T_STRIDE = flags.DEFINE_integer("conv1_t_stride", 1, "Stride of the first convolution in time.")
+MAX_POOL = flags.DEFINE_bool("max_pool", True, "Max pooling after the first convolution.")
+NORMALIZATION = flags.DEFINE_string(
+    "normalization", "activitynet-2018", "activitynet-2018 (the paper's) or kinetics-2020."
+)
+CLIP_FRAMES = flags.DEFINE_integer("clip_frames", 16, "Frames of a clip; the data must have been prepared with it.")
+FRAME_SIZE = flags.DEFINE_integer("frame_size", 112, "Height and width of the clips the network sees, in pixels.")
+FLIP = flags.DEFINE_bool("flip", True, "Mirror half of the clips; turn off where left and right matter.")
+ANTIALIAS = flags.DEFINE_bool("antialias", True, "Shrink training clips as the reference does; faster without.")
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Clips in a step, over all replicas together.")
+EPOCHS = flags.DEFINE_integer("epochs", 30, "How often every training clip is seen.")
+LEARNING_RATE = flags.DEFINE_float("learning_rate", 0.1, "Learning rate at the beginning.")
+LEARNING_RATE_DROPS = flags.DEFINE_list("learning_rate_drops", [], "Epochs after which the rate is divided by ten.")
+MOMENTUM = flags.DEFINE_float("momentum", 0.9, "Momentum of SGD.")
+DAMPENING = flags.DEFINE_float("dampening", 0.9, "Dampening of the momentum; 0.9 is the paper's, 0 the usual.")
+WEIGHT_DECAY = flags.DEFINE_float("weight_decay", 1e-3, "L2 weight decay on every weight.")
+NESTEROV = flags.DEFINE_bool("nesterov", False, "Nesterov momentum; needs --dampening=0.")
+EVALUATE_EVERY = flags.DEFINE_integer("evaluate_every", 1, "Epochs between two looks at the validation split.")
+STEPS_PER_CALL = flags.DEFINE_integer("steps_per_call", 10, "Steps run in one call into TensorFlow.")
+SEED = flags.DEFINE_integer("seed", 0, "Seed of the weights, the order of clips and the augmentation.")
+
+
+def main(positional: list[str]) -> None:
+    command_line.refuse_arguments(positional)
+    data_dir = command_line.require(DATA_DIR.value, "data_dir", "shards")
+    model_dir = command_line.require(MODEL_DIR.value, "model_dir", "run1")
+    drops = command_line.whole_numbers(LEARNING_RATE_DROPS.value, "learning_rate_drops")
+
+    import tensorflow as tf
+
+    from r3d_keras.input.augmentation import Augmentation
+    from r3d_keras.training.config import TrainingConfig
+    from r3d_keras.training.run import train
+
+    tf.get_logger().setLevel("ERROR")
+    config = TrainingConfig(
+        data_dir=data_dir,
+        model_dir=model_dir,
+        architecture=ARCHITECTURE.value,
+        arguments={
+            "shortcut": SHORTCUT.value,
+            "widen_factor": WIDEN_FACTOR.value,
+            "conv1_t_size": CONV1_T_SIZE.value,
+            "conv1_t_stride": CONV1_T_STRIDE.value,
+            "max_pool": MAX_POOL.value,
+        },
+        normalization=NORMALIZATION.value,
+        clip_frames=CLIP_FRAMES.value,
+        frame_size=FRAME_SIZE.value,
+        augmentation=Augmentation(flip=FLIP.value, antialias=ANTIALIAS.value),
+        batch_size=BATCH_SIZE.value,
+        epochs=EPOCHS.value,
+        learning_rate=LEARNING_RATE.value,
+        learning_rate_drops=drops,
+        momentum=MOMENTUM.value,
+        dampening=DAMPENING.value,
+        weight_decay=WEIGHT_DECAY.value,
+        nesterov=NESTEROV.value,
+        evaluate_every=EVALUATE_EVERY.value,
+        steps_per_call=STEPS_PER_CALL.value,
+        seed=SEED.value,
+    )
+    train(config)
+    print(f"saved {model_dir}/model.keras; evaluate it with:")
+    print(f"  python -m r3d_keras.evaluate --model={model_dir}/model.keras --data_dir={data_dir}")
+
+
+if __name__ == "__main__":
+    command_line.run(main)
