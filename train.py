@@ -10,7 +10,7 @@ A run that was stopped goes on where it was when it is started again with the sa
 
 from absl import flags
 
-from r3d_keras import command_line
+from r3d_keras import command_line, quiet
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that python -m data.prepare wrote.")
 MODEL_DIR = flags.DEFINE_string("model_dir", None, "Folder for the model, checkpoints and logs.")
@@ -45,14 +45,12 @@ def main(positional: list[str]) -> None:
     data_dir = command_line.require(DATA_DIR.value, "data_dir", "shards")
     model_dir = command_line.require(MODEL_DIR.value, "model_dir", "run1")
     drops = command_line.whole_numbers(LEARNING_RATE_DROPS.value, "learning_rate_drops")
-
-    import tensorflow as tf
+    quiet.import_tensorflow()
 
     from r3d_keras.input.augmentation import Augmentation
     from r3d_keras.training.config import TrainingConfig
     from r3d_keras.training.run import train
 
-    tf.get_logger().setLevel("ERROR")
     config = TrainingConfig(
         data_dir=data_dir,
         model_dir=model_dir,

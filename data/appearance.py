@@ -42,7 +42,7 @@ def draw_object(rng: np.random.Generator) -> Drawing:
     pixels = OBJECT_PIXELS * SUPERSAMPLING
     mask = np.zeros((pixels, pixels), np.uint8)
     cv2.fillPoly(mask, [_to_pixels(_outline(rng), pixels)], 255)
-    colours = _contrasting_colours(rng, 3)
+    colours = _bright_colours(rng, 3)
     texture = _texture(rng, pixels, colours[0], colours[1])
     _draw_mark(rng, texture, colours[2])
     coverage = mask.astype(np.float32)[..., None] / 255
@@ -52,9 +52,8 @@ def draw_object(rng: np.random.Generator) -> Drawing:
 
 
 def draw_background(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
-    """Draws a still background, float32 [height, width, 3], of low contrast."""
-    base = rng.uniform(40, 215, 3).astype(np.float32)
-    other = np.clip(base + rng.uniform(-45, 45, 3), 0, 255).astype(np.float32)
+    """Draws a still background, float32 [height, width, 3], dark and of low contrast."""
+    base, other = rng.uniform(0, 90, (2, 3)).astype(np.float32)
     kind = rng.choice(["flat", "gradient", "noise", "checks", "blurred noise"])
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     if kind == "flat":
@@ -140,10 +139,10 @@ def _draw_mark(rng: np.random.Generator, texture: np.ndarray, colour: np.ndarray
     cv2.circle(texture, end_pixel, int(pixels * rng.uniform(0.08, 0.12)), values, -1)
 
 
-def _contrasting_colours(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Returns float32 [count, 3] of colours that differ clearly from each other."""
+def _bright_colours(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Returns float32 [count, 3] of bright colours that differ clearly from each other."""
     while True:
-        colours = rng.uniform(0, 255, (count, 3)).astype(np.float32)
+        colours = rng.uniform(60, 255, (count, 3)).astype(np.float32)
         distances = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
-        if distances[np.triu_indices(count, 1)].min() > 140:
+        if colours.mean(axis=1).min() > 140 and distances[np.triu_indices(count, 1)].min() > 90:
             return colours

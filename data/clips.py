@@ -58,15 +58,9 @@ class VideoClips:
                 self.reason = f"stopped after {self._decoded_frames} of {video.header.frame_count} frames; kept"
 
     def _encoded_frames(self, video: VideoReader) -> Iterator[bytes]:
-        size = None
         for frame in video:
-            frame = shrink_to_short_side(frame, self._short_side)
-            # A few streams change their size midway; the frames of a clip must be of one size.
-            size = size or frame.shape[1::-1]
-            if frame.shape[1::-1] != size:
-                frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
             self._decoded_frames += 1
-            yield _encode_jpeg(frame, self._quality)
+            yield _encode_jpeg(shrink_to_short_side(frame, self._short_side), self._quality)
 
 
 def _encode_jpeg(frame: np.ndarray, quality: int) -> bytes:

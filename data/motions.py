@@ -7,14 +7,14 @@ with time, and in which direction.
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from data.folder import list_folder
 from data.listing import TRAIN, VALIDATION, Listing
-from data.processes import run_tasks
+from data.processes import progress_bar, run_tasks
 from r3d_keras.errors import UserError
 
 CLASSES = (
@@ -34,28 +34,29 @@ FRAME_SIZES = ((96, 96), (128, 96), (96, 128), (160, 120), (144, 112))
 FRAME_RATES = (12, 15, 20, 24, 25, 30)
 FORMATS = ((".mp4", "mp4v"), (".mp4", "mp4v"), (".mp4", "mp4v"), (".mp4", "mp4v"), (".avi", "MJPG"), (".avi", "XVID"))
 SHORTEST, LONGEST = 10, 64
-CYCLE_FRAMES = (20, 36)
-TRAVEL = 0.6
-SMALLEST, LARGEST = 0.35, 0.9
+CYCLE_FRAMES = (24, 40)
+OBJECTS = (5, 8)
+MARGIN = 0.25
+SMALLEST, LARGEST = 0.25, 0.75
 
 
 @dataclass(frozen=True)
-class Motion:
-    """What the object does, as a function of time: everything is in parts of a cycle, from 0 to 1.
+class Place:
+    """Where and how one object is: all from 0 to 1, parts of a cycle.
 
-    In a cycle the object travels `TRAVEL` of the frame, turns once, or grows from `SMALLEST` to `LARGEST` of the
-    short side; then it begins again. A coordinate that the class does not change keeps its starting value.
+    Column and row go from `MARGIN` of the frame before its one edge to as much behind the other, so an object that
+    begins again does so out of sight; size goes from `SMALLEST` to `LARGEST` of the short side, angle all around.
     """
 
-    start: dict[str, float]
-    cycle_frames: float
+    column: float
+    row: float
+    size: float
+    angle: float
 
-    def at(self, label: str, frame_index: int) -> dict[str, float]:
-        """Returns column, row, size and angle, each from 0 to 1, of a frame of a video of class `label`."""
+    def after(self, label: str, cycles: float) -> "Place":
+        """Returns the place after some cycles of class `label`: one coordinate changes, the others stay."""
         coordinate, direction = COORDINATES[label]
-        place = dict(self.start)
-        place[coordinate] = (place[coordinate] + direction * frame_index / self.cycle_frames) % 1
-        return place
+        return replace(self, **{coordinate: (getattr(self, coordinate) + direction * cycles) % 1})
 
 
 COORDINATES = {
@@ -108,8 +109,6 @@ def make_motions(
     Each video has a random generator of its own, so the set depends on `seed` alone. `video_dir`, which must be
     missing or empty, appears when the set is whole. Raises UserError when it cannot be written.
     """
-    from data.preparation import progress_bar
-
     video_dir = Path(video_dir)
     unfinished = video_dir.absolute().parent / f".{video_dir.absolute().name}.unfinished"
     try:
@@ -153,24 +152,23 @@ def render_frames(label: str, rng: np.random.Generator) -> np.ndarray:
 
     width, height = FRAME_SIZES[rng.integers(len(FRAME_SIZES))]
     frame_count = int(rng.integers(SHORTEST, LONGEST + 1))
-    # A short video gets a short cycle, so that it too shows a good part of it.
-    longest_cycle = min(CYCLE_FRAMES[1], max(CYCLE_FRAMES[0], 2.4 * frame_count))
-    motion = Motion(
-        start={name: rng.random() for name in ("column", "row", "size", "angle")},
-        cycle_frames=rng.uniform(CYCLE_FRAMES[0], longest_cycle),
-    )
+    cycle_frames = rng.uniform(*CYCLE_FRAMES)
+    starts = [Place(*rng.random(4)) for _ in range(rng.integers(OBJECTS[0], OBJECTS[1] + 1))]
     drawing, background = draw_object(rng), draw_background(rng, width, height)
-    noise_level = rng.uniform(1, 5)
+    noise_level = rng.uniform(1, 4)
     frames = np.empty((frame_count, height, width, 3), np.uint8)
     for index in range(frame_count):
-        place = motion.at(label, index)
-        centre = (
-            width * (0.5 + TRAVEL * (place["column"] - 0.5)) - 0.5,
-            height * (0.5 + TRAVEL * (place["row"] - 0.5)) - 0.5,
-        )
-        size = min(width, height) * SMALLEST * (LARGEST / SMALLEST) ** place["size"]
-        frame = place_object(drawing, background, centre, size, 360 * place["angle"])
-        brightness = rng.uniform(0.95, 1.05)
+        frame = background
+        for start in starts:
+            place = start.after(label, index / cycle_frames)
+            centre = (width * _beyond_edges(place.column) - 0.5, height * _beyond_edges(place.row) - 0.5)
+            size = min(width, height) * SMALLEST * (LARGEST / SMALLEST) ** place.size
+            frame = place_object(drawing, frame, centre, size, 360 * place.angle)
+        brightness = rng.uniform(0.99, 1.01)
         noise = rng.standard_normal(frame.shape, dtype=np.float32) * noise_level
         frames[index] = np.clip(frame * brightness + noise, 0, 255)
     return frames
+
+
+def _beyond_edges(part: float) -> float:
+    return part * (1 + 2 * MARGIN) - MARGIN

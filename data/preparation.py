@@ -3,17 +3,15 @@
 import hashlib
 import json
 import shutil
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import tqdm
-
 from data.listing import TRAIN, VALIDATION, LeftOut, Listing
-from data.processes import run_tasks
-from data.shards import ClipSettings, ShardResult, ShardTask, plan_shards, read_result, write_json, write_shard
+from data.processes import progress_bar, run_tasks
+from data.shards import ClipSettings, ShardResult, ShardTask, plan_shards, read_result, write_shard
 from r3d_keras.clip_record import clip_features
 from r3d_keras.errors import UserError
+from r3d_keras.files import write_json
 
 WORK_FOLDER = ".unfinished"
 FINGERPRINT_FILE = "fingerprint.json"
@@ -53,7 +51,7 @@ def prepare_shards(listing: Listing, settings: Settings, data_dir: Path, workers
         write_json(work_folder / FINGERPRINT_FILE, fingerprint)
         results = _write_shards(listing, settings, work_folder, workers)
         report = _report(listing, fingerprint, results)
-        if TRAIN not in report["splits"]:
+        if not report["splits"][TRAIN]["clips"]:
             shutil.rmtree(work_folder)
             first = next(entry for entry in report["left_out"] if entry["split"] == TRAIN)
             raise UserError(f"no training video could be read; the first, {first['path']}: {first['reason']}")
@@ -140,12 +138,6 @@ def _write_shards(listing: Listing, settings: Settings, work_folder: Path, worke
     return sorted(finished, key=lambda result: (result.split, result.index))
 
 
-def progress_bar(description: str, videos: int, videos_before: int = 0) -> tqdm.tqdm:
-    """Returns a bar that counts videos, on standard error; in a log file it speaks twice a minute."""
-    interval = 0.2 if sys.stderr.isatty() else 30
-    return tqdm.tqdm(desc=description, total=videos, initial=videos_before, unit="video", mininterval=interval, delay=1)
-
-
 def _report(listing: Listing, fingerprint: dict, results: list[ShardResult]) -> dict:
     left_out = [{**asdict(entry), "split": None} for entry in listing.left_out]
     damaged = []
@@ -160,7 +152,7 @@ def _report(listing: Listing, fingerprint: dict, results: list[ShardResult]) -> 
             for outcome in outcomes
             if outcome.clips and outcome.reason
         )
-        if len(unread) == len(outcomes):
+        if not outcomes:
             continue
         splits[split] = {
             "videos_listed": len(outcomes),

@@ -98,7 +98,7 @@ def _print_summary(report: dict, data_dir: Path) -> None:
         )
         if split["classes_without_clips"]:
             print(f"  {name}: no readable video of {', '.join(split['classes_without_clips'])}")
-    if "validation" not in report["splits"]:
+    if not report["splits"].get("validation", {}).get("clips"):
         print("  no validation split: no validation video was listed or could be read")
     _print_files("left out", report["left_out"], data_dir)
     _print_files("damaged", report["damaged"], data_dir)

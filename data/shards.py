@@ -1,11 +1,8 @@
 """One task, one shard: a fixed set of videos becomes one TFRecord file of shuffled clips."""
 
-import contextlib
 import hashlib
 import json
 import math
-import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -16,7 +13,9 @@ import numpy as np
 
 from data.clips import VideoClips
 from data.listing import Listing, Video
+from r3d_keras import quiet
 from r3d_keras.clip_record import clip_features
+from r3d_keras.files import whole_file, write_json
 
 VIDEOS_PER_SHARD = 32
 SMALL_SET_SHARDS = 8
@@ -98,11 +97,12 @@ def write_shard(task: ShardTask) -> ShardResult:
     """
     with tempfile.TemporaryFile(dir=task.folder) as spool:
         offsets, outcomes = _spool_clips(task, spool)
-        order = np.random.default_rng(int.from_bytes(_digest(f"{task.settings.seed}/{task.split}/{task.index}")[:8]))
+        order = np.random.default_rng(
+            int.from_bytes(_digest(f"{task.settings.seed}/{task.split}/{task.index}")[:8], "big")
+        )
         records = (_read_record(spool, offsets, position) for position in order.permutation(len(offsets) - 1))
-        unfinished = task.shard_path.with_suffix(f".{os.getpid()}.partial")
-        _write_records(unfinished, records)
-    unfinished.replace(task.shard_path)
+        with whole_file(task.shard_path) as partial:
+            _write_records(partial, records)
     result = ShardResult(task.split, task.index, len(offsets) - 1, task.shard_path.stat().st_size, outcomes)
     write_json(task.result_path, asdict(result))
     return result
@@ -117,16 +117,12 @@ def read_result(task: ShardTask) -> ShardResult | None:
     return ShardResult(**values)
 
 
-def write_json(path: Path, value: dict) -> None:
-    """Writes indented JSON that appears under `path` only when whole."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    unfinished.write_text(json.dumps(value, indent=2) + "\n")
-    unfinished.replace(path)
-
-
 def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[VideoOutcome]]:
     """Returns the offsets between the records in `spool` (one more than there are records) and the outcomes."""
+    from tensorflow_datasets.core.example_serializer import ExampleSerializer
+
     features = clip_features(task.settings.clip_frames, task.label_names)
+    serializer = ExampleSerializer(features.get_serialized_info())
     offsets, outcomes = [0], []
     for video in task.videos:
         clips = VideoClips(video.path, task.settings.short_side, task.settings.clip_frames, task.settings.quality)
@@ -140,7 +136,9 @@ def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[Vide
                 "first_frame": clip.first_frame,
                 "frame_rate": clip.frame_rate,
             }
-            spool.write(features.serialize_example(features.encode_example(record)))
+            # Not features.serialize_example: the order of the fields it writes changes from process to process.
+            example = serializer.get_tf_example(features.encode_example(record))
+            spool.write(example.SerializeToString(deterministic=True))
             offsets.append(spool.tell())
         outcomes.append(VideoOutcome(str(video.path), video.label, clip_index + 1, clips.reason))
     return offsets, outcomes
@@ -152,8 +150,8 @@ def _read_record(spool: BinaryIO, offsets: list[int], position: int) -> bytes:
 
 
 def _write_records(path: Path, records: Iterator[bytes]) -> None:
-    with _silent_standard_error():
-        import tensorflow as tf
+    quiet.import_tensorflow()
+    import tensorflow as tf
 
     try:
         with tf.io.TFRecordWriter(str(path)) as writer:
@@ -161,20 +159,6 @@ def _write_records(path: Path, records: Iterator[bytes]) -> None:
                 writer.write(record)
     except tf.errors.OpError as error:
         raise OSError(f"cannot write {path}: {error.message}") from error
-
-
-@contextlib.contextmanager
-def _silent_standard_error() -> Iterator[None]:
-    # TensorFlow 2.21 prints start-up messages that TF_CPP_MIN_LOG_LEVEL does not reach.
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _digest(text: str) -> bytes:

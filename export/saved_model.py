@@ -15,7 +15,7 @@ from pathlib import Path
 
 from absl import flags
 
-from r3d_keras import command_line
+from r3d_keras import command_line, quiet
 from r3d_keras.errors import UserError
 
 MODEL = flags.DEFINE_string("model", None, "A .keras file.")
@@ -85,6 +85,7 @@ def main(positional: list[str]) -> None:
     command_line.refuse_arguments(positional)
     model_path = command_line.require(MODEL.value, "model", "run1/model.keras")
     output_dir = command_line.require(OUTPUT_DIR.value, "output_dir", "bundle")
+    quiet.import_tensorflow()
 
     from r3d_keras.models import load_model
 

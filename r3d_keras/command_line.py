@@ -75,7 +75,6 @@ def _first_line(error: Exception) -> str:
 
 
 def _quiet_libraries() -> None:
-    # TensorFlow's start-up messages and FFmpeg's complaints about damaged files would drown our own.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # FFmpeg's complaints about damaged files would drown our own one line.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

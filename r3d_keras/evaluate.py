@@ -10,7 +10,7 @@ results.json: {"results": {video: [{"label": ..., "score": ...}, ...]}}, best fi
 
 from absl import flags
 
-from r3d_keras import command_line
+from r3d_keras import command_line, quiet
 
 MODEL = flags.DEFINE_string("model", None, "A .keras file.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that python -m data.prepare wrote.")
@@ -24,6 +24,7 @@ def main(positional: list[str]) -> None:
     command_line.refuse_arguments(positional)
     model_path = command_line.require(MODEL.value, "model", "run1/model.keras")
     data_dir = command_line.require(DATA_DIR.value, "data_dir", "shards")
+    quiet.import_tensorflow()
 
     from tqdm import tqdm
 

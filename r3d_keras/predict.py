@@ -14,7 +14,7 @@ from pathlib import Path
 
 from absl import flags
 
-from r3d_keras import command_line
+from r3d_keras import command_line, quiet
 from r3d_keras.errors import UserError
 
 MODEL = flags.DEFINE_string("model", None, "A .keras file, or the folder of an exported bundle.")
@@ -27,6 +27,7 @@ def main(videos: list[str]) -> None:
     model_path = command_line.require(MODEL.value, "model", "run1/model.keras")
     if not videos:
         raise UserError("no video named (for example: python -m r3d_keras.predict --model=run1/model.keras video.mp4)")
+    quiet.import_tensorflow()
 
     from r3d_keras.evaluation.scorer import load_scorer
 

@@ -11,8 +11,10 @@ from r3d_keras.input.frames import (
 )
 from r3d_keras.input.shards import ClipData
 
+shuffle = tf.random.experimental.stateless_shuffle
+
 SHARDS_READ_AT_ONCE = 16
-SHUFFLE_BUFFER_CLIPS = 1024
+SHUFFLED_AT_ONCE = 1024
 
 
 def training_clips(
@@ -28,7 +30,7 @@ def training_clips(
     """Returns an endless data set of augmented training batches.
 
     An epoch holds every clip of the split exactly once, in a new random order: shards in random order, 16 read
-    in turns, through a shuffle buffer of 1024 clips. A clip is a window of a video that does not overlap the
+    in turns, and every 1024 clips in a row shuffled. A clip is a window of a video that does not overlap the
     others, so a video weighs in proportion to its length: one of 160 frames gives ten clips an epoch, one of 16
     or fewer gives one. Batches are always full; one may hold the end of an epoch and the beginning of the next.
 
@@ -47,12 +49,13 @@ def training_clips(
     first_epoch, clips_done = divmod(first_clip, data.split(split).num_clips)
 
     def epoch_records(epoch):
-        shuffled = tf.random.experimental.stateless_shuffle(files, seed=tf.stack([tf.cast(seed, tf.int64), epoch]))
-        records = tf.data.Dataset.from_tensor_slices(shuffled).interleave(
-            tf.data.TFRecordDataset, cycle_length=SHARDS_READ_AT_ONCE, block_length=1
-        )
-        records = records.shuffle(SHUFFLE_BUFFER_CLIPS, seed=seed + epoch)
-        return records.map(lambda serialized: (epoch, serialized))
+        shard_seed, block_seed = tf.unstack(tf.random.split(tf.stack([tf.cast(seed, tf.int64), epoch]), 2))
+        shards = tf.data.Dataset.from_tensor_slices(shuffle(files, seed=shard_seed))
+        records = shards.interleave(tf.data.TFRecordDataset, cycle_length=SHARDS_READ_AT_ONCE, block_length=1)
+        # Not Dataset.shuffle: its order depends on TensorFlow's global seed too.
+        blocks = records.batch(SHUFFLED_AT_ONCE).enumerate()
+        blocks = blocks.map(lambda index, block: shuffle(block, seed=tf.random.fold_in(block_seed, index)))
+        return blocks.prefetch(1).unbatch().map(lambda serialized: (epoch, serialized))
 
     def augmented_clip(epoch, serialized):
         record = data.parse(serialized)

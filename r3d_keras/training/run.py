@@ -58,7 +58,7 @@ def train(config: TrainingConfig, strategy: tf.distribute.Strategy | None = None
             config.learning_rate, config.momentum, config.dampening, config.weight_decay, nesterov=config.nesterov
         )
         optimizer.build(model.trainable_variables)
-        epochs_done = tf.Variable(0, dtype=tf.int64, trainable=False)
+    epochs_done = tf.Variable(0, dtype=tf.int64, trainable=False)
     _Run(config, data, strategy, model, optimizer, epochs_done).complete()
     with whole_file(Path(config.model_dir) / "model.keras") as partial:
         model.save(partial)

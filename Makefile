@@ -1,0 +1,36 @@
+# Both commands of the README make .venv and install what they need into it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test test-slow lint clean
+
+# Motions videos -> shards -> trained model -> accuracy -> SavedModel -> answers about held-out videos.
+quickstart: .venv/.installed
+	$(BIN)/python -m data.prepare --dataset=motions --video_dir=quickstart/videos --data_dir=quickstart/shards --short_side=128
+	$(BIN)/python train.py --flagfile=quickstart.flags
+	$(BIN)/python -m r3d_keras.evaluate --model=quickstart/model/model.keras --data_dir=quickstart/shards --output_dir=quickstart/results
+	$(BIN)/python -m export.saved_model --model=quickstart/model/model.keras --output_dir=quickstart/bundle
+	$(BIN)/python -m r3d_keras.predict --model=quickstart/bundle quickstart/videos/validation/*/000[0-2].*
+
+test: .venv/.installed-test
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/.installed-test
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/.installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf .venv quickstart
+
+.venv/.installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+.venv/.installed-test: requirements.txt requirements-test.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements-test.txt
+	touch $@ .venv/.installed

@@ -1,0 +1,26 @@
+"""Running the project's commands as a user does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(*arguments: object, check: bool = False) -> subprocess.CompletedProcess:
+    """Runs `python ARGUMENTS...` in the project's folder, as a user whose environment says nothing of TensorFlow."""
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=check, timeout=600)
+
+
+def refusal(*arguments: object) -> str:
+    """Runs a command that must fail with exit code 1 and one line on standard error; returns that line."""
+    result = run(*arguments)
+    assert result.returncode == 1, result
+    assert "Traceback" not in result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")

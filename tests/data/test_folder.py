@@ -1,0 +1,110 @@
+import pytest
+
+from data.folder import list_folder
+from r3d_keras.errors import UserError
+
+
+def make_files(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+
+
+def taken(listing):
+    return sorted((video.split, video.label, video.video_id) for video in listing.videos)
+
+
+def test_class_folders_become_sorted_labels(tmp_path):
+    make_files(tmp_path, "walk/1.mp4", "run/2.AVI", "jump/3.webm")
+    listing = list_folder(tmp_path, 0, 0)
+    assert listing.label_names == ["jump", "run", "walk"]
+    assert taken(listing) == [
+        ("train", "jump", "jump/3.webm"),
+        ("train", "run", "run/2.AVI"),
+        ("train", "walk", "walk/1.mp4"),
+    ]
+    assert listing.left_out == []
+
+
+@pytest.mark.parametrize("validation_name", ["validation", "val"])
+def test_split_folders_decide_the_split(tmp_path, validation_name):
+    make_files(tmp_path, "train/a/1.mp4", "train/b/1.mp4", f"{validation_name}/a/1.mp4", "test/a/9.mp4")
+    listing = list_folder(tmp_path, 0.9, 0)
+    assert taken(listing) == [("train", "a", "a/1.mp4"), ("train", "b", "b/1.mp4"), ("validation", "a", "a/1.mp4")]
+    assert [entry.path for entry in listing.left_out] == [str(tmp_path / "test")]
+
+
+def test_class_named_train_beside_other_classes(tmp_path):
+    make_files(tmp_path, "train/1.mp4", "bus/1.mp4")
+    assert list_folder(tmp_path, 0, 0).label_names == ["bus", "train"]
+
+
+@pytest.mark.parametrize(
+    ("count", "fraction", "held_out"), [(10, 0.2, 2), (10, 0, 0), (1, 0.9, 0), (2, 0.99, 1), (5, 0.5, 3)]
+)
+def test_part_of_each_class_is_held_out(tmp_path, count, fraction, held_out):
+    make_files(tmp_path, *(f"{label}/{number}.mp4" for label in "ab" for number in range(count)))
+    listing = list_folder(tmp_path, fraction, 0)
+    for label in "ab":
+        splits = [video.split for video in listing.videos if video.label == label]
+        assert splits.count("validation") == held_out
+        assert splits.count("train") == count - held_out
+
+
+def test_split_depends_on_the_seed_alone(tmp_path):
+    names = [f"{label}/{number}.mp4" for label in "ab" for number in range(20)]
+    make_files(tmp_path / "one", *names)
+    make_files(tmp_path / "two", *reversed(names))
+    first = taken(list_folder(tmp_path / "one", 0.3, 7))
+    assert taken(list_folder(tmp_path / "two", 0.3, 7)) == first
+    assert taken(list_folder(tmp_path / "one", 0.3, 8)) != first
+
+
+def test_everything_not_taken_is_named(tmp_path):
+    make_files(tmp_path, "a/1.mp4", "b/1.mp4", "a/notes.txt", "a/.hidden.mp4", "b/deeper/2.mp4", "top.mp4", "c/x.txt")
+    (tmp_path / "b" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    listing = list_folder(tmp_path, 0, 0)
+    assert listing.label_names == ["a", "b"]
+    names = {entry.path.removeprefix(f"{tmp_path}/") for entry in listing.left_out}
+    assert names == {"a/notes.txt", "a/.hidden.mp4", "b/deeper", "b/gone.mp4", "top.mp4", "c/x.txt", "c"}
+    assert all(entry.reason for entry in listing.left_out)
+
+
+def test_name_that_is_not_utf8_is_left_out(tmp_path):
+    make_files(tmp_path, "a/1.mp4", "b/1.mp4")
+    with open(bytes(tmp_path / "a") + b"/\xff.mp4", "wb"):
+        pass
+    listing = list_folder(tmp_path, 0, 0)
+    assert len(listing.videos) == 2
+    assert [entry.reason for entry in listing.left_out] == ["its name is not UTF-8"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "is empty"),
+        (["1.mp4", "2.mp4"], "no class folders"),
+        (["train/1.mp4", "validation/1.mp4"], "no class folders"),
+        (["a/notes.txt", "b/notes.txt"], "no videos"),
+        (["a/1.mp4", "a/2.mp4"], "only one class"),
+        (["a/1.mp4", "b/notes.txt"], "only one class"),
+        (["train/a/1.mp4", "train/b/1.mp4", "validation/c/1.mp4"], "'c' has validation videos but no training"),
+        (["validation/a/1.mp4", "validation/b/1.mp4"], "no training videos"),
+        (["train/a/1.mp4", "train/b/1.mp4", "val/a/1.mp4", "validation/a/1.mp4"], "both a val and a validation"),
+        (["a /1.mp4", "b/1.mp4"], "white space"),
+    ],
+)
+def test_folder_that_cannot_be_used(tmp_path, files, message):
+    make_files(tmp_path, *files)
+    with pytest.raises(UserError, match=message) as error:
+        list_folder(tmp_path, 0.2, 0)
+    assert "\n" not in str(error.value)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_missing_folder_and_file_in_its_place(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        list_folder(tmp_path / "missing", 0.2, 0)
+    make_files(tmp_path, "file")
+    with pytest.raises(UserError, match="is a file"):
+        list_folder(tmp_path / "file", 0.2, 0)

@@ -1,0 +1,135 @@
+import itertools
+from collections import Counter, defaultdict
+
+import cv2
+import numpy as np
+import pytest
+
+from data.motions import CLASSES, list_motions, make_motions, render_frames
+from r3d_keras.errors import UserError
+from r3d_keras.video.decoding import VideoReader
+from tests.data.videos import file_contents
+
+
+def read_frames(path):
+    with VideoReader(path) as video:
+        return list(video)
+
+
+def grey_flows(frames):
+    """Yields optical flow, float32 [height, width, 2] in pixels a frame (right and down are positive)."""
+    greys = [cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (0, 0), 1) for frame in frames]
+    for first, second in itertools.pairwise(greys):
+        yield cv2.calcOpticalFlowFarneback(first, second, None, 0.5, 3, 15, 3, 5, 1.2, 0)
+
+
+def measured_motion(frames):
+    """Returns the strongest of translation, rotation and expansion, in pixels a frame, as a class name."""
+    strengths = []
+    for flow in grey_flows(frames):
+        speed = np.linalg.norm(flow, axis=-1)
+        moving = speed > 0.4
+        if moving.sum() < 20:
+            continue
+        rows, columns = np.nonzero(moving)
+        column_offset, row_offset = columns - columns.mean(), rows - rows.mean()
+        right, down = flow[moving].T
+        distance = np.hypot(column_offset, row_offset) + 1e-6
+        clockwise = ((column_offset * down - row_offset * right) / distance).mean()
+        outwards = ((column_offset * right + row_offset * down) / distance).mean()
+        strengths.append((right.mean(), down.mean(), clockwise, outwards))
+    names = [
+        ("moving_right", "moving_left"),
+        ("moving_down", "moving_up"),
+        ("turning_clockwise", "turning_counterclockwise"),
+        ("growing", "shrinking"),
+    ]
+    if not strengths:
+        return None
+    median = np.median(strengths, axis=0)
+    strongest = np.abs(median).argmax()
+    return names[strongest][0 if median[strongest] > 0 else 1]
+
+
+def test_set_is_balanced_and_readable(small_motions):
+    listing = list_motions(small_motions, seed=0, workers=1)
+    assert listing.label_names == sorted(CLASSES)
+    assert Counter((video.split, video.label) for video in listing.videos) == {
+        **{("train", label): 4 for label in CLASSES},
+        **{("validation", label): 2 for label in CLASSES},
+    }
+    lengths, sizes, suffixes = [], set(), Counter()
+    for video in listing.videos:
+        frames = read_frames(video.path)
+        lengths.append(len(frames))
+        sizes.add(frames[0].shape)
+        suffixes[video.path.suffix] += 1
+    assert min(lengths) < 16
+    assert max(lengths) > 48
+    assert all(10 <= length <= 64 for length in lengths)
+    assert len(sizes) >= 4
+    assert set(suffixes) == {".mp4", ".avi"}
+    assert suffixes[".mp4"] > suffixes[".avi"]
+
+
+def test_same_seed_same_files(small_motions, tmp_path):
+    make_motions(tmp_path / "again", seed=0, train_per_class=1, validation_per_class=1, workers=2)
+    whole, again = file_contents(small_motions), file_contents(tmp_path / "again")
+    assert len(again) == 16
+    assert {name: whole[name] for name in again} == again
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again"]
+
+
+def test_other_seed_other_files(small_motions, tmp_path):
+    make_motions(tmp_path / "other", seed=1, train_per_class=1, validation_per_class=0, workers=1)
+    whole, other = file_contents(small_motions), file_contents(tmp_path / "other")
+    assert all(whole.get(name) != content for name, content in other.items())
+
+
+def test_optical_flow_agrees_with_the_labels(small_motions):
+    measured = defaultdict(list)
+    for video in list_motions(small_motions, seed=0, workers=1).videos:
+        measured[video.label].append(measured_motion(read_frames(video.path)))
+    right = {label: names.count(label) for label, names in measured.items()}
+    assert sum(right.values()) >= 0.75 * sum(map(len, measured.values())), (right, dict(measured))
+    opposites = dict(zip(CLASSES[::2], CLASSES[1::2], strict=True))
+    opposites |= {second: first for first, second in opposites.items()}
+    wrong_way = sum(names.count(opposites[label]) for label, names in measured.items())
+    assert wrong_way <= 2, dict(measured)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("moving_left", "moving_right"), ("moving_up", "moving_down"), ("growing", "shrinking")]
+)
+def test_one_frame_does_not_tell_the_direction(first, second):
+    statistics = []
+    for label in (first, second):
+        values = []
+        for number in range(16):
+            frames = render_frames(label, np.random.default_rng([number, CLASSES.index(label)])).astype(np.float32)
+            differs = np.abs(frames - np.median(frames, axis=0)).max(-1) > 60
+            for mask in differs[::5]:
+                rows, columns = np.nonzero(mask)
+                if rows.size > 30:
+                    height, width = mask.shape
+                    values.append((rows.mean() / height, columns.mean() / width, np.sqrt(mask.mean())))
+        statistics.append(np.array(values))
+    assert min(map(len, statistics)) > 100
+    np.testing.assert_allclose(statistics[0].mean(0), statistics[1].mean(0), atol=0.08)
+    np.testing.assert_allclose(statistics[0].std(0), statistics[1].std(0), atol=0.08)
+
+
+def test_interrupted_making_is_begun_again(tmp_path):
+    leftover = tmp_path / ".videos.unfinished" / "train" / "growing"
+    leftover.mkdir(parents=True)
+    (leftover / "9999.mp4").touch()
+    make_motions(tmp_path / "videos", train_per_class=1, validation_per_class=0, workers=1)
+    assert not list((tmp_path / "videos").rglob("9999.mp4"))
+    assert [path.name for path in tmp_path.iterdir()] == ["videos"]
+
+
+def test_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match="holds no motions videos"):
+        list_motions(tmp_path, seed=0, workers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

@@ -1,0 +1,87 @@
+"""Scoring: a video's score from shards and from its file, against what is worked out by hand."""
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from r3d_keras.errors import UserError
+from r3d_keras.evaluation.protocol import average_over_videos, make_probability_function, score_clips
+from r3d_keras.evaluation.scorer import load_scorer, score_video
+from r3d_keras.input.pipeline import evaluation_clips
+from r3d_keras.input.shards import open_clip_data
+from r3d_keras.models import build_model
+from tests.input.test_frames import reference_view
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    model = build_model("resnet-10", label_names=["left", "right"], widen_factor=0.125, frame_size=32)
+    model.save(tmp_path_factory.mktemp("model") / "model.keras")
+    return model
+
+
+@pytest.fixture(scope="module")
+def scorer(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    model.save(path)
+    return load_scorer(path)
+
+
+def probabilities_by_hand(model, path) -> np.ndarray:
+    """Decodes with OpenCV, loops by hand, resizes and crops with PIL, takes the softmax with NumPy."""
+    capture, frames = cv2.VideoCapture(str(path)), []
+    while (decoded := capture.read())[0]:
+        frames.append(reference_view(decoded[1][..., ::-1], 32))
+    clips = []
+    for start in range(0, len(frames), 16):
+        window = frames[start : start + 16]
+        clips.append([window[index % len(window)] for index in range(16)])
+    logits = model(np.array(clips, np.float32)).numpy()
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("video", ["left/0.avi", "left/2.avi", "right/1.avi"])
+@pytest.mark.parametrize("batch_size", [1, 2, 8])
+def test_a_video_file_is_scored_as_by_hand(model, scorer, square_videos, video, batch_size):
+    path = square_videos / "validation" / video
+    ours = score_video(scorer, path, batch_size)
+    np.testing.assert_allclose(ours, probabilities_by_hand(model, path), atol=2e-3)
+
+
+def test_shards_and_files_give_nearly_the_same_scores(model, scorer, square_videos, square_shards):
+    """The shards went through JPEG once more, so the scores differ by a little."""
+    data = open_clip_data(square_shards)
+    clips = score_clips(make_probability_function(model), evaluation_clips(data, "validation", 5, 32))
+    videos = average_over_videos(clips)
+    assert len(videos.names) == 6
+    for name, probabilities, label in zip(videos.names, videos.probabilities, videos.labels, strict=True):
+        from_file = score_video(scorer, square_videos / "validation" / name, 4).mean(axis=0)
+        np.testing.assert_allclose(probabilities, from_file, atol=0.02)
+        assert name.startswith(data.label_names[label])
+
+
+def test_the_batch_size_changes_nothing(model, square_shards):
+    data = open_clip_data(square_shards)
+    of_clips = make_probability_function(model)
+    one, five = (score_clips(of_clips, evaluation_clips(data, "validation", size, 32)) for size in (1, 5))
+    assert one.names == five.names
+    np.testing.assert_allclose(one.probabilities, five.probabilities, atol=1e-6)
+
+
+def test_unreadable_videos(scorer, tmp_path):
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    with pytest.raises(UserError, match="not a video"):
+        score_video(scorer, text, 4)
+    with pytest.raises(UserError, match="no such video file"):
+        score_video(scorer, tmp_path / "missing.mp4", 4)
+
+
+def test_an_empty_batch_size_of_clips_is_never_scored(scorer):
+    assert scorer.probabilities(np.zeros((3, 16, 40, 50, 3), np.uint8)).shape == (3, 2)
+    assert scorer.metadata.clip_frames == 16
+    assert tf.executing_eagerly()

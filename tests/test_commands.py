@@ -1,0 +1,193 @@
+"""The commands as a user meets them: from shards to an answer, help, and one line for each mistake."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import r3d_keras
+from tests.commands import ROOT, refusal, run
+from tests.videos import write_video
+
+SMALL = ("--architecture=resnet-10", "--widen_factor=0.125", "--frame_size=32", "--batch_size=7")
+
+
+@pytest.fixture(scope="module")
+def trained(square_shards, tmp_path_factory):
+    """The folder of a short run of train.py."""
+    folder = tmp_path_factory.mktemp("run") / "model"
+    result = run("train.py", f"--data_dir={square_shards}", f"--model_dir={folder}", *SMALL, "--epochs=2", "--noflip")
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_training_leaves_a_model_logs_and_checkpoints(trained, square_shards):
+    model = r3d_keras.load_model(trained / "model.keras")
+    assert model.metadata.label_names == ("left", "right")
+    assert (model.metadata.clip_frames, model.metadata.frame_size) == (16, 32)
+    assert list((trained / "logs").glob("events.*"))
+    assert tf.train.latest_checkpoint(trained / "checkpoints").endswith("-2")
+    assert json.loads((trained / "config.json").read_text())["data_dir"] == str(square_shards)
+    assert not list(trained.glob(".partial*"))
+
+
+def test_logs_hold_what_was_promised(trained):
+    tags = {
+        value.tag
+        for path in (trained / "logs").glob("events.*")
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    }
+    assert {"train/loss", "train/top1", "train/learning_rate", "train/clips_per_second"} <= tags
+    assert {"validation/loss", "validation/top1_clips", "validation/top1_videos"} <= tags
+
+
+def test_evaluation_prints_and_writes_the_same_numbers(trained, square_shards, tmp_path):
+    model = trained / "model.keras"
+    result = run(
+        "-m", "r3d_keras.evaluate", f"--model={model}", f"--data_dir={square_shards}", f"--output_dir={tmp_path}"
+    )
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert (metrics["clips"]["count"], metrics["videos"]["count"]) == (12, 6)
+    assert metrics["videos"]["top5"] == 1.0
+    assert metrics["videos"]["average"] == pytest.approx((metrics["videos"]["top1"] + 1) / 2)
+    assert f"{100 * metrics['videos']['top1']:.2f}%" in result.stdout
+
+    results = json.loads((tmp_path / "results.json").read_text())["results"]
+    correct = [video.startswith(ranked[0]["label"]) for video, ranked in results.items()]
+    assert np.mean(correct) == pytest.approx(metrics["videos"]["top1"])
+    for ranked in results.values():
+        assert sum(each["score"] for each in ranked) == pytest.approx(1, abs=1e-5)
+
+
+def test_model_and_bundle_answer_alike(trained, square_videos, tmp_path):
+    videos = sorted((square_videos / "validation").glob("*/*.avi"))
+    result = run(
+        "-m", "export.saved_model", f"--model={trained / 'model.keras'}", f"--output_dir={tmp_path / 'bundle'}"
+    )
+    assert result.returncode == 0, result.stderr
+    answers = []
+    for model in (trained / "model.keras", tmp_path / "bundle"):
+        result = run("-m", "r3d_keras.predict", f"--model={model}", "--json", "--top_k=2", *videos)
+        assert result.returncode == 0, result.stderr
+        answers.append([json.loads(line) for line in result.stdout.splitlines()])
+    of_model, of_bundle = answers
+    assert [answer["video"] for answer in of_model] == [str(video) for video in videos]
+    assert [answer["clips"] for answer in of_model] == [1, 2, 3, 1, 2, 3]
+    assert [answer["folder"] for answer in of_model] == ["left"] * 3 + ["right"] * 3
+    for ours, exported in zip(of_model, of_bundle, strict=True):
+        assert [each["label"] for each in ours["classes"]] == [each["label"] for each in exported["classes"]]
+        scores = [[each["score"] for each in answer["classes"]] for answer in (ours, exported)]
+        np.testing.assert_allclose(*scores, atol=1e-6)
+
+
+def test_prediction_names_the_unreadable_and_does_the_rest(trained, square_videos, tmp_path):
+    good = square_videos / "validation" / "left" / "1.avi"
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    empty = tmp_path / "empty.avi"
+    write_video(empty, np.zeros((0, 32, 32, 3), np.uint8))
+    missing = tmp_path / "missing.mp4"
+    result = run("-m", "r3d_keras.predict", f"--model={trained / 'model.keras'}", text, good, empty, missing)
+    assert result.returncode == 1
+    assert result.stdout.startswith(f"{good}: ")
+    assert "1 agree" in result.stdout or "0 of 1 agree" in result.stdout or "1 of 1 agree" in result.stdout
+    errors = result.stderr.strip().splitlines()
+    assert len(errors) == 4
+    for line, path in zip(errors, (text, empty, missing), strict=False):
+        assert str(path) in line
+    assert errors[-1] == "error: 3 of 4 videos could not be read"
+
+
+def test_a_finished_run_has_nothing_left_to_do(trained, square_shards):
+    before = r3d_keras.load_model(trained / "model.keras").get_weights()
+    result = run("train.py", f"--data_dir={square_shards}", f"--model_dir={trained}", *SMALL, "--epochs=2", "--noflip")
+    assert result.returncode == 0, result.stderr
+    after = r3d_keras.load_model(trained / "model.keras").get_weights()
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not(trained, square_shards, tmp_path):
+    """Two epochs, then two more in another process, equal four at once, bit for bit."""
+    arguments = [f"--data_dir={square_shards}", *SMALL, "--noflip"]
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    shutil.copytree(trained, stopped)
+    config = json.loads((stopped / "config.json").read_text())
+    (stopped / "config.json").write_text(json.dumps({**config, "model_dir": str(stopped)}))
+    for folder in (stopped, whole):
+        result = run("train.py", *arguments, f"--model_dir={folder}", "--epochs=4")
+        assert result.returncode == 0, result.stderr
+        assert ("going on after epoch 2 of 4" in result.stdout) == (folder == stopped)
+    models = [r3d_keras.load_model(folder / "model.keras") for folder in (stopped, whole)]
+    for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("train.py",), *(("-m", name) for name in ("r3d_keras.evaluate", "r3d_keras.predict", "export.saved_model"))],
+)
+def test_help_explains_itself(command):
+    result = run(*command, "--help")
+    assert result.returncode == 0
+    assert "Example" in result.stdout
+    assert "--model" in result.stdout
+
+
+TRAINING_MISTAKES = [
+    (["--data_dir=DATA"], "--model_dir is missing (for example --model_dir=run1)"),
+    (["--data_dir=nowhere", "--model_dir=OUT"], "no such data folder: nowhere"),
+    (["--data_dir=EMPTY", "--model_dir=OUT"], "no shards of clips in"),
+    (["--data_dir=DATA", "--model_dir=OUT", "--clip_frames=32"], "have 16 frames, not 32"),
+    (["--data_dir=DATA", "--model_dir=OUT", "--architecture=resnet-19"], "unknown architecture 'resnet-19'"),
+    (["--data_dir=DATA", "--model_dir=OUT", "--shortcut=C"], "unknown shortcut type 'C'; known: A, B"),
+    (["--data_dir=DATA", "--model_dir=OUT", "--batch_size=29"], "--batch_size=29 is more than the 28 training clips"),
+    (["--data_dir=DATA", "--model_dir=OUT", "--batch_size=0"], "--batch_size must be at least 1, not 0"),
+    (["--data_dir=DATA", "--model_dir=OUT", "--nesterov"], "Nesterov momentum needs"),
+    (["--data_dir=DATA", "--model_dir=OUT", "--learning_rate_drops=5,x"], "--learning_rate_drops=5,x is no list"),
+    (["--data_dir=DATA", "--model_dir=OUT", "--epoch=3"], "Unknown command line flag 'epoch'"),
+    (["--data_dir=DATA", "--model_dir=OUT", "extra"], "unexpected argument 'extra'"),
+    (["--flagfile=missing.flags"], "Unable to open flagfile"),
+    (["--flagfile=MISSPELT"], "Unknown command line flag 'bach_size'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), TRAINING_MISTAKES)
+def test_training_mistakes(arguments, message, square_shards, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "misspelt.flags").write_text("--bach_size=3\n")
+    paths = {
+        "DATA": square_shards,
+        "EMPTY": tmp_path / "empty",
+        "OUT": tmp_path / "out",
+        "MISSPELT": tmp_path / "misspelt.flags",
+    }
+    for name, path in paths.items():
+        arguments = [argument.replace(name, str(path)) for argument in arguments]
+    assert message in refusal("train.py", *arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_another_run_is_refused(trained, square_shards):
+    line = refusal("train.py", f"--data_dir={square_shards}", f"--model_dir={trained}", *SMALL, "--noflip", "--seed=1")
+    assert "holds another run: seed was 0, now 1" in line
+
+
+def test_other_mistakes(trained, square_shards, square_videos, tmp_path):
+    model = trained / "model.keras"
+    evaluate, predict, export = "r3d_keras.evaluate", "r3d_keras.predict", "export.saved_model"
+    mistakes = [
+        ((evaluate, "--model=none.keras", f"--data_dir={square_shards}"), "no such model file: none.keras"),
+        ((evaluate, f"--model={model}", f"--data_dir={square_shards}", "--split=test"), "no split 'test'"),
+        ((predict, f"--model={model}"), "no video named"),
+        ((predict, f"--model={tmp_path}", "video.mp4"), "no model in"),
+        ((export, f"--model={model}"), "--output_dir is missing"),
+        ((export, f"--model={model}", f"--output_dir={model}"), "cannot write to --output_dir"),
+    ]
+    for arguments, message in mistakes:
+        assert message in refusal("-m", *arguments)
+    assert not list(ROOT.glob(".exporting*"))
