@@ -19,6 +19,7 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    del os.environ["TF_CPP_MIN_LOG_LEVEL"]  # it has been read; a process started from here shall be quiet too
     tf.get_logger().setLevel("ERROR")
 
 

@@ -1,6 +1,5 @@
 """Running the project's commands as a user does."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def run(*arguments: object, check: bool = False) -> subprocess.CompletedProcess:
-    """Runs `python ARGUMENTS...` in the project's folder, as a user whose environment says nothing of TensorFlow."""
-    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+def run(*arguments: object) -> subprocess.CompletedProcess:
+    """Runs `python ARGUMENTS...` in the project's folder."""
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=check, timeout=600)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
 def refusal(*arguments: object) -> str:

@@ -1,9 +1,5 @@
 """What all tests share: two logical CPU devices, and one small prepared data set."""
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import pytest
 import tensorflow as tf
 

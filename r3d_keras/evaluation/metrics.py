@@ -26,7 +26,7 @@ def compute_metrics(scores: Scores) -> Metrics:
     top1, top5 = top_k_accuracy(scores, 1), top_k_accuracy(scores, 5)
     of_label = scores.probabilities[np.arange(len(scores.labels)), scores.labels]
     # The smallest float32 keeps the loss finite where a probability underflowed to zero.
-    loss = -np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean()
+    loss = np.log(1.0 / np.maximum(of_label, np.finfo(np.float32).tiny)).mean()
     return Metrics(len(scores.labels), top1, top5, (top1 + top5) / 2, float(loss))
 
 

@@ -42,7 +42,6 @@ def train(config: TrainingConfig, strategy: tf.distribute.Strategy | None = None
     data = open_clip_data(config.data_dir, config.clip_frames)
     strategy = strategy or tf.distribute.MirroredStrategy()
     _check_batch(config, data, strategy.num_replicas_in_sync)
-    _claim_model_dir(config)
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = build_model(
@@ -59,6 +58,7 @@ def train(config: TrainingConfig, strategy: tf.distribute.Strategy | None = None
         )
         optimizer.build(model.trainable_variables)
     epochs_done = tf.Variable(0, dtype=tf.int64, trainable=False)
+    _claim_model_dir(config)
     _Run(config, data, strategy, model, optimizer, epochs_done).complete()
     with whole_file(Path(config.model_dir) / "model.keras") as partial:
         model.save(partial)

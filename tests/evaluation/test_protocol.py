@@ -4,7 +4,6 @@ import cv2
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.protocol import average_over_videos, make_probability_function, score_clips
@@ -16,11 +15,12 @@ from tests.input.test_frames import reference_view
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def model():
     keras.utils.set_random_seed(0)
-    model = build_model("resnet-10", label_names=["left", "right"], widen_factor=0.125, frame_size=32)
-    model.save(tmp_path_factory.mktemp("model") / "model.keras")
-    return model
+    # This normalisation keeps an untrained net's logits small, so that one grey level stays a small difference.
+    return build_model(
+        "resnet-10", label_names=["left", "right"], widen_factor=0.125, frame_size=32, normalization="kinetics-2020"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def probabilities_by_hand(model, path) -> np.ndarray:
 def test_a_video_file_is_scored_as_by_hand(model, scorer, square_videos, video, batch_size):
     path = square_videos / "validation" / video
     ours = score_video(scorer, path, batch_size)
-    np.testing.assert_allclose(ours, probabilities_by_hand(model, path), atol=2e-3)
+    np.testing.assert_allclose(ours, probabilities_by_hand(model, path), atol=1e-3)
 
 
 def test_shards_and_files_give_nearly_the_same_scores(model, scorer, square_videos, square_shards):
@@ -81,7 +81,5 @@ def test_unreadable_videos(scorer, tmp_path):
         score_video(scorer, tmp_path / "missing.mp4", 4)
 
 
-def test_an_empty_batch_size_of_clips_is_never_scored(scorer):
+def test_clips_of_any_size_are_scored(scorer):
     assert scorer.probabilities(np.zeros((3, 16, 40, 50, 3), np.uint8)).shape == (3, 2)
-    assert scorer.metadata.clip_frames == 16
-    assert tf.executing_eagerly()

@@ -15,6 +15,11 @@ CLIPS = RANDOM.integers(0, 256, (32, 4, 32, 32, 3), dtype=np.uint8)
 LABELS = RANDOM.integers(0, 3, 32)
 
 
+def mirrored(devices: list[str]) -> tf.distribute.Strategy:
+    # The default on CPUs, collective operations, cannot serve the several strategies that one test process makes.
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
+
+
 def plain_network() -> keras.Model:
     return keras.Sequential(
         [
@@ -33,7 +38,7 @@ def residual_network() -> keras.Model:
 
 def train(devices: list[str], make_model, calls: list[int]) -> tuple[np.ndarray, keras.Model]:
     keras.utils.set_random_seed(0)
-    strategy = tf.distribute.MirroredStrategy(devices)
+    strategy = mirrored(devices)
     with strategy.scope():
         model = make_model()
         optimizer = SGD(0.05)
@@ -76,7 +81,7 @@ def test_two_replicas_normalise_by_their_own_statistics():
 
 def test_correct_answers_are_counted():
     keras.utils.set_random_seed(0)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = mirrored(["CPU:0", "CPU:1"])
     with strategy.scope():
         model = plain_network()
         optimizer = SGD(0.0001, weight_decay=0.0)
