@@ -46,14 +46,21 @@ def _open_video_dir(video_dir: Path) -> tuple[list[Path], list[LeftOut]]:
     folders, files = _children(video_dir, left_out)
     if not folders and not files:
         raise UserError(f"--video_dir={video_dir} is empty: {LAYOUT} in it")
+    return _leave_out_loose_files(video_dir, folders, files, left_out), left_out
+
+
+def _leave_out_loose_files(
+    folder: Path, class_folders: list[Path], files: list[Path], left_out: list[LeftOut]
+) -> list[Path]:
+    """Returns the class folders; raises UserError when videos lie beside none."""
     loose_videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
-    if loose_videos and not folders:
+    if loose_videos and not class_folders:
         raise UserError(
-            f"--video_dir={video_dir} holds videos but no class folders (for example {loose_videos[0].name}): "
+            f"{folder} holds videos but no class folders (for example {loose_videos[0].name}): "
             f"move each video into a folder named after its class"
         )
     left_out.extend(LeftOut(str(file), "not in a class folder") for file in files)
-    return folders, left_out
+    return class_folders
 
 
 def _list_split_folders(video_dir: Path, split_folders: list[Path], left_out: list[LeftOut]) -> list[Video]:
@@ -62,14 +69,7 @@ def _list_split_folders(video_dir: Path, split_folders: list[Path], left_out: li
         raise UserError(f"--video_dir={video_dir} has both a val and a validation folder: keep one of them")
     videos = []
     for split_folder in split_folders:
-        class_folders, files = _children(split_folder, left_out)
-        loose_videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
-        if loose_videos and not class_folders:
-            raise UserError(
-                f"{split_folder} holds videos but no class folders (for example {loose_videos[0].name}): "
-                f"move each video into a folder named after its class"
-            )
-        left_out.extend(LeftOut(str(file), "not in a class folder") for file in files)
+        class_folders = _leave_out_loose_files(split_folder, *_children(split_folder, left_out), left_out)
         videos.extend(_list_class_folders(class_folders, SPLIT_FOLDERS[split_folder.name], left_out))
     return videos
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import r3d_keras
 from tests.commands import ROOT, refusal, run
-from tests.videos import write_video
+from tests.videos import write_video_without_frames
 
 SMALL = ("--architecture=resnet-10", "--widen_factor=0.125", "--frame_size=32", "--batch_size=7")
 
@@ -89,7 +89,7 @@ def test_prediction_names_the_unreadable_and_does_the_rest(trained, square_video
     text = tmp_path / "text.mp4"
     text.write_text("no video")
     empty = tmp_path / "empty.avi"
-    write_video(empty, np.zeros((0, 32, 32, 3), np.uint8))
+    write_video_without_frames(empty)
     missing = tmp_path / "missing.mp4"
     result = run("-m", "r3d_keras.predict", f"--model={trained / 'model.keras'}", text, good, empty, missing)
     assert result.returncode == 1

@@ -1,19 +1,28 @@
 """Small real video files and data sets for the tests."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 
-def write_video(path: Path, frames: np.ndarray, frame_rate: float = 25.0, codec: str = "MJPG") -> None:
-    """Writes uint8 [frames, height, width, 3] RGB as a video file."""
+def write_video(path: Path, frames: Sequence[np.ndarray], codec: str = "FFV1", frame_rate: float = 25.0) -> None:
+    """Writes uint8 [height, width, 3] RGB frames as a video file; FFV1 loses nothing but colour resolution."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    height, width = frames.shape[1:3]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), frame_rate, (width, height))
+    size = (frames[0].shape[1], frames[0].shape[0])
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), frame_rate, size)
+    assert writer.isOpened()
     for frame in frames:
-        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        writer.write(frame[..., ::-1].copy())
     writer.release()
+
+
+def write_video_without_frames(path: Path) -> None:
+    """Writes an .avi file that a reader opens and finds no frame in."""
+    write_video(path, [np.zeros((64, 80, 3), np.uint8)] * 3, codec="MJPG")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"movi") + 4])
 
 
 def moving_square(frames: int, direction: int, seed: int, height: int = 48, width: int = 64) -> np.ndarray:

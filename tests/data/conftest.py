@@ -1,7 +1,8 @@
 import pytest
 
 from data.motions import make_motions
-from tests.data.videos import counted_frames, write_video
+from tests.data.videos import counted_frames
+from tests.videos import write_video
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ import tensorflow_datasets as tfds
 
 from data.folder import list_folder
 from data.preparation import Settings, prepare_shards
-from tests.data.videos import counted_frames, file_contents, write_video
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.commands import ROOT, run
+from tests.data.videos import counted_frames, file_contents
+from tests.videos import write_video, write_video_without_frames
 
 
 def command(*arguments):
@@ -21,7 +21,7 @@ def command(*arguments):
 
 
 def prepare(*arguments):
-    return subprocess.run(command(*arguments), cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    return run("-m", "data.prepare", *arguments)
 
 
 def assert_one_line_error(result, *expected):
@@ -99,9 +99,7 @@ def test_bad_files_among_good_ones(tmp_path):
     write_video(video_dir / "a" / "cut.avi", counted_frames(50), codec="MJPG")
     whole = (video_dir / "a" / "cut.avi").read_bytes()
     (video_dir / "a" / "cut.avi").write_bytes(whole[: len(whole) * 6 // 10])
-    write_video(video_dir / "a" / "no_frames.avi", counted_frames(3), codec="MJPG")
-    header_only = (video_dir / "a" / "no_frames.avi").read_bytes()
-    (video_dir / "a" / "no_frames.avi").write_bytes(header_only[: header_only.index(b"movi") + 4])
+    write_video_without_frames(video_dir / "a" / "no_frames.avi")
     (video_dir / "b" / "text.mp4").write_text("no video")
     (video_dir / "b" / "empty.mp4").touch()
     flags = ["--dataset=folder", f"--video_dir={video_dir}", f"--data_dir={data_dir}", "--validation_fraction=0"]
@@ -131,7 +129,7 @@ def test_killed_run_is_taken_up_again(tmp_path):
 
     interrupted = tmp_path / "interrupted"
     flags.append(f"--data_dir={interrupted}")
-    process = subprocess.Popen(command(*flags), cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command(*flags), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not list(interrupted.glob(".unfinished/train-*.json")):
         time.sleep(0.002)
     workers = child_processes(process.pid)

@@ -12,7 +12,8 @@ from data.folder import list_folder
 from data.preparation import Settings, prepare_shards
 from data.shards import shard_count
 from r3d_keras.errors import UserError
-from tests.data.videos import counted_frames, decode, file_contents, frame_number, read_clips, write_video
+from tests.data.videos import counted_frames, decode, file_contents, frame_number, read_clips
+from tests.videos import write_video
 
 SETTINGS = Settings("folder", short_side=240, clip_frames=16, quality=95, validation_fraction=0, seed=0)
 

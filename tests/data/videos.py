@@ -1,23 +1,11 @@
-"""Videos made for the tests, and shards read without the code under test."""
+"""Videos that count their frames, and shards read without the code under test."""
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import tensorflow as tf
 
 DARKEST, STEP = 10, 5
-
-
-def write_video(path: Path, frames: list[np.ndarray], codec: str = "FFV1", frame_rate: int = 25) -> None:
-    """Writes uint8 [height, width, 3] RGB frames; FFV1 loses nothing but colour resolution."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    size = (frames[0].shape[1], frames[0].shape[0])
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), frame_rate, size)
-    assert writer.isOpened()
-    for frame in frames:
-        writer.write(frame[..., ::-1].copy())
-    writer.release()
 
 
 def counted_frames(count: int, height: int = 64, width: int = 80) -> list[np.ndarray]:
