@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Iterator
 
+from absl import logging
+
 
 def import_tensorflow() -> None:
     """Imports TensorFlow and looks for devices, in silence; later imports of it are instant.
@@ -21,6 +23,7 @@ def import_tensorflow() -> None:
         tf.config.list_physical_devices()
     del os.environ["TF_CPP_MIN_LOG_LEVEL"]  # it has been read; a process started from here shall be quiet too
     tf.get_logger().setLevel("ERROR")
+    logging.set_verbosity(logging.ERROR)  # TFDS warns of its own deprecated parts
 
 
 @contextlib.contextmanager

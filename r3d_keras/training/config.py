@@ -23,7 +23,7 @@ class TrainingConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     batch_size: int = 32
     epochs: int = 30
-    learning_rate: float = 0.1
+    learning_rate: float = 0.01
     learning_rate_drops: tuple[int, ...] = ()
     momentum: float = 0.9
     dampening: float = 0.9
