@@ -40,9 +40,9 @@ def main(positional: list[str]) -> None:
     split = data.split(SPLIT.value)
     batches = evaluation_clips(data, split.name, BATCH_SIZE.value, model.metadata.frame_size)
     num_batches = -(-split.num_clips // BATCH_SIZE.value)
-    clips = score_clips(
-        make_probability_function(model), tqdm(batches, "evaluate", num_batches, unit="batches", dynamic_ncols=True)
-    )
+    progress = tqdm(batches, "evaluate", num_batches, unit="batches", dynamic_ncols=True)
+    with data.reading():
+        clips = score_clips(make_probability_function(model), progress)
     videos = average_over_videos(clips)
     metrics = {"clips": compute_metrics(clips), "videos": compute_metrics(videos)}
     print(format_metrics(metrics["clips"], metrics["videos"]))

@@ -177,6 +177,27 @@ def test_a_folder_of_another_run_is_refused(trained, square_shards):
     assert "holds another run: seed was 0, now 1" in line
 
 
+@pytest.mark.parametrize("damage", ["truncated", "one bit flipped"])
+def test_a_damaged_shard_is_named(damage, trained, square_shards, tmp_path):
+    shards = tmp_path / "shards"
+    shutil.copytree(square_shards, shards)
+    for path in shards.glob("*.tfrecord-00000-*"):
+        whole = bytearray(path.read_bytes())
+        if damage == "truncated":
+            whole = whole[: len(whole) // 2]
+        else:
+            whole[len(whole) // 2] ^= 1
+        path.write_bytes(whole)
+    evaluation = ("-m", "r3d_keras.evaluate", f"--model={trained / 'model.keras'}")
+    training = ("train.py", *SMALL, f"--model_dir={tmp_path / 'model'}", "--epochs=1")
+    for command in (evaluation, training):
+        result = run(*command, f"--data_dir={shards}")
+        assert result.returncode == 1
+        assert "Traceback" not in result.stderr
+        assert f"error: a shard in {shards} is damaged" in result.stderr.splitlines()[-1]
+    assert not (tmp_path / "model" / "model.keras").exists()
+
+
 def test_other_mistakes(trained, square_shards, square_videos, tmp_path):
     model = trained / "model.keras"
     evaluate, predict, export = "r3d_keras.evaluate", "r3d_keras.predict", "export.saved_model"

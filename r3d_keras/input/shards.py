@@ -1,6 +1,8 @@
 """Opening a prepared data set: what it holds and where its shards are."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +48,17 @@ class ClipData:
             index, (of_model, of_data) = next((index, pair) for index, pair in pairs if pair[0] != pair[1])
             difference = f"class {index} is {of_model!r}, not {of_data!r}"
         raise UserError(f"the model's labels are not those of {self.data_dir}: {difference}")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Wraps reading of the shards: a damaged or truncated record becomes a UserError that names the folder."""
+        try:
+            yield
+        except tf.errors.DataLossError as error:
+            raise UserError(
+                f"a shard in {self.data_dir} is damaged ({error.message.splitlines()[0]}): "
+                "delete the folder and run python -m data.prepare again"
+            ) from error
 
     def parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         """Parses one record; the frames stay JPEG files: string [clip_frames]."""

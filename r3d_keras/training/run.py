@@ -59,7 +59,8 @@ def train(config: TrainingConfig, strategy: tf.distribute.Strategy | None = None
         optimizer.build(model.trainable_variables)
     epochs_done = tf.Variable(0, dtype=tf.int64, trainable=False)
     _claim_model_dir(config)
-    _Run(config, data, strategy, model, optimizer, epochs_done).complete()
+    with data.reading():
+        _Run(config, data, strategy, model, optimizer, epochs_done).complete()
     with whole_file(Path(config.model_dir) / "model.keras") as partial:
         model.save(partial)
     return model
