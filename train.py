@@ -3,6 +3,7 @@
 Examples:
     python train.py --flagfile=quickstart.flags
     python train.py --data_dir=shards --model_dir=run1 --architecture=resnet-18 --batch_size=32 --epochs=30
+    python train.py --data_dir=shards --model_dir=run2 --weights=resnet-34-kinetics.keras --epochs=10
 
 A run that was stopped goes on where it was when it is started again with the same flags. Watch it with
     tensorboard --logdir=run1/logs
@@ -14,17 +15,37 @@ from r3d_keras import command_line, quiet
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that python -m data.prepare wrote.")
 MODEL_DIR = flags.DEFINE_string("model_dir", None, "Folder for the model, checkpoints and logs.")
-ARCHITECTURE = flags.DEFINE_string("architecture", "resnet-18", "resnet-10, -18, -34, -50, -101, -152 or -200.")
-SHORTCUT = flags.DEFINE_string("shortcut", "B", "Shortcuts between stages: A (no parameters) or B (convolutions).")
-WIDEN_FACTOR = flags.DEFINE_float("widen_factor", 1.0, "Multiplies the width of every layer.")
-CONV1_T_SIZE = flags.DEFINE_integer("conv1_t_size", 7, "Frames that a kernel of the first convolution spans.")
-CONV1_T_STRIDE = flags.DEFINE_integer("conv1_t_stride", 1, "Stride of the first convolution in time.")
-MAX_POOL = flags.DEFINE_bool("max_pool", True, "Max pooling after the first convolution.")
-NORMALIZATION = flags.DEFINE_string(
-    "normalization", "activitynet-2018", "activitynet-2018 (the paper's) or kinetics-2020."
+ARCHITECTURE = flags.DEFINE_string(
+    "architecture",
+    None,
+    "Network and depth (default resnet-18): resnet, resnet2p1d, preresnet (-10, -18, -34, -50, -101, -152, -200), "
+    "wideresnet, resnext (-50, -101, -152, -200), densenet (-121, -169, -201, -264), c3d, r3d_18, mc3_18, r2plus1d_18.",
 )
-CLIP_FRAMES = flags.DEFINE_integer("clip_frames", 16, "Frames of a clip; the data must have been prepared with it.")
-FRAME_SIZE = flags.DEFINE_integer("frame_size", 112, "Height and width of the clips the network sees, in pixels.")
+WEIGHTS = flags.DEFINE_string(
+    "weights", None, "A .keras file to fine-tune: all but the head is kept, and the head too where the classes agree."
+)
+ARGUMENTS = {
+    "shortcut": flags.DEFINE_string(
+        "shortcut", None, "Shortcuts between stages: A (no parameters) or B (the default)."
+    ),
+    "widen_factor": flags.DEFINE_float("widen_factor", None, "Multiplies the width of every layer."),
+    "cardinality": flags.DEFINE_integer("cardinality", None, "Groups of a ResNeXt's convolutions, 32 by default."),
+    "conv1_t_size": flags.DEFINE_integer("conv1_t_size", None, "Frames that the first convolution spans, usually 7."),
+    "conv1_t_stride": flags.DEFINE_integer(
+        "conv1_t_stride", None, "Stride of the first convolution in time, usually 1."
+    ),
+    "max_pool": flags.DEFINE_bool("max_pool", None, "Max pooling after the first convolution, on by default."),
+    "generation": flags.DEFINE_integer(
+        "generation", None, "Stem of wideresnet and resnext as in 2018 (default) or 2020."
+    ),
+    "batch_norm": flags.DEFINE_bool("batch_norm", None, "Batch normalisation in C3D, off by default."),
+    "dropout": flags.DEFINE_float("dropout", None, "Dropout in C3D, 0.5 by default."),
+}
+NORMALIZATION = flags.DEFINE_string(
+    "normalization", None, "activitynet-2018 (the default, the paper's), kinetics-2020 or torchvision."
+)
+CLIP_FRAMES = flags.DEFINE_integer("clip_frames", None, "Frames of a clip, 16 by default; as the data was prepared.")
+FRAME_SIZE = flags.DEFINE_integer("frame_size", None, "Height and width of the clips the network sees, 112 by default.")
 FLIP = flags.DEFINE_bool("flip", True, "Mirror half of the clips; turn off where left and right matter.")
 ANTIALIAS = flags.DEFINE_bool("antialias", True, "Shrink training clips as the reference does; faster without.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Clips in a step, over all replicas together.")
@@ -55,13 +76,8 @@ def main(positional: list[str]) -> None:
         data_dir=data_dir,
         model_dir=model_dir,
         architecture=ARCHITECTURE.value,
-        arguments={
-            "shortcut": SHORTCUT.value,
-            "widen_factor": WIDEN_FACTOR.value,
-            "conv1_t_size": CONV1_T_SIZE.value,
-            "conv1_t_stride": CONV1_T_STRIDE.value,
-            "max_pool": MAX_POOL.value,
-        },
+        arguments={name: flag.value for name, flag in ARGUMENTS.items() if flag.value is not None},
+        weights=WEIGHTS.value,
         normalization=NORMALIZATION.value,
         clip_frames=CLIP_FRAMES.value,
         frame_size=FRAME_SIZE.value,

@@ -144,7 +144,7 @@ TRAINING_MISTAKES = [
     (["--data_dir=EMPTY", "--model_dir=OUT"], "no shards of clips in"),
     (["--data_dir=DATA", "--model_dir=OUT", "--clip_frames=32"], "have 16 frames, not 32"),
     (["--data_dir=DATA", "--model_dir=OUT", "--architecture=resnet-19"], "unknown architecture 'resnet-19'"),
-    (["--data_dir=DATA", "--model_dir=OUT", "--shortcut=C"], "unknown shortcut type 'C'; known: A, B"),
+    (["--data_dir=DATA", "--model_dir=OUT", "--shortcut=C"], "shortcut must be A or B, not 'C'"),
     (["--data_dir=DATA", "--model_dir=OUT", "--batch_size=29"], "--batch_size=29 is more than the 28 training clips"),
     (["--data_dir=DATA", "--model_dir=OUT", "--batch_size=0"], "--batch_size must be at least 1, not 0"),
     (["--data_dir=DATA", "--model_dir=OUT", "--nesterov"], "Nesterov momentum needs"),

@@ -1,66 +1,87 @@
-"""Models: `build_model` makes one, `load_model` reads one."""
+"""Models: `build_model` makes one, `load_model` reads one, `save_model` writes one."""
 
-import functools
-import inspect
-import math
+import datetime
+import json
+import tempfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 
 from r3d_keras.errors import UserError
+from r3d_keras.files import whole_file
+from r3d_keras.models.architectures import ARCHITECTURES, complete_arguments, find_architecture
+from r3d_keras.models.blocks import dense
 from r3d_keras.models.classifier import ClipClassifier, Metadata
+from r3d_keras.models.initial_values import skipped_initial_values
 from r3d_keras.models.normalization import ClipNormalization, Normalization, find_normalization
-from r3d_keras.models.resnet import DEPTHS, resnet
 
-# name: function from normalised clips and the architecture's own arguments to the last stage's activations
-ARCHITECTURES = {f"resnet-{depth}": functools.partial(resnet, depth=depth) for depth in DEPTHS}
-SHORTCUTS = ("A", "B")
+__all__ = ["ARCHITECTURES", "ClipClassifier", "build_model", "load_model", "save_model"]
 
 
 def build_model(
-    architecture: str,
+    architecture: str | None = None,
     num_classes: int | None = None,
     *,
     label_names: Sequence[str] = (),
-    clip_frames: int = 16,
-    frame_size: int = 112,
-    normalization: str | Normalization = "activitynet-2018",
+    clip_frames: int | None = None,
+    frame_size: int | None = None,
+    input_channels: int = 3,
+    normalization: str | Normalization | None = None,
+    weights: str | Path | ClipClassifier | None = None,
     origin: str = "",
     **arguments,
 ) -> ClipClassifier:
-    """Builds a freshly initialised model from raw clips to logits.
+    """Builds a model from raw clips to logits, freshly initialised or with the weights of another.
 
     Args:
-        architecture: a key of ARCHITECTURES, for example "resnet-34".
-        num_classes: length of the logits; may be left out when `label_names` is given.
+        architecture: a key of ARCHITECTURES, for example "resnet-34"; may be left out when `weights` is given.
+        num_classes: length of the logits; may be left out when `label_names` or `weights` is given.
         label_names: names of the classes in the order of the logits.
-        clip_frames, frame_size: the clips it is meant for, recorded in the metadata. The network itself takes
-            any number of frames and any height and width from 32 pixels.
-        normalization: a key of NORMALIZATIONS, or mean and standard deviation on the scale 0 to 255.
+        clip_frames, frame_size: the clips it is meant for (default 16 and 112). They are recorded, and fixed in
+            C3D alone: the other networks take any height and width from 32 pixels and any number of frames (a
+            DenseNet from 15).
+        input_channels: 3 for RGB; 2 for optical flow takes the first two numbers of a named normalisation, as
+            the authors' code does.
+        normalization: a key of NORMALIZATIONS, or mean and standard deviation on the scale 0 to 255 (default
+            "activitynet-2018").
+        weights: a model of this package, or the path of one, to fine-tune. Architecture, arguments, normalisation,
+            frames and size are its own, and so is every weight but the head's. The head is kept too when
+            `num_classes` and `label_names` are left out or agree with it; `metadata.origin` says what was done.
         origin: where the weights come from, in words.
-        **arguments: the architecture's own; see `r3d_keras.models.resnet.resnet`.
+        **arguments: the architecture's own: `residual_network`, `densenet` and `c3d` in this package explain them.
 
     Returns:
-        A model that takes [batch, frames, height, width, 3], uint8 or float 0 to 255, and gives float32
+        A model that takes [batch, frames, height, width, channels], uint8 or float 0 to 255, and gives float32
         logits [batch, num_classes].
 
     Raises:
-        UserError: unknown architecture, argument, shortcut or normalisation; classes and labels that disagree.
+        UserError: unknown architecture, argument or normalisation; classes and labels that disagree; a choice
+            that contradicts `weights`.
 
     Example:
-        model = r3d_keras.build_model("resnet-18", num_classes=400, shortcut="A")
+        model = r3d_keras.build_model("resnet-34", num_classes=400, shortcut="A")
+        model = r3d_keras.build_model(weights="resnet-34-kinetics.keras", num_classes=101)
     """
-    body = _find_architecture(architecture)
-    _check_arguments(architecture, body, arguments)
-    num_classes = _count_classes(num_classes, label_names)
-    normalization = find_normalization(normalization)
+    if weights is not None:
+        from r3d_keras.models.fine_tuning import build_from
 
-    clips = keras.Input((None, None, None, len(normalization.mean)), dtype="float32", name="clips")
+        source = weights if isinstance(weights, ClipClassifier) else load_model(weights)
+        chosen = {"clip_frames": clip_frames, "frame_size": frame_size, "normalization": normalization}
+        return build_from(source, architecture, num_classes, tuple(label_names), chosen, arguments)
+    if architecture is None:
+        raise UserError("a model needs an architecture, for example resnet-34, or weights to start from")
+    row = find_architecture(architecture)
+    num_classes = _count_classes(num_classes, label_names)
+    normalization = find_normalization(normalization or "activitynet-2018", input_channels)
+    clip_frames, frame_size = clip_frames or 16, frame_size or 112
+
+    size = (clip_frames, frame_size, frame_size) if row.fixed_size else (None, None, None)
+    clips = keras.Input((*size, len(normalization.mean)), dtype="float32", name="clips")
     x = ClipNormalization(normalization.mean, normalization.std, name="normalization")(clips)
-    x = body(x, **arguments)
-    x = keras.layers.GlobalAveragePooling3D(name="avgpool")(x)
-    logits = _head(num_classes, inputs=x.shape[-1])(x)
+    features = row.features(x, **complete_arguments(architecture, arguments))
+    logits = dense(features, num_classes, row.head, dtype="float32")
 
     model = ClipClassifier(inputs=clips, outputs=logits, name=architecture)
     model.metadata = Metadata(
@@ -77,7 +98,8 @@ def load_model(path: str | Path) -> ClipClassifier:
     if not Path(path).is_file():
         raise UserError(f"no such model file: {path}")
     try:
-        model = keras.saving.load_model(path, compile=False)
+        with skipped_initial_values():
+            model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # a damaged file fails in many ways, inside zip, JSON, HDF5 or Keras
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"cannot read a .keras model from {path}: {reason}") from error
@@ -86,39 +108,27 @@ def load_model(path: str | Path) -> ClipClassifier:
     return model
 
 
-def _find_architecture(name: str):
-    if name not in ARCHITECTURES:
-        raise UserError(f"unknown architecture {name!r}; known: {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name]
+def save_model(model: ClipClassifier, path: str | Path) -> None:
+    """Writes `model` as a `.keras` file, which appears whole or not at all.
 
-
-def _check_arguments(architecture: str, body, arguments: dict) -> None:
-    # A partial presents its bound arguments as keyword-only too, so `depth` has to be taken out.
-    known = set(inspect.signature(body).parameters) - {"clips", *body.keywords}
-    unknown = sorted(set(arguments) - known)
-    if unknown:
-        raise UserError(f"{architecture} has no argument {unknown[0]!r}; it has: {', '.join(sorted(known))}")
-    if arguments.get("shortcut", "B") not in SHORTCUTS:
-        raise UserError(f"unknown shortcut type {arguments['shortcut']!r}; known: {', '.join(SHORTCUTS)}")
+    `model.save` would hold a second copy of all weights in memory; here they go straight to disk. Raises OSError
+    when the file cannot be written.
+    """
+    config = keras.saving.serialize_keras_object(model)
+    metadata = {"keras_version": keras.__version__, "date_saved": f"{datetime.datetime.now():%Y-%m-%d@%H:%M:%S}"}
+    with whole_file(path) as partial, tempfile.NamedTemporaryFile(dir=partial.parent, suffix=".weights.h5") as weights:
+        model.save_weights(weights.name)
+        with zipfile.ZipFile(partial, "w") as archive:
+            archive.writestr("metadata.json", json.dumps(metadata))
+            archive.writestr("config.json", json.dumps(config))
+            archive.write(weights.name, "model.weights.h5")
 
 
 def _count_classes(num_classes: int | None, label_names: Sequence[str]) -> int:
-    if num_classes is None:
-        num_classes = len(label_names)
-    if label_names and num_classes != len(label_names):
-        raise UserError(f"num_classes is {num_classes}, but there are {len(label_names)} label names")
-    if num_classes < 1:
+    if num_classes is None and not label_names:
         raise UserError("a model needs num_classes or label_names")
-    return num_classes
-
-
-def _head(num_classes: int, inputs: int) -> keras.layers.Dense:
-    # torch.nn.Linear's initialisation: uniform in +-1/sqrt(inputs), weights and bias alike.
-    limit = 1.0 / math.sqrt(inputs)
-    return keras.layers.Dense(
-        num_classes,
-        kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
-        bias_initializer=keras.initializers.RandomUniform(-limit, limit),
-        dtype="float32",
-        name="fc",
-    )
+    if num_classes is not None and num_classes < 1:
+        raise UserError(f"num_classes must be at least 1, not {num_classes}")
+    if num_classes is not None and label_names and num_classes != len(label_names):
+        raise UserError(f"num_classes is {num_classes}, but there are {len(label_names)} label names")
+    return num_classes or len(label_names)

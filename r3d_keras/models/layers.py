@@ -14,7 +14,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     the model's, as under the reference's DataParallel.
 
     On TensorFlow, time is folded into the batch axis, which makes the fused kernel applicable (a fifth faster
-    training of a 3D ResNet-18 on CPU); its batch variance comes out unbiased. Other backends use Keras's ops.
+    training of a 3D ResNet-18 on CPU); its batch variance comes out unbiased. Other backends, and float64, which
+    the kernel lacks, use Keras's ops.
     """
 
     def __init__(self, **kwargs):
@@ -22,7 +23,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         use_batch_statistics = bool(training) and self.trainable
-        if keras.backend.backend() == "tensorflow":
+        if keras.backend.backend() == "tensorflow" and self.compute_dtype != "float64":
             outputs, mean, unbiased_variance = self._fused(inputs, use_batch_statistics)
         else:
             outputs, mean, unbiased_variance = self._unfused(inputs, use_batch_statistics)
@@ -53,10 +54,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return outputs, mean, unbiased_variance
 
     def _unfused(self, inputs, use_batch_statistics: bool):
-        values = ops.cast(inputs, "float32")
+        precision = "float64" if self.compute_dtype == "float64" else "float32"
+        values = ops.cast(inputs, precision)
         if use_batch_statistics:
             mean, variance = ops.moments(values, axes=(0, 1, 2, 3))
-            count = ops.cast(ops.prod(ops.shape(values)[:-1]), "float32")
+            count = ops.cast(ops.prod(ops.shape(values)[:-1]), precision)
             unbiased_variance = variance * (count / ops.maximum(count - 1.0, 1.0))
         else:
             mean, variance = self.moving_mean, self.moving_variance

@@ -11,15 +11,19 @@ LEARNING_RATE_DROP = 0.1  # the paper divides by ten
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One run. The help of `train.py` explains each field; `arguments` are the architecture's own."""
+    """One run. The help of `train.py` explains each field; `arguments` are the architecture's own.
+
+    None leaves a choice to `weights`, or to the paper where there are none.
+    """
 
     data_dir: str
     model_dir: str
-    architecture: str = "resnet-18"
+    architecture: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
-    normalization: str = "activitynet-2018"
-    clip_frames: int = 16
-    frame_size: int = 112
+    weights: str | None = None
+    normalization: str | None = None
+    clip_frames: int | None = None
+    frame_size: int | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
     batch_size: int = 32
     epochs: int = 30
@@ -35,9 +39,10 @@ class TrainingConfig:
 
     def __post_init__(self):
         for name in ("clip_frames", "batch_size", "epochs", "evaluate_every", "steps_per_call"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name} must be at least 1, not {getattr(self, name)}")
-        if self.frame_size < 32:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"--{name} must be at least 1, not {value}")
+        if self.frame_size is not None and self.frame_size < 32:
             raise UserError(f"--frame_size must be at least 32 pixels, not {self.frame_size}")
         if not self.learning_rate > 0:
             raise UserError(f"--learning_rate must be above 0, not {self.learning_rate}")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -11,10 +12,10 @@ from tqdm import tqdm
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.metrics import Metrics, compute_metrics
 from r3d_keras.evaluation.protocol import average_over_videos, make_probability_function, score_clips
-from r3d_keras.files import whole_file, write_json
+from r3d_keras.files import write_json
 from r3d_keras.input.pipeline import evaluation_clips, training_clips
 from r3d_keras.input.shards import ClipData, open_clip_data
-from r3d_keras.models import ClipClassifier, build_model
+from r3d_keras.models import ClipClassifier, build_model, load_model, save_model
 from r3d_keras.training.config import TrainingConfig, differences, to_json
 from r3d_keras.training.sgd import SGD
 from r3d_keras.training.steps import distribute_batches, make_train_steps
@@ -39,6 +40,8 @@ def train(config: TrainingConfig, strategy: tf.distribute.Strategy | None = None
         UserError: no data, clips of another length, a batch that does not fit the data or the replicas, a
             model_dir of another run, a loss that is not finite.
     """
+    source = load_model(config.weights) if config.weights else None
+    config = _complete(config, source)
     data = open_clip_data(config.data_dir, config.clip_frames)
     strategy = strategy or tf.distribute.MirroredStrategy()
     _check_batch(config, data, strategy.num_replicas_in_sync)
@@ -50,6 +53,7 @@ def train(config: TrainingConfig, strategy: tf.distribute.Strategy | None = None
             clip_frames=config.clip_frames,
             frame_size=config.frame_size,
             normalization=config.normalization,
+            weights=source,
             origin=f"trained by r3d_keras on {Path(config.data_dir).name}",
             **config.arguments,
         )
@@ -57,13 +61,24 @@ def train(config: TrainingConfig, strategy: tf.distribute.Strategy | None = None
             config.learning_rate, config.momentum, config.dampening, config.weight_decay, nesterov=config.nesterov
         )
         optimizer.build(model.trainable_variables)
+    if source is not None:
+        print(f"{model.metadata.origin}; normalisation and frames are those of {config.weights}")
+        del source
     epochs_done = tf.Variable(0, dtype=tf.int64, trainable=False)
     _claim_model_dir(config)
     with data.reading():
         _Run(config, data, strategy, model, optimizer, epochs_done).complete()
-    with whole_file(Path(config.model_dir) / "model.keras") as partial:
-        model.save(partial)
+    save_model(model, Path(config.model_dir) / "model.keras")
     return model
+
+
+def _complete(config: TrainingConfig, source: ClipClassifier | None) -> TrainingConfig:
+    """Fills in what was left open: from the weights to start from, or with the paper's values."""
+    if source is None:
+        known = {"architecture": "resnet-18", "normalization": "activitynet-2018", "clip_frames": 16, "frame_size": 112}
+    else:
+        known = {name: getattr(source.metadata, name) for name in ("architecture", "clip_frames", "frame_size")}
+    return replace(config, **{name: value for name, value in known.items() if getattr(config, name) is None})
 
 
 class _Run:

@@ -136,10 +136,18 @@ def _our_training() -> Callable[[], float]:
 def _torch_training() -> Callable[[], float]:
     import torch
 
-    from tests.models.torch_resnet import TorchResNet
+    from r3d_keras.convert.torch_networks import TorchNetwork
+    from r3d_keras.convert.weights import slots
+    from r3d_keras.models import build_model
 
-    model = TorchResNet(18, num_classes=400).to(memory_format=torch.channels_last_3d)
-    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, dampening=0.9, weight_decay=1e-3)
+    state = {}
+    for name, place in slots(build_model("resnet-18", 400)).items():
+        values = torch.from_numpy(place.variable.numpy().transpose(np.argsort(place.axes)))
+        values = values.contiguous(memory_format=torch.channels_last_3d) if values.ndim == 5 else values
+        state[name] = values.requires_grad_(not name.endswith(("running_mean", "running_var")))
+    model = TorchNetwork("resnet-18", state, {}, training=True)
+    parameters = [tensor for tensor in state.values() if tensor.requires_grad]
+    optimizer = torch.optim.SGD(parameters, 0.1, momentum=0.9, dampening=0.9, weight_decay=1e-3)
     clips = torch.randn(BATCH_SIZE, 3, 16, FRAME_SIZE, FRAME_SIZE).to(memory_format=torch.channels_last_3d)
     labels = torch.arange(BATCH_SIZE)
 

@@ -13,6 +13,8 @@ def torch_tensors(model: keras.Model) -> dict[str, tuple[int, ...]]:
         if isinstance(layer, keras.layers.Conv3D):
             *kernel, inputs, outputs = layer.kernel.shape
             shapes[f"{layer.name}.weight"] = (outputs, inputs, *kernel)
+            if layer.use_bias:
+                shapes[f"{layer.name}.bias"] = (outputs,)
         elif isinstance(layer, keras.layers.Dense):
             shapes[f"{layer.name}.weight"] = tuple(layer.kernel.shape)[::-1]
             shapes[f"{layer.name}.bias"] = tuple(layer.bias.shape)
@@ -44,7 +46,9 @@ def set_golden_weights(model: keras.Model) -> dict[str, np.ndarray]:
     for layer in model.layers:
         tensor = {key.rsplit(".", 1)[1]: value for key, value in state.items() if key.rsplit(".", 1)[0] == layer.name}
         if isinstance(layer, keras.layers.Conv3D):
-            layer.set_weights([tensor["weight"].transpose(2, 3, 4, 1, 0)])
+            layer.set_weights(
+                [tensor["weight"].transpose(2, 3, 4, 1, 0), *([tensor["bias"]] if layer.use_bias else [])]
+            )
         elif isinstance(layer, keras.layers.Dense):
             layer.set_weights([tensor["weight"].T, tensor["bias"]])
         elif isinstance(layer, keras.layers.BatchNormalization):

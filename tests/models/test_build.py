@@ -46,7 +46,7 @@ def test_the_first_layer_normalises():
     ("architecture", "arguments", "message"),
     [
         ("resnet-19", {"num_classes": 2}, "unknown architecture 'resnet-19'; known: resnet-10, "),
-        ("resnet-18", {"num_classes": 2, "shortcut": "C"}, "unknown shortcut type 'C'; known: A, B"),
+        ("resnet-18", {"num_classes": 2, "shortcut": "C"}, "shortcut must be A or B, not 'C'"),
         ("resnet-18", {"num_classes": 2, "width": 2}, "no argument 'width'; it has: conv1_t_size"),
         ("resnet-18", {"num_classes": 2, "normalization": "imagenet"}, "unknown normalization 'imagenet'"),
         ("resnet-18", {"num_classes": 2, "label_names": ["a"]}, "num_classes is 2, but there are 1 label names"),

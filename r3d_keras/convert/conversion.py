@@ -1,0 +1,137 @@
+"""From a checkpoint file to a model: what was found, what was assumed, and the model."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from r3d_keras.convert.checkpoint_file import StoredTensor
+from r3d_keras.convert.findings import (
+    Finding,
+    check_choices,
+    find_clip_frames,
+    find_generation,
+    find_normalization_name,
+    network_findings,
+)
+from r3d_keras.convert.inference import Network, find_head, infer_network
+from r3d_keras.convert.labels import read_labels
+from r3d_keras.convert.state_dict import Checkpoint, open_checkpoint
+from r3d_keras.convert.weights import assign_tensors, check_tensors, slots
+from r3d_keras.errors import UserError
+from r3d_keras.models import ClipClassifier, build_model
+from r3d_keras.models.architectures import find_architecture
+from r3d_keras.models.initial_values import skipped_initial_values
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted model and how it came about.
+
+    tensors   of the checkpoint, by the names of the model's layers
+    findings  what was found out on the way
+    left_out  tensor or field of the checkpoint: why no use was made of it
+    """
+
+    model: ClipClassifier
+    tensors: dict[str, StoredTensor]
+    findings: tuple[Finding, ...]
+    left_out: dict[str, str]
+
+
+def convert_checkpoint(path: str | Path, **choices: Any) -> ClipClassifier:
+    """Returns the Keras model of a PyTorch checkpoint; `convert` explains `choices` and the errors.
+
+    Example:
+        model = r3d_keras.convert_checkpoint("resnet-34-kinetics.pth", labels="kinetics400.txt")
+    """
+    return convert(path, **choices).model
+
+
+def convert(
+    path: str | Path,
+    *,
+    labels: str | Path | None = None,
+    architecture: str | None = None,
+    generation: int | None = None,
+    normalization: str | None = None,
+    clip_frames: int | None = None,
+    frame_size: int | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> Conversion:
+    """Converts a checkpoint of the authors' code (2017-18 or 2020) or of torchvision's video ResNets.
+
+    Everything that the names and shapes of the tensors tell is read from them; the other parameters are for what
+    they cannot tell, or to state what is believed, which is then checked.
+
+    Args:
+        path: the checkpoint; reading it executes nothing that it holds.
+        labels: a file of class names, see `read_labels`.
+        architecture: what the checkpoint is believed to be.
+        generation: 2018 or 2020, the year of the authors' code that trained it; decides the normalisation.
+        normalization: a key of NORMALIZATIONS, to override what the generation implies.
+        clip_frames: frames of the clips it was trained on (default 16, or as the file name says: `-64f-`).
+        frame_size: height and width of those clips (default 112).
+        arguments: of the architecture, for example conv1_t_stride and max_pool, which no tensor shows.
+
+    Returns:
+        The model, with labels, normalisation and origin in its metadata, and what was found out on the way.
+
+    Raises:
+        UserError: the file cannot be read, is of another network, has a tensor too many, too few or misshapen, or
+            contradicts a parameter.
+    """
+    checkpoint = open_checkpoint(path)
+    network = infer_network(checkpoint)
+    chosen = dict(arguments or {})
+    check_choices(checkpoint, network, architecture, chosen)
+    year = find_generation(checkpoint, network, generation)
+    normalization_name = find_normalization_name(network, year.value, normalization)
+    frames = find_clip_frames(checkpoint.path, clip_frames)
+    findings = (*network_findings(checkpoint, network, architecture, chosen), year, normalization_name, frames)
+    label_names = read_labels(labels, network.num_classes, year.value) if labels else ()
+    _refuse_absurd_size(checkpoint, network)
+
+    with skipped_initial_values():
+        model = build_model(
+            network.architecture,
+            network.num_classes,
+            label_names=label_names,
+            clip_frames=frames.value,
+            frame_size=frame_size,
+            input_channels=network.input_channels,
+            normalization=normalization_name.value,
+            origin=_describe_origin(checkpoint),
+            **{**network.arguments, **chosen},
+        )
+    places = slots(model)
+    tensors = _rename_head(checkpoint, network)
+    check_tensors(f"{path}, a {network.architecture} by its tensors,", places, tensors)
+    assign_tensors(str(path), places, tensors)
+    return Conversion(model, tensors, findings, checkpoint.left_out)
+
+
+def _refuse_absurd_size(checkpoint: Checkpoint, network: Network) -> None:
+    """Stops before memory is taken for a network that the file is too small to hold."""
+    size = checkpoint.path.stat().st_size
+    for stage in range(1, 5):
+        shape = checkpoint.shape(f"layer{stage}.0.bn1.weight") or checkpoint.shape(f"layer{stage}.0.bn1_s.weight")
+        if shape and shape[0] ** 2 > size:
+            raise UserError(f"{checkpoint.path} is too small a file for layer{stage} with {shape[0]} channels")
+
+
+def _rename_head(checkpoint: Checkpoint, network: Network) -> dict[str, StoredTensor]:
+    """Returns the tensors with the head under the name that the architecture has for it."""
+    found, expected = find_head(checkpoint), find_architecture(network.architecture).head
+    head = {f"{found}.weight": f"{expected}.weight", f"{found}.bias": f"{expected}.bias"}
+    return {head.get(name, name): tensor for name, tensor in checkpoint.tensors.items()}
+
+
+def _describe_origin(checkpoint: Checkpoint) -> str:
+    digest = hashlib.sha256()
+    with open(checkpoint.path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    epoch = f", epoch {checkpoint.fields['epoch']}" if "epoch" in checkpoint.fields else ""
+    return f"converted from {checkpoint.path.name} (sha256 {digest.hexdigest()}{epoch})"

@@ -1,0 +1,89 @@
+"""What the networks are made of. All padding is explicit and symmetric.
+
+TensorFlow's "same" would shift the sampling grid of every strided layer whose input size is even.
+"""
+
+import math
+
+import keras
+from keras import layers
+
+from r3d_keras.models.initial_values import InitialNormal
+from r3d_keras.models.layers import BatchNormalization
+
+
+def convolution(
+    x,
+    filters: int,
+    kernel_size: tuple[int, int, int],
+    strides: tuple[int, int, int] = (1, 1, 1),
+    *,
+    name: str,
+    groups: int = 1,
+    use_bias: bool = False,
+):
+    """Adds a convolution padded by kernel // 2 on both sides, with Kaiming fan-out initial weights.
+
+    The fan-out counts all filters, grouped or not, as PyTorch does; an even kernel lengthens its axis by one.
+    """
+    stays_same_size = all(size % 2 == 1 for size in kernel_size) and strides == (1, 1, 1)
+    if not stays_same_size and max(kernel_size) > 1:
+        x = layers.ZeroPadding3D(tuple(size // 2 for size in kernel_size), name=f"{name}.pad")(x)
+    deviation = math.sqrt(2.0 / (filters * math.prod(kernel_size)))
+    return layers.Conv3D(
+        filters,
+        kernel_size,
+        strides,
+        padding="same" if stays_same_size else "valid",
+        groups=groups,
+        use_bias=use_bias,
+        kernel_initializer=InitialNormal(stddev=deviation),
+        name=name,
+    )(x)
+
+
+def batch_normalization_relu(x, name: str):
+    """Adds batch normalisation and ReLU."""
+    x = BatchNormalization(name=name)(x)
+    return layers.ReLU(name=f"{name}.relu")(x)
+
+
+def max_pooling(x, size: tuple[int, int, int], padding: tuple[int, int, int], name: str, strides=None):
+    """Adds a max pooling with padding on both sides.
+
+    Zeros stand in for the reference's minus infinity, so the input must not be negative (it follows a ReLU).
+    """
+    if any(padding):
+        x = layers.ZeroPadding3D(padding, name=f"{name}.pad")(x)
+    return layers.MaxPooling3D(size, strides, name=name)(x)
+
+
+def global_average_pooling(x):
+    """Adds the average over time, height and width: [batch, channels]."""
+    return layers.GlobalAveragePooling3D(name="avgpool")(x)
+
+
+def dense(x, units: int, name: str, dtype: str | None = None):
+    """Adds a linear layer with torch.nn.Linear's initial weights: uniform in +-1 / sqrt(inputs)."""
+    limit = 1.0 / math.sqrt(x.shape[-1])
+    return layers.Dense(
+        units,
+        kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
+        bias_initializer=keras.initializers.RandomUniform(-limit, limit),
+        dtype=dtype,
+        name=name,
+    )(x)
+
+
+def stem(
+    clips, width: int, conv1_t_size: int, conv1_t_stride: int, max_pool: bool, names: tuple[str, str] = ("conv1", "bn1")
+):
+    """Adds the first convolution (conv1_t_size x 7 x 7), batch normalisation, ReLU and max pooling."""
+    conv, norm = names
+    x = convolution(clips, width, (conv1_t_size, 7, 7), (conv1_t_stride, 2, 2), name=conv)
+    return stem_pooling(batch_normalization_relu(x, norm), max_pool)
+
+
+def stem_pooling(x, max_pool: bool):
+    """Adds the 3x3x3 max pooling of stride 2 that ends a stem, where `max_pool` asks for it."""
+    return max_pooling(x, (3, 3, 3), (1, 1, 1), "maxpool", strides=(2, 2, 2)) if max_pool else x

@@ -1,0 +1,78 @@
+"""A model that starts from the weights of another."""
+
+from typing import Any
+
+from r3d_keras.errors import UserError
+from r3d_keras.models import ClipClassifier, build_model
+from r3d_keras.models.architectures import complete_arguments, find_architecture
+from r3d_keras.models.initial_values import skipped_initial_values
+from r3d_keras.models.normalization import find_normalization
+
+
+def build_from(
+    source: ClipClassifier,
+    architecture: str | None,
+    num_classes: int | None,
+    label_names: tuple[str, ...],
+    chosen: dict[str, Any],
+    arguments: dict[str, Any],
+) -> ClipClassifier:
+    """Builds `source` anew with a head for `num_classes`, or with its own head where classes and labels agree.
+
+    `chosen` may hold clip_frames, frame_size and normalization; None keeps those of `source`. `metadata.origin` of
+    the result says what was kept. Raises UserError when a choice contradicts the weights.
+    """
+    metadata = source.metadata
+    _check_choices(source, architecture, chosen, arguments)
+    keeps_head, reason = _keeps_head(source, num_classes, label_names)
+    with skipped_initial_values():
+        model = build_model(
+            metadata.architecture,
+            metadata.num_classes if keeps_head else num_classes,
+            label_names=metadata.label_names if keeps_head else label_names,
+            clip_frames=chosen["clip_frames"] or metadata.clip_frames,
+            frame_size=chosen["frame_size"] or metadata.frame_size,
+            input_channels=len(metadata.normalization.mean),
+            normalization=metadata.normalization,
+            origin=f"fine-tuned from {metadata.origin or metadata.architecture}; {reason}",
+            **metadata.arguments,
+        )
+    head = find_architecture(metadata.architecture).head
+    for layer, trained in zip(model.layers, source.layers, strict=True):
+        if layer.name != head or keeps_head:
+            layer.set_weights(trained.get_weights())
+    return model
+
+
+def _check_choices(source: ClipClassifier, architecture: str | None, chosen: dict, arguments: dict) -> None:
+    metadata = source.metadata
+    if architecture not in (None, metadata.architecture):
+        raise UserError(f"the weights are of {metadata.architecture}, but {architecture} was asked for")
+    theirs = complete_arguments(metadata.architecture, metadata.arguments)
+    complete_arguments(metadata.architecture, arguments)
+    for name, value in arguments.items():
+        if value != theirs[name]:
+            raise UserError(f"the weights were made with {name}={theirs[name]!r}, but {value!r} was asked for")
+    if chosen["normalization"] is not None:
+        wanted = find_normalization(chosen["normalization"], len(metadata.normalization.mean))
+        if wanted != metadata.normalization:
+            raise UserError(
+                f"the weights were trained with another normalisation (mean {metadata.normalization.mean}, "
+                f"standard deviation {metadata.normalization.std}): leave normalization out to keep it"
+            )
+    if find_architecture(metadata.architecture).fixed_size:
+        for name in ("clip_frames", "frame_size"):
+            if chosen[name] not in (None, getattr(metadata, name)):
+                raise UserError(f"{metadata.architecture} weights are bound to {name}={getattr(metadata, name)}")
+
+
+def _keeps_head(source: ClipClassifier, num_classes: int | None, label_names: tuple[str, ...]) -> tuple[bool, str]:
+    """Tells whether the head stays, and why, in words."""
+    metadata = source.metadata
+    wanted = len(label_names) or metadata.num_classes if num_classes is None else num_classes
+    if wanted != metadata.num_classes:
+        return False, f"every weight kept but the head, which is new ({wanted} classes, not {metadata.num_classes})"
+    if label_names and label_names != metadata.label_names:
+        difference = "has other label names" if metadata.label_names else "had no label names"
+        return False, f"every weight kept but the head, which is new (the old one of {wanted} classes {difference})"
+    return True, f"every weight kept, the head of {wanted} classes too"

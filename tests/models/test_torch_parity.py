@@ -1,0 +1,137 @@
+"""Every network against PyTorch: logits in evaluation, loss and gradients of a training step."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import torch
+
+from r3d_keras.convert.torch_networks import TorchNetwork
+from r3d_keras.convert.weights import slots
+from r3d_keras.models import build_model
+from r3d_keras.models.initial_values import skipped_initial_values
+from r3d_keras.models.normalization import Normalization
+from tests.models.golden import golden_clip, set_golden_weights
+from tests.models.torchvision_networks import torchvision_network
+
+IDENTITY = Normalization((0.0,) * 3, (1.0,) * 3)
+NARROW = {"widen_factor": 0.125}
+SHORT = {"conv1_t_size": 3}
+# Every family, block and shortcut once, narrow where the family allows it.
+NETWORKS = [
+    ("resnet-10", {**NARROW, "shortcut": "A"}),
+    ("resnet-18", {"widen_factor": 0.3, "conv1_t_size": 4, "conv1_t_stride": 2}),
+    ("resnet-50", {**NARROW, "shortcut": "A", "max_pool": False}),
+    ("resnet2p1d-18", {**NARROW, "shortcut": "A", "conv1_t_size": 3}),
+    ("resnet2p1d-50", {**NARROW}),
+    ("preresnet-18", {**SHORT, "shortcut": "A"}),
+    ("preresnet-50", SHORT),
+    ("wideresnet-50", {**SHORT, "widen_factor": 0.25, "generation": 2018}),
+    ("wideresnet-50", {"widen_factor": 0.25, "generation": 2020, "shortcut": "A"}),
+    ("resnext-50", {**SHORT, "cardinality": 4, "generation": 2018, "shortcut": "A"}),
+    ("resnext-50", {**SHORT, "cardinality": 16, "generation": 2020, "conv1_t_size": 1}),
+    ("densenet-121", SHORT),
+    ("c3d", {"hidden_units": 32, "dropout": 0.0}),
+    ("c3d", {"hidden_units": 32, "dropout": 0.0, "batch_norm": True}),
+    ("r3d_18", {}),
+    ("mc3_18", {}),
+    ("r2plus1d_18", {}),
+]
+CLIPS = np.concatenate([golden_clip(seed, cut_to=(16, 32, 40)) for seed in range(3)])
+SQUARE_CLIPS = np.concatenate([golden_clip(seed, cut_to=(16, 48, 48)) for seed in range(2)])
+LABELS = np.array([3, 0, 1])
+
+
+def networks(architecture: str, arguments: dict, training: bool):
+    """Returns the Keras model, its PyTorch twin, the twin's tensors, and the clips for both."""
+    with skipped_initial_values():
+        model = build_model(architecture, 5, normalization=IDENTITY, frame_size=48, **arguments)
+    state = {name: torch.from_numpy(values) for name, values in set_golden_weights(model).items()}
+    clips = SQUARE_CLIPS if architecture == "c3d" else CLIPS
+    if architecture.startswith("densenet"):
+        clips = clips[:2, :15]
+    elif architecture.endswith(("d_18", "net-50", "resnet-18")):
+        clips = clips[:2, :8]
+    torch_clips = torch.from_numpy(clips.transpose(0, 4, 1, 2, 3).copy())
+    return model, TorchNetwork(architecture, state, arguments, training), state, clips, torch_clips
+
+
+@pytest.fixture(autouse=True)
+def _release_models():
+    yield
+    keras.backend.clear_session()
+
+
+@pytest.mark.parametrize(("architecture", "arguments"), NETWORKS)
+def test_logits(architecture, arguments):
+    model, network, _, clips, torch_clips = networks(architecture, arguments, training=False)
+    with torch.inference_mode():
+        expected = network(torch_clips).numpy()
+    np.testing.assert_allclose(model(clips), expected, atol=1e-5 * max(1.0, np.abs(expected).max()))
+
+
+def pooling_by_axis(layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
+    is_maximum = isinstance(layer, keras.layers.MaxPooling3D)
+    for axis, size, stride in zip((1, 2, 3), layer.pool_size, layer.strides, strict=True):
+        count = (x.shape[axis] - size) // stride + 1
+        parts = [tf.gather(x, range(i, i + stride * count, stride), axis=axis) for i in range(size)]
+        x = functools.reduce(tf.maximum, parts) if is_maximum else sum(parts) / size
+    return x
+
+
+@pytest.fixture
+def _float64(monkeypatch):
+    # In float32 a few activations fall on the other side of zero, or another one wins a pooling, and each such
+    # accident moves a gradient by a percent.
+    keras.config.set_floatx("float64")
+    # TensorFlow's pooling kernels have no float64.
+    for pooling in (keras.layers.MaxPooling3D, keras.layers.AveragePooling3D):
+        monkeypatch.setattr(pooling, "call", pooling_by_axis)
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.usefixtures("_float64")
+@pytest.mark.parametrize(("architecture", "arguments"), NETWORKS)
+def test_loss_and_gradients_of_a_training_step(architecture, arguments):
+    model, network, state, clips, torch_clips = networks(architecture, arguments, training=True)
+    labels = LABELS[: len(clips)]
+    for name in state:
+        state[name] = state[name].double().requires_grad_(not name.endswith(("running_mean", "running_var")))
+    expected_loss = torch.nn.functional.cross_entropy(network(torch_clips.double()), torch.from_numpy(labels))
+    expected_loss.backward()
+
+    places = slots(model)
+    trained = [name for name in state if state[name].requires_grad]
+    with tf.GradientTape() as tape:
+        logits = model(clips, training=True)
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+    gradients = tape.gradient(loss, [places[name].variable.value for name in trained])
+
+    np.testing.assert_allclose(loss, expected_loss.item(), rtol=1e-6)
+    largest = max(np.abs(state[name].grad.numpy()).max() for name in trained)
+    for name, gradient in zip(trained, gradients, strict=True):
+        expected = state[name].grad.numpy().transpose(places[name].axes)
+        # The head computes in float32, which bounds the accuracy of all gradients by that of the largest.
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6 * largest, err_msg=name)
+    for name in set(state) - set(trained):
+        np.testing.assert_allclose(places[name].variable, state[name], rtol=1e-6, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18"])
+def test_torchvision_itself(name):
+    torch.manual_seed(0)
+    theirs = torchvision_network(name, 5).eval()
+    with skipped_initial_values():
+        ours = build_model(name, 5, normalization=IDENTITY)
+    state = theirs.state_dict()
+    for key, place in slots(ours).items():
+        place.variable.assign(state.pop(key).numpy().transpose(place.axes))
+    assert all(key.endswith("num_batches_tracked") for key in state)
+    with torch.inference_mode():
+        expected = theirs(torch.from_numpy(CLIPS.transpose(0, 4, 1, 2, 3).copy())).numpy()
+    np.testing.assert_allclose(ours(CLIPS), expected, atol=1e-5 * max(1.0, np.abs(expected).max()))
