@@ -1,20 +1,19 @@
 """Lists a folder of videos: one sub-folder per class, with or without split folders above them."""
 
 import hashlib
-import os
 from collections import defaultdict
 from pathlib import Path
 
-from data.listing import TRAIN, VALIDATION, LeftOut, Listing, Video
+from data.listing import TEST, TRAIN, VALIDATION, LeftOut, Listing, Video
+from data.video_files import NOT_A_VIDEO, VIDEO_SUFFIXES, is_video, require_folder, scan_folder
 from r3d_keras.errors import UserError
-from r3d_keras.video.decoding import VIDEO_SUFFIXES
 
-SPLIT_FOLDERS = {"train": TRAIN, "validation": VALIDATION, "val": VALIDATION}
+SPLIT_FOLDERS = {"train": TRAIN, "validation": VALIDATION, "val": VALIDATION, "test": TEST}
 LAYOUT = "one folder of videos per class is expected"
 
 
 def list_folder(video_dir: Path, validation_fraction: float, seed: int) -> Listing:
-    """Lists `video_dir/<class>/*` or `video_dir/{train,validation}/<class>/*` (`val` is taken as validation).
+    """Lists `video_dir/<class>/*` or `video_dir/{train,validation,test}/<class>/*` (`val` is taken as validation).
 
     Without split folders, `validation_fraction` of each class is drawn by a hash of `seed` and the video id, so
     that the split depends on neither the machine nor the order of the files; every class keeps at least one
@@ -25,11 +24,8 @@ def list_folder(video_dir: Path, validation_fraction: float, seed: int) -> Listi
     """
     folders, left_out = _open_video_dir(video_dir)
     split_folders = [folder for folder in folders if folder.name in SPLIT_FOLDERS]
-    if split_folders and all(folder.name in SPLIT_FOLDERS or folder.name == "test" for folder in folders):
+    if split_folders == folders and folders:
         videos = _list_split_folders(video_dir, split_folders, left_out)
-        for folder in folders:
-            if folder.name not in SPLIT_FOLDERS:
-                left_out.append(LeftOut(str(folder), "neither a training nor a validation folder"))
     else:
         listed = _list_class_folders(folders, TRAIN, left_out)
         videos = _draw_validation(listed, validation_fraction, seed)
@@ -38,10 +34,7 @@ def list_folder(video_dir: Path, validation_fraction: float, seed: int) -> Listi
 
 
 def _open_video_dir(video_dir: Path) -> tuple[list[Path], list[LeftOut]]:
-    if not video_dir.exists():
-        raise UserError(f"--video_dir={video_dir} does not exist: {LAYOUT} in it")
-    if not video_dir.is_dir():
-        raise UserError(f"--video_dir={video_dir} is a file, not a folder: {LAYOUT} in it")
+    require_folder(video_dir, "video_dir", f"{LAYOUT} in it")
     left_out: list[LeftOut] = []
     folders, files = _children(video_dir, left_out)
     if not folders and not files:
@@ -53,7 +46,7 @@ def _leave_out_loose_files(
     folder: Path, class_folders: list[Path], files: list[Path], left_out: list[LeftOut]
 ) -> list[Path]:
     """Returns the class folders; raises UserError when videos lie beside none."""
-    loose_videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+    loose_videos = [file for file in files if is_video(file.name)]
     if loose_videos and not class_folders:
         raise UserError(
             f"{folder} holds videos but no class folders (for example {loose_videos[0].name}): "
@@ -86,10 +79,10 @@ def _list_class_folders(class_folders: list[Path], split: str, left_out: list[Le
         )
         listed = []
         for file in files:
-            if file.suffix.lower() in VIDEO_SUFFIXES:
+            if is_video(file.name):
                 listed.append(Video(file, f"{label}/{file.name}", label, split))
             else:
-                left_out.append(LeftOut(str(file), "not a video by its file name"))
+                left_out.append(LeftOut(str(file), NOT_A_VIDEO))
         if not listed:
             left_out.append(LeftOut(str(class_folder), "no videos in it; not taken as a class"))
         videos.extend(listed)
@@ -98,31 +91,8 @@ def _list_class_folders(class_folders: list[Path], split: str, left_out: list[Le
 
 def _children(folder: Path, left_out: list[LeftOut]) -> tuple[list[Path], list[Path]]:
     """Returns the visible folders and files in `folder`, sorted by name; the rest goes to `left_out`."""
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError as error:
-        raise UserError(f"cannot read the folder {folder}: {error.strerror}") from error
-    folders, files = [], []
-    for path in paths:
-        if path.name.startswith("."):
-            left_out.append(LeftOut(str(path), "hidden"))
-        elif not _is_utf8(path.name):
-            left_out.append(LeftOut(os.fsencode(path).decode(errors="backslashreplace"), "its name is not UTF-8"))
-        elif path.is_dir():
-            folders.append(path)
-        elif path.is_file():
-            files.append(path)
-        else:
-            left_out.append(LeftOut(str(path), "neither a file nor a folder (a broken link?)"))
-    return folders, files
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    folders, files = scan_folder(folder, "", left_out)
+    return [folder / name for name in folders], [folder / name for name in files]
 
 
 def _draw_validation(listed: list[Video], fraction: float, seed: int) -> list[Video]:
@@ -146,11 +116,13 @@ def _check_labels(video_dir: Path, videos: list[Video]) -> list[str]:
     trained = {video.label for video in videos if video.split == TRAIN}
     if not trained:
         raise UserError(f"--video_dir={video_dir} has no training videos: put some into {video_dir / TRAIN}/<class>")
-    untrained = sorted({video.label for video in videos} - trained)
+    untrained = min(
+        (video for video in videos if video.label not in trained), key=lambda video: video.label, default=None
+    )
     if untrained:
         raise UserError(
-            f"class {untrained[0]!r} has validation videos but no training videos in --video_dir={video_dir}: "
-            f"add some to {video_dir / TRAIN / untrained[0]}, or remove the class"
+            f"class {untrained.label!r} has {untrained.split} videos but no training videos in "
+            f"--video_dir={video_dir}: add some to {video_dir / TRAIN / untrained.label}, or remove the class"
         )
     if len(trained) < 2:
         raise UserError(f"--video_dir={video_dir} has only one class, {trained.pop()!r}: at least two are needed")

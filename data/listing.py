@@ -5,30 +5,59 @@ from pathlib import Path
 
 TRAIN = "train"
 VALIDATION = "validation"
+TEST = "test"
+SPLITS = (TRAIN, VALIDATION, TEST)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The part of a video from `start` to `end`, in seconds from the first frame's timestamp; `end` is excluded.
+
+    `end` is None for "to the end of the video".
+    """
+
+    start: float
+    end: float | None
 
 
 @dataclass(frozen=True)
 class Video:
-    """One labelled video file. `video_id` is unique in its split; `label` is a class name."""
+    """One sample: a video, or a segment of one.
+
+    path      a video file, a folder of extracted frames, or an .hdf5 file of them
+    video_id  unique in its split
+    label     class name; None when unknown, as in an unlabelled test split
+    split     one of SPLITS
+    segment   the part to take; None for all of it
+    """
 
     path: Path
     video_id: str
-    label: str
+    label: str | None
     split: str
+    segment: Segment | None = None
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file or folder that gives no clips, or only some of them, and why."""
+    """A file, folder or annotation that gives no clips, or only some of them, and why.
+
+    `split` is known when an annotation names the sample, None when a stray file was met.
+    """
 
     path: str
     reason: str
+    split: str | None = None
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The videos of a data set, its class names in the order of their label numbers, and what was not taken."""
+    """The samples of a data set, its class names in the order of their label numbers, and what was not taken.
+
+    `notes` are things a user should know and that leave nothing out, one line each.
+    """
 
     videos: list[Video]
     label_names: list[str]
     left_out: list[LeftOut]
+    notes: tuple[str, ...] = ()

@@ -6,9 +6,11 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from data.listing import TRAIN, VALIDATION, LeftOut, Listing
+from data.clips import ClipSettings
+from data.duplicates import find_duplicates
+from data.listing import SPLITS, TRAIN, LeftOut, Listing
 from data.processes import progress_bar, run_tasks
-from data.shards import ClipSettings, ShardResult, ShardTask, plan_shards, read_result, write_shard
+from data.shards import ShardResult, ShardTask, plan_shards, read_result, write_shard
 from r3d_keras.clip_record import clip_features
 from r3d_keras.errors import UserError
 from r3d_keras.files import write_json
@@ -17,11 +19,20 @@ WORK_FOLDER = ".unfinished"
 FINGERPRINT_FILE = "fingerprint.json"
 REPORT_FILE = "preparation_report.json"
 FINISHED_FILE = "dataset_info.json"
+# Fewer videos tell nothing about the whole.
+JUDGED_FROM = 20
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything but the videos that decides what the shards hold."""
+    """Everything but the videos that decides what the shards hold.
+
+    The fields that `ClipSettings` has too are explained there; without a `clip_stride` it is `clip_frames`.
+
+    validation_fraction  part of each class that the lister held out
+    max_bad_fraction     a run ends when a larger part of the videos gives no clip
+    citation             of the data set, for its TFDS metadata
+    """
 
     dataset: str
     short_side: int
@@ -29,6 +40,22 @@ class Settings:
     quality: int
     validation_fraction: float
     seed: int
+    clip_stride: int | None = None
+    frame_rate: float | None = None
+    keep_fraction: float = 0.5
+    max_bad_fraction: float = 1.0
+    citation: str = ""
+
+    @property
+    def version(self) -> str:
+        """Version of the TFDS data set: short side, frames of a clip, and stride, quality and rate in one number.
+
+        360.16.1609500000 is 360 pixels, 16 frames, every 16 frames, quality 95, frame rate as it was (in hundredths).
+        """
+        stride = self.clip_stride or self.clip_frames
+        return (
+            f"{self.short_side}.{self.clip_frames}.{stride}{self.quality:03d}{round(100 * (self.frame_rate or 0)):05d}"
+        )
 
 
 def prepare_shards(listing: Listing, settings: Settings, data_dir: Path, workers: int) -> dict | None:
@@ -38,8 +65,9 @@ def prepare_shards(listing: Listing, settings: Settings, data_dir: Path, workers
     call takes up where it stopped. `tfds.builder_from_directory(data_dir)` reads the result; dataset_info.json
     is written last. Files that give no clip are left out and reported, not fatal.
 
-    Raises UserError when `data_dir` holds anything else, when no training video can be read, when a worker
-    process dies, or when the files cannot be written.
+    Raises UserError when `data_dir` holds anything else, when no video can be read, when more than
+    `max_bad_fraction` of them are bad (what was finished is kept), when a worker process dies, or when the files
+    cannot be written.
     """
     fingerprint = _fingerprint(listing, settings)
     if _is_finished(data_dir, fingerprint):
@@ -51,10 +79,7 @@ def prepare_shards(listing: Listing, settings: Settings, data_dir: Path, workers
         write_json(work_folder / FINGERPRINT_FILE, fingerprint)
         results = _write_shards(listing, settings, work_folder, workers)
         report = _report(listing, fingerprint, results)
-        if not report["splits"][TRAIN]["clips"]:
-            shutil.rmtree(work_folder)
-            first = next(entry for entry in report["left_out"] if entry["split"] == TRAIN)
-            raise UserError(f"no training video could be read; the first, {first['path']}: {first['reason']}")
+        _check_training_videos(report, work_folder)
         _move_shards(results, settings.dataset, data_dir)
         write_json(data_dir / REPORT_FILE, report)
         _write_metadata(listing, settings, results, data_dir)
@@ -64,11 +89,26 @@ def prepare_shards(listing: Listing, settings: Settings, data_dir: Path, workers
     return report
 
 
+def _check_training_videos(report: dict, work_folder: Path) -> None:
+    """Raises UserError when all videos of the first split, training as a rule, were left out."""
+    split, counts = next(iter(report["splits"].items()))
+    if not counts["clips"]:
+        shutil.rmtree(work_folder)
+        first = next(entry for entry in report["left_out"] if entry["split"] == split)
+        name = "training" if split == TRAIN else split
+        raise UserError(f"no {name} video could be read; the first, {first['path']}: {first['reason']}")
+
+
 def _fingerprint(listing: Listing, settings: Settings) -> dict:
     digest = hashlib.sha256()
     for video in sorted(listing.videos, key=lambda video: (video.split, video.video_id)):
-        digest.update(json.dumps([video.split, video.video_id, video.label, video.path.stat().st_size]).encode())
-    return {"settings": asdict(settings), "videos": len(listing.videos), "videos_digest": digest.hexdigest()}
+        segment = (video.segment.start, video.segment.end) if video.segment else None
+        size = video.path.stat().st_size if video.path.is_file() else None
+        digest.update(json.dumps([video.split, video.video_id, video.label, segment, size]).encode())
+    shaping = asdict(settings)
+    # Neither changes what the shards hold.
+    del shaping["max_bad_fraction"], shaping["citation"]
+    return {"settings": shaping, "videos": len(listing.videos), "videos_digest": digest.hexdigest()}
 
 
 def _is_finished(data_dir: Path, fingerprint: dict) -> bool:
@@ -122,9 +162,17 @@ def _check_shards(data_dir: Path, report: dict) -> None:
 
 
 def _write_shards(listing: Listing, settings: Settings, work_folder: Path, workers: int) -> list[ShardResult]:
-    clip_settings = ClipSettings(settings.short_side, settings.clip_frames, settings.quality, settings.seed)
+    clip_settings = ClipSettings(
+        short_side=settings.short_side,
+        clip_frames=settings.clip_frames,
+        clip_stride=settings.clip_stride or settings.clip_frames,
+        frame_rate=settings.frame_rate,
+        quality=settings.quality,
+        keep_fraction=settings.keep_fraction,
+        seed=settings.seed,
+    )
     tasks: list[ShardTask] = []
-    for split in (TRAIN, VALIDATION):
+    for split in SPLITS:
         tasks.extend(plan_shards(listing, split, clip_settings, work_folder))
     finished = [result for result in map(read_result, tasks) if result]
     if finished:
@@ -135,29 +183,42 @@ def _write_shards(listing: Listing, settings: Settings, work_folder: Path, worke
         for result in run_tasks(write_shard, remaining, workers):
             finished.append(result)
             bar.update(len(result.outcomes))
+            _check_bad_fraction(finished, settings.max_bad_fraction)
     return sorted(finished, key=lambda result: (result.split, result.index))
 
 
+def _check_bad_fraction(results: list[ShardResult], max_bad_fraction: float) -> None:
+    outcomes = [outcome for result in results for outcome in result.outcomes]
+    bad = [outcome for outcome in outcomes if outcome.clips == 0]
+    if len(outcomes) >= JUDGED_FROM and len(bad) > max_bad_fraction * len(outcomes):
+        first = "; ".join(f"{outcome.path}: {outcome.reason}" for outcome in bad[:3])
+        raise UserError(
+            f"{len(bad)} of the first {len(outcomes)} videos are bad, more than --max_bad_fraction={max_bad_fraction}: "
+            f"{first}"
+        )
+
+
 def _report(listing: Listing, fingerprint: dict, results: list[ShardResult]) -> dict:
-    left_out = [{**asdict(entry), "split": None} for entry in listing.left_out]
+    left_out = [asdict(entry) for entry in listing.left_out]
     damaged = []
     splits = {}
-    for split in (TRAIN, VALIDATION):
+    for split in SPLITS:
         shards = [result for result in results if result.split == split]
         outcomes = [outcome for shard in shards for outcome in shard.outcomes]
         unread = [outcome for outcome in outcomes if outcome.clips == 0]
-        left_out.extend({**asdict(LeftOut(outcome.path, outcome.reason)), "split": split} for outcome in unread)
+        left_out.extend(asdict(LeftOut(outcome.path, outcome.reason, split)) for outcome in unread)
         damaged.extend(
-            {**asdict(LeftOut(outcome.path, outcome.reason)), "split": split}
+            asdict(LeftOut(outcome.path, outcome.reason, split))
             for outcome in outcomes
             if outcome.clips and outcome.reason
         )
-        if not outcomes:
+        missing = sum(entry.split == split for entry in listing.left_out)
+        if not outcomes and not missing:
             continue
         splits[split] = {
-            "videos_listed": len(outcomes),
+            "videos_listed": len(outcomes) + missing,
             "videos_written": len(outcomes) - len(unread),
-            "videos_left_out": len(unread),
+            "videos_left_out": len(unread) + missing,
             "clips": sum(shard.clips for shard in shards),
             "bytes": sum(shard.bytes for shard in shards),
             "shards": [
@@ -165,7 +226,8 @@ def _report(listing: Listing, fingerprint: dict, results: list[ShardResult]) -> 
                 for shard, file_name in _final_names(results, split, fingerprint["settings"]["dataset"])
             ],
             "classes_without_clips": sorted(
-                {outcome.label for outcome in unread} - {outcome.label for outcome in outcomes if outcome.clips}
+                {outcome.label for outcome in unread if outcome.label is not None}
+                - {outcome.label for outcome in outcomes if outcome.clips}
             ),
         }
     return {
@@ -174,6 +236,8 @@ def _report(listing: Listing, fingerprint: dict, results: list[ShardResult]) -> 
         "splits": splits,
         "left_out": left_out,
         "damaged": damaged,
+        "duplicates": find_duplicates(listing.videos),
+        "notes": list(listing.notes),
     }
 
 
@@ -186,7 +250,7 @@ def _final_names(results: list[ShardResult], split: str, dataset: str) -> list[t
 
 
 def _move_shards(results: list[ShardResult], dataset: str, data_dir: Path) -> None:
-    for split in (TRAIN, VALIDATION):
+    for split in SPLITS:
         for shard, file_name in _final_names(results, split, dataset):
             finished = data_dir / WORK_FOLDER / f"{split}-{shard.index:05d}.tfrecord"
             # After an interruption in this loop some are moved already.
@@ -202,7 +266,7 @@ def _write_metadata(listing: Listing, settings: Settings, results: list[ShardRes
         data_dir=epath.Path(data_dir), dataset_name=settings.dataset, filetype_suffix="tfrecord"
     )
     split_infos = []
-    for split in (TRAIN, VALIDATION):
+    for split in SPLITS:
         shards = [shard for shard, _ in _final_names(results, split, settings.dataset)]
         if shards:
             lengths, size = [shard.clips for shard in shards], sum(shard.bytes for shard in shards)
@@ -212,9 +276,11 @@ def _write_metadata(listing: Listing, settings: Settings, results: list[ShardRes
         features=clip_features(settings.clip_frames, listing.label_names),
         split_infos=split_infos,
         check_data=False,
-        version="1.0.0",
+        version=settings.version,
         description=(
-            f"Clips of {settings.clip_frames} JPEG frames, short side at most {settings.short_side}, "
-            f"quality {settings.quality}, with the label and the video they come from."
+            f"Clips of {settings.clip_frames} JPEG frames, one every {settings.clip_stride or settings.clip_frames} "
+            f"frames, short side at most {settings.short_side}, quality {settings.quality}, frame rate "
+            f"{settings.frame_rate or 'unchanged'}, with the label and the video they come from."
         ),
+        citation=settings.citation,
     )

@@ -1,94 +1,256 @@
 """Turns videos into TFRecord shards of clips, with metadata that TensorFlow Datasets reads.
 
 A folder of your own videos, one sub-folder per class (DIR/<class>/*.mp4, or DIR/train/<class>/*.mp4 and
-DIR/validation/<class>/*.mp4):
+DIR/validation/<class>/*.mp4), or a csv file with the header path,label,split or path,label,split,start,end:
 
     python -m data.prepare --dataset=folder --video_dir=videos --data_dir=shards
+    python -m data.prepare --dataset=csv --video_dir=videos --annotations=videos.csv --data_dir=shards
+
+Kinetics 400, 600 or 700 with the official csv files, ActivityNet with the official json file, UCF-101 with the
+folder ucfTrainTestlist, HMDB-51 with the folder testTrainMulti_7030_splits:
+
+    python -m data.prepare --dataset=kinetics --video_dir=k400 --annotations=k400_csv --data_dir=k400_shards
+    python -m data.prepare --dataset=activitynet --video_dir=anet --annotations=activity_net.v1-3.min.json \\
+        --data_dir=anet_shards
+    python -m data.prepare --dataset=ucf101 --video_dir=UCF-101 --annotations=ucfTrainTestlist --split_number=1 \\
+        --data_dir=ucf101_shards
+    python -m data.prepare --dataset=hmdb51 --video_dir=hmdb51_org --annotations=testTrainMulti_7030_splits \\
+        --split_number=1 --data_dir=hmdb51_shards
+
+Frames that the authors' PyTorch code extracted (JPEG folders or hdf5 files), with the json file it made for them:
+
+    python -m data.prepare --dataset=reference --video_dir=kinetics_jpg --annotations=kinetics.json --data_dir=shards
 
 Synthetic videos of eight motions, made first when the folder is missing:
 
     python -m data.prepare --dataset=motions --video_dir=motions --data_dir=motions_shards
 
-Every video is decoded once, shrunk to --short_side, cut into clips of --clip_frames frames that do not
-overlap (a shorter last clip is looped to full length), and stored as JPEG. Files that cannot be read are left
-out and named, on screen and in DATA_DIR/preparation_report.json. After an interruption the same command takes
-up where it stopped. The same videos and settings give the same bytes.
+Every video is decoded once, shrunk to --short_side, cut into clips of --clip_frames frames (a shorter last clip is
+looped to full length), and stored as JPEG. What is listed but missing, unreadable or damaged is left out and named,
+on screen and in DATA_DIR/preparation_report.json. After an interruption the same command takes up where it stopped.
+The same videos and settings give the same bytes.
 """
 
+import math
 import os
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from absl import flags
 
+from data.activitynet import list_activitynet
+from data.folder import list_folder
+from data.hmdb51 import list_hmdb51
+from data.kinetics import LABEL_ORDERS, list_kinetics
+from data.listing import Listing
+from data.motions import list_motions
+from data.reference import list_reference
+from data.table import list_table
+from data.ucf101 import list_ucf101
 from r3d_keras import command_line
 from r3d_keras.errors import UserError
 
-FLAGS = flags.FLAGS
-DATASETS = ("folder", "motions")
+
+@dataclass(frozen=True)
+class DataSet:
+    """A kind of data set.
+
+    list_videos          returns its Listing from video_dir, annotations when it has any, and its options by name
+    description          one line on what it is
+    annotations          what --annotations names; None when there is no such file
+    several_annotations  whether --annotations may be repeated; list_videos then takes a list
+    options              the flags that list_videos takes
+    short_side           default of --short_side, in pixels
+    citation             the paper to cite
+    """
+
+    list_videos: Callable[..., Listing]
+    description: str
+    annotations: str | None = None
+    several_annotations: bool = False
+    options: tuple[str, ...] = ()
+    short_side: int = 240
+    citation: str = ""
+
+
+DATASETS = {
+    "kinetics": DataSet(
+        list_kinetics,
+        "Kinetics 400, 600 or 700",
+        annotations="the folder of the official csv files, or one of them (repeat the flag for several)",
+        several_annotations=True,
+        options=("label_order",),
+        short_side=360,
+        citation="W. Kay et al.: The Kinetics Human Action Video Dataset, arXiv:1705.06950, 2017 (400 classes); "
+        "J. Carreira et al., arXiv:1808.01340, 2018 (600); arXiv:1907.06987, 2019 (700).",
+    ),
+    "activitynet": DataSet(
+        list_activitynet,
+        "ActivityNet 1.3",
+        annotations="the official json file",
+        short_side=360,
+        citation="F. Caba Heilbron, V. Escorcia, B. Ghanem, J. C. Niebles: ActivityNet: A Large-Scale Video Benchmark "
+        "for Human Activity Understanding, CVPR 2015.",
+    ),
+    "ucf101": DataSet(
+        list_ucf101,
+        "UCF-101",
+        annotations="the folder ucfTrainTestlist",
+        options=("split_number",),
+        citation="K. Soomro, A. R. Zamir, M. Shah: UCF101: A Dataset of 101 Human Action Classes From Videos in The "
+        "Wild, arXiv:1212.0402, 2012.",
+    ),
+    "hmdb51": DataSet(
+        list_hmdb51,
+        "HMDB-51",
+        annotations="the folder testTrainMulti_7030_splits",
+        options=("split_number",),
+        citation="H. Kuehne, H. Jhuang, E. Garrote, T. Poggio, T. Serre: HMDB: A Large Video Database for Human Motion "
+        "Recognition, ICCV 2011.",
+    ),
+    "folder": DataSet(list_folder, "A folder per class", options=("validation_fraction", "seed")),
+    "csv": DataSet(list_table, "A csv file of videos", annotations="a csv file with the header path,label,split"),
+    "reference": DataSet(
+        list_reference,
+        "Frames extracted by the authors' PyTorch code",
+        annotations="the json file that its tools made",
+    ),
+    "motions": DataSet(list_motions, "Synthetic motions", options=("seed", "workers")),
+}
 SHOWN_AT_MOST = 20
 
-flags.DEFINE_string("dataset", None, f"Kind of data set: {' or '.join(DATASETS)}.")
-flags.DEFINE_string("video_dir", None, "Folder of the videos.")
-flags.DEFINE_string("data_dir", None, "Folder for the shards; made if missing.")
-flags.DEFINE_integer("short_side", 240, "Shrink frames to this short side, in pixels; smaller ones stay.")
-flags.DEFINE_integer("clip_frames", 16, "Frames a clip.")
-flags.DEFINE_integer("quality", 95, "JPEG quality, 1 to 100.")
-flags.DEFINE_float("validation_fraction", 0.2, "Part of each class held out when there are no split folders.")
-flags.DEFINE_integer("seed", 0, "Seed of the validation split, the order of the clips, and the motions.")
-flags.DEFINE_integer("workers", os.cpu_count(), "Processes that decode at the same time.")
+DATASET = flags.DEFINE_string("dataset", None, f"Kind of data set: {', '.join(DATASETS)}.")
+VIDEO_DIR = flags.DEFINE_string("video_dir", None, "Folder of the videos.")
+ANNOTATIONS = flags.DEFINE_multi_string("annotations", None, "The official lists of the data set, as shown above.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder for the shards; made if missing.")
+LABEL_ORDER = flags.DEFINE_enum(
+    "label_order",
+    LABEL_ORDERS[0],
+    LABEL_ORDERS,
+    "kinetics: sorted, as in the weights that the authors published in 2018, or as the classes first appear in the "
+    "training csv, as in those of 2020.",
+)
+SPLIT_NUMBER = flags.DEFINE_integer(
+    "split_number", 1, "ucf101, hmdb51: which of the three official splits.", lower_bound=1, upper_bound=3
+)
+VALIDATION_FRACTION = flags.DEFINE_float(
+    "validation_fraction",
+    0.2,
+    "folder: part of each class held out when there are no split folders.",
+    lower_bound=0,
+    upper_bound=1,
+)
+SHORT_SIDE = flags.DEFINE_integer(
+    "short_side",
+    None,
+    "Shrink frames to this short side, in pixels; smaller ones stay. Default: 360 for kinetics and activitynet, the "
+    "height of the paper's frames; 240 for the others.",
+    lower_bound=32,
+)
+CLIP_FRAMES = flags.DEFINE_integer("clip_frames", 16, "Frames of a clip.", lower_bound=1)
+CLIP_STRIDE = flags.DEFINE_integer(
+    "clip_stride",
+    None,
+    "Frames from the beginning of a clip to that of the next; fewer than --clip_frames make clips overlap. Default: "
+    "--clip_frames.",
+    lower_bound=1,
+)
+FRAME_RATE = flags.DEFINE_float(
+    "frame_rate",
+    None,
+    "Resample videos to this many frames a second, by their timestamps. Default: take every frame.",
+    lower_bound=0.1,
+)
+QUALITY = flags.DEFINE_integer("quality", 95, "JPEG quality.", lower_bound=1, upper_bound=100)
+SEED = flags.DEFINE_integer(
+    "seed", 0, "Seed of the order of the clips, of folder's validation split, and of motions.", lower_bound=0
+)
+WORKERS = flags.DEFINE_integer("workers", os.cpu_count(), "Processes that decode at the same time.", lower_bound=1)
+KEEP_FRACTION = flags.DEFINE_float(
+    "keep_fraction",
+    0.5,
+    "Keep a damaged video when at least this part of its frames could be decoded.",
+    lower_bound=0,
+    upper_bound=1,
+)
+MAX_BAD_FRACTION = flags.DEFINE_float(
+    "max_bad_fraction", 1.0, "Stop when more than this part of the videos is bad.", lower_bound=0, upper_bound=1
+)
+OPTIONS = (LABEL_ORDER, SPLIT_NUMBER, VALIDATION_FRACTION, SEED, WORKERS)
 
 
 def main(positional: list[str]) -> None:
     command_line.refuse_arguments(positional)
-    video_dir, data_dir = _check_flags()
+    name = command_line.require(DATASET.value, "dataset", "folder")
+    if name not in DATASETS:
+        raise UserError(f"unknown --dataset={name}: known are {', '.join(DATASETS)}")
+    dataset = DATASETS[name]
+    video_dir, data_dir = _check_folders()
+    annotations = _check_annotations(name, dataset)
+    _refuse_other_options(name, dataset)
+    for flag in (VALIDATION_FRACTION, FRAME_RATE, KEEP_FRACTION, MAX_BAD_FRACTION):
+        if flag.value is not None and math.isnan(flag.value):
+            raise UserError(f"--{flag.name}=nan is no number")
 
     from data.preparation import Settings, prepare_shards
 
-    listing = _listers()[FLAGS.dataset](video_dir)
+    options = {flag.name: flag.value for flag in OPTIONS if flag.name in dataset.options}
+    listing = dataset.list_videos(video_dir, **annotations, **options)
     settings = Settings(
-        FLAGS.dataset, FLAGS.short_side, FLAGS.clip_frames, FLAGS.quality, FLAGS.validation_fraction, FLAGS.seed
+        dataset=name,
+        short_side=SHORT_SIDE.value or dataset.short_side,
+        clip_frames=CLIP_FRAMES.value,
+        quality=QUALITY.value,
+        validation_fraction=VALIDATION_FRACTION.value,
+        seed=SEED.value,
+        clip_stride=CLIP_STRIDE.value,
+        frame_rate=FRAME_RATE.value,
+        keep_fraction=KEEP_FRACTION.value,
+        max_bad_fraction=MAX_BAD_FRACTION.value,
+        citation=dataset.citation,
     )
-    report = prepare_shards(listing, settings, data_dir, FLAGS.workers)
+    report = prepare_shards(listing, settings, data_dir, WORKERS.value)
     if report is None:
         print(f"nothing to do: {data_dir} holds this data set already")
     else:
-        _print_summary(report, data_dir)
+        _print_summary(report, listing, data_dir)
 
 
-def _check_flags() -> tuple[Path, Path]:
-    dataset = command_line.require(FLAGS.dataset, "dataset", "folder")
-    if dataset not in DATASETS:
-        raise UserError(f"unknown --dataset={dataset}: known are {', '.join(DATASETS)}")
-    video_dir = Path(command_line.require(FLAGS.video_dir, "video_dir", "videos"))
-    data_dir = Path(command_line.require(FLAGS.data_dir, "data_dir", "shards"))
-    valid = {
-        "short_side": (FLAGS.short_side >= 32, "at least 32"),
-        "clip_frames": (FLAGS.clip_frames >= 1, "at least 1"),
-        "quality": (1 <= FLAGS.quality <= 100, "between 1 and 100"),
-        "validation_fraction": (0 <= FLAGS.validation_fraction < 1, "at least 0 and below 1"),
-        "seed": (FLAGS.seed >= 0, "at least 0"),
-        "workers": (FLAGS.workers >= 1, "at least 1"),
-    }
-    for name, (is_valid, expected) in valid.items():
-        if not is_valid:
-            raise UserError(f"--{name}={FLAGS[name].value} must be {expected}")
+def _check_folders() -> tuple[Path, Path]:
+    video_dir = Path(command_line.require(VIDEO_DIR.value, "video_dir", "videos"))
+    data_dir = Path(command_line.require(DATA_DIR.value, "data_dir", "shards"))
     videos, shards = video_dir.resolve(), data_dir.resolve()
     if videos.is_relative_to(shards) or shards.is_relative_to(videos):
         raise UserError(f"--data_dir={data_dir} and --video_dir={video_dir} must be apart, neither inside the other")
     return video_dir, data_dir
 
 
-def _listers() -> dict:
-    from data.folder import list_folder
-    from data.motions import list_motions
+def _check_annotations(name: str, dataset: DataSet) -> dict[str, Path | list[Path]]:
+    """Returns the annotations as an argument of `dataset.list_videos`; none when it takes none."""
+    paths = [Path(path) for path in ANNOTATIONS.value or []]
+    if dataset.annotations is None:
+        if paths:
+            raise UserError(f"--annotations has no meaning for --dataset={name}: leave it out")
+        return {}
+    if not paths:
+        raise UserError(f"--annotations is missing: for --dataset={name} it is {dataset.annotations}")
+    if dataset.several_annotations:
+        return {"annotations": paths}
+    if len(paths) > 1:
+        raise UserError(f"--annotations is given {len(paths)} times: for --dataset={name} it is {dataset.annotations}")
+    return {"annotations": paths[0]}
 
-    return {
-        "folder": lambda video_dir: list_folder(video_dir, FLAGS.validation_fraction, FLAGS.seed),
-        "motions": lambda video_dir: list_motions(video_dir, FLAGS.seed, FLAGS.workers),
-    }
+
+def _refuse_other_options(name: str, dataset: DataSet) -> None:
+    for flag in (LABEL_ORDER, SPLIT_NUMBER, VALIDATION_FRACTION):
+        if flag.present and flag.name not in dataset.options:
+            takers = " or ".join(other for other in DATASETS if flag.name in DATASETS[other].options)
+            raise UserError(f"--{flag.name} has no meaning for --dataset={name}, only for {takers}: leave it out")
 
 
-def _print_summary(report: dict, data_dir: Path) -> None:
+def _print_summary(report: dict, listing: Listing, data_dir: Path) -> None:
     print(f"prepared {data_dir}: {len(report['label_names'])} classes")
     for name, split in report["splits"].items():
         print(
@@ -100,17 +262,42 @@ def _print_summary(report: dict, data_dir: Path) -> None:
             print(f"  {name}: no readable video of {', '.join(split['classes_without_clips'])}")
     if not report["splits"].get("validation", {}).get("clips"):
         print("  no validation split: no validation video was listed or could be read")
+    for note in listing.notes:
+        print(f"  {note}")
     _print_files("left out", report["left_out"], data_dir)
     _print_files("damaged", report["damaged"], data_dir)
+    _print_duplicates(report["duplicates"])
+
+
+def _print_duplicates(groups: list[dict]) -> None:
+    explanations = {
+        "leak": "videos with one content in several splits (the model is tested on what it was trained on)",
+        "two labels": "videos with one content under several labels",
+        "duplicate": "videos with one content, of one split and label",
+    }
+    for problem, explanation in explanations.items():
+        of_kind = [group["paths"] for group in groups if group["problem"] == problem]
+        if of_kind:
+            print(f"{problem}: {len(of_kind)} groups of {explanation}, for example {' and '.join(of_kind[0][:2])}")
 
 
 def _print_files(title: str, entries: list[dict], data_dir: Path) -> None:
-    if entries:
-        print(f"{title}: {len(entries)}")
-    for entry in entries[:SHOWN_AT_MOST]:
-        print(f"  {entry['path']}: {entry['reason']}")
+    """Prints at most `SHOWN_AT_MOST` entries, some of every reason if possible."""
+    if not entries:
+        return
+    print(f"{title}: {len(entries)}")
+    paths_by_reason = defaultdict(list)
+    for entry in entries:
+        paths_by_reason[entry["reason"]].append(entry["path"])
+    most_frequent = sorted(paths_by_reason.items(), key=lambda item: -len(item[1]))[:SHOWN_AT_MOST]
+    shown_of_each = SHOWN_AT_MOST // len(most_frequent)
+    for reason, paths in most_frequent:
+        for path in paths[:shown_of_each]:
+            print(f"  {path}: {reason}")
+        if len(paths) > shown_of_each:
+            print(f"  and {len(paths) - shown_of_each} more: {reason}")
     if len(entries) > SHOWN_AT_MOST:
-        print(f"  and {len(entries) - SHOWN_AT_MOST} more, all in {data_dir / 'preparation_report.json'}")
+        print(f"  all of them in {data_dir / 'preparation_report.json'}")
 
 
 if __name__ == "__main__":

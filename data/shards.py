@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from data.clips import VideoClips
+from data.clips import ClipSettings, VideoClips
 from data.listing import Listing, Video
 from r3d_keras import quiet
 from r3d_keras.clip_record import clip_features
@@ -20,16 +20,7 @@ from r3d_keras.files import whole_file, write_json
 VIDEOS_PER_SHARD = 32
 SMALL_SET_SHARDS = 8
 VIDEOS_PER_SMALL_SHARD = 4
-
-
-@dataclass(frozen=True)
-class ClipSettings:
-    """How videos become clips: short side in pixels, frames a clip, JPEG quality, seed of order and shuffling."""
-
-    short_side: int
-    clip_frames: int
-    quality: int
-    seed: int
+UNLABELLED = -1
 
 
 @dataclass(frozen=True)
@@ -57,7 +48,7 @@ class VideoOutcome:
     """What became of a video: `clips` is 0 when it was left out; `reason` is None when nothing was wrong."""
 
     path: str
-    label: str
+    label: str | None
     clips: int
     reason: str | None
 
@@ -125,12 +116,12 @@ def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[Vide
     serializer = ExampleSerializer(features.get_serialized_info())
     offsets, outcomes = [0], []
     for video in task.videos:
-        clips = VideoClips(video.path, task.settings.short_side, task.settings.clip_frames, task.settings.quality)
-        clip_index = -1
+        records_before = len(offsets)
+        clips = VideoClips(video, task.settings)
         for clip_index, clip in enumerate(clips):
             record = {
                 "frames": clip.frames,
-                "label": video.label,
+                "label": UNLABELLED if video.label is None else video.label,
                 "video_id": video.video_id,
                 "clip_index": clip_index,
                 "first_frame": clip.first_frame,
@@ -140,7 +131,10 @@ def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[Vide
             example = serializer.get_tf_example(features.encode_example(record))
             spool.write(example.SerializeToString(deterministic=True))
             offsets.append(spool.tell())
-        outcomes.append(VideoOutcome(str(video.path), video.label, clip_index + 1, clips.reason))
+        if not clips.is_kept:
+            del offsets[records_before:]
+            spool.seek(offsets[-1])
+        outcomes.append(VideoOutcome(str(video.path), video.label, len(offsets) - records_before, clips.reason))
     return offsets, outcomes
 
 

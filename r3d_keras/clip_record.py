@@ -12,11 +12,11 @@ def clip_features(clip_frames: int, label_names: list[str]) -> "tfds.features.Fe
     """Returns the schema of one clip as TFDS features.
 
     frames       string [clip_frames]: JPEG files, RGB, all of one size
-    label        int64: index into `label_names`
+    label        int64: index into `label_names`; -1 when unknown
     video_id     string: the same for all clips of a video, unique in a split
     clip_index   int64: position of the clip in its video, from 0
-    first_frame  int64: first frame of the clip in its video, from 0
-    frame_rate   float32: frames per second of the video, 0 when unknown
+    first_frame  int64: first frame of the clip in its video or segment, from 0
+    frame_rate   float32: frames per second, 0 when unknown
     """
     import tensorflow_datasets as tfds
 

@@ -1,59 +1,131 @@
-"""Frames of a video file, in order."""
+"""Frames of a video file, in order, with their times."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
 from r3d_keras.errors import UserError
 
-VIDEO_SUFFIXES = frozenset({".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
+Pixels = Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)
 class VideoHeader:
-    """What a file says of itself. `frame_count` is often wrong by one or more, and 0 when unknown."""
+    """What a file says of itself. `frame_count` is often wrong by one or more; 0 when unknown, as `frame_rate`."""
 
     frame_rate: float
     frame_count: int
+    codec: str
 
 
 class VideoReader:
-    """Iterates over the frames of a video file as uint8 [height, width, 3] RGB, upright.
+    """Reads the frames of a video file upright, in order, by OpenCV, or by PyAV where OpenCV gives no first frame.
+
+    OpenCV's builds lack some codecs, AV1 for one: they open such a file and read nothing from it. Pixels and times
+    are the same either way (measured on H.264, H.265, VP9, MPEG-4 and MJPEG, 8 and 10 bits). No frame is sought:
+    decoding begins with the first one.
 
     Example:
         with VideoReader("video.mp4") as video:
             for frame in video: ...
 
-    Raises UserError when the file is missing or is no video. Iterating raises nothing on a damaged
-    file: it ends where decoding ends, so compare what came with `header.frame_count`.
+    Raises UserError when the file is missing, is no video, or its codec is unknown to both. Iterating raises nothing
+    on a damaged file: it ends where decoding ends, so compare what came with `header.frame_count`.
     """
 
     def __init__(self, path: str | Path):
         if not Path(path).is_file():
             raise UserError(f"no such video file: {path}")
-        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-        if not self._capture.isOpened():
-            raise UserError(f"not a video, or damaged at its beginning: {path}")
-        self.header = VideoHeader(
-            frame_rate=float(self._capture.get(cv2.CAP_PROP_FPS)),
-            frame_count=max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))),
-        )
+        try:
+            self._frames = _OpenCVFrames(path)
+        except _Undecodable:
+            self._frames = _PyAVFrames(path)
+        self.header = self._frames.header
 
     def __enter__(self) -> "VideoReader":
         return self
 
     def __exit__(self, *_) -> None:
-        self._capture.release()
+        self._frames.close()
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        while True:
-            decoded, frame = self._capture.read()
-            if not decoded:
-                return
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        """Yields uint8 [height, width, 3] RGB."""
+        for _, pixels in self.timed_frames():
+            yield cv2.cvtColor(pixels(), cv2.COLOR_BGR2RGB)
+
+    def timed_frames(self) -> Iterator[tuple[float, Pixels]]:
+        """Yields the time of each frame and a function that gives its pixels, uint8 [height, width, 3] BGR.
+
+        The time is that of its presentation, in seconds from the beginning of the video stream. The function must be
+        called before the next frame is asked for; a frame whose pixels are not asked for costs less.
+        """
+        return iter(self._frames)
+
+
+class _Undecodable(Exception):  # noqa: N818 - never seen outside
+    """OpenCV opens no such file, or decodes no first frame of it."""
+
+
+class _OpenCVFrames:
+    def __init__(self, path: str | Path):
+        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        if not self._capture.isOpened() or not self._capture.grab():
+            self._capture.release()
+            raise _Undecodable
+        rate = float(self._capture.get(cv2.CAP_PROP_FPS))
+        codec = int(self._capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1").strip("\0 ")
+        count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self.header = VideoHeader(rate if np.isfinite(rate) and rate > 0 else 0.0, count, codec)
+
+    def close(self) -> None:
+        self._capture.release()
+
+    def __iter__(self) -> Iterator[tuple[float, Pixels]]:
+        grabbed = True  # the first frame, already
+        while grabbed:
+            yield self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0, self._pixels
+            grabbed = self._capture.grab()
+
+    def _pixels(self) -> np.ndarray:
+        return self._capture.retrieve()[1]
+
+
+class _PyAVFrames:
+    def __init__(self, path: str | Path):
+        try:
+            self._container = av.open(str(path))
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise UserError(f"not a video, or damaged at its beginning: {path}") from error
+        if not self._container.streams.video:
+            self._container.close()
+            raise UserError(f"there is no picture in it, only sound: {path}")
+        self._stream = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            self._container.close()
+            raise UserError(f"neither OpenCV nor PyAV knows its codec: {path}")
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        self.header = VideoHeader(float(rate or 0), self._stream.frames, self._stream.codec_context.name)
+
+    def close(self) -> None:
+        self._container.close()
+
+    def __iter__(self) -> Iterator[tuple[float, Pixels]]:
+        start = self._stream.start_time or 0
+        try:
+            for frame in self._container.decode(self._stream):
+                yield float(((frame.pts or 0) - start) * self._stream.time_base), lambda frame=frame: _upright(frame)
+        except (av.FFmpegError, OSError):
+            return  # damaged from here on
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    # Bicubic is what OpenCV asks of FFmpeg's converter; the choice shows in frames of 10 bits.
+    pixels = frame.to_ndarray(format="bgr24", interpolation="BICUBIC")
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 
 def shrink_to_short_side(frame: np.ndarray, short_side: int) -> np.ndarray:

@@ -28,15 +28,21 @@ def test_class_folders_become_sorted_labels(tmp_path):
 
 @pytest.mark.parametrize("validation_name", ["validation", "val"])
 def test_split_folders_decide_the_split(tmp_path, validation_name):
-    make_files(tmp_path, "train/a/1.mp4", "train/b/1.mp4", f"{validation_name}/a/1.mp4", "test/a/9.mp4")
+    make_files(tmp_path, "train/a/1.mp4", "train/b/1.mp4", f"{validation_name}/a/1.mp4", "test/b/9.mp4")
     listing = list_folder(tmp_path, 0.9, 0)
-    assert taken(listing) == [("train", "a", "a/1.mp4"), ("train", "b", "b/1.mp4"), ("validation", "a", "a/1.mp4")]
-    assert [entry.path for entry in listing.left_out] == [str(tmp_path / "test")]
+    assert taken(listing) == [
+        ("test", "b", "b/9.mp4"),
+        ("train", "a", "a/1.mp4"),
+        ("train", "b", "b/1.mp4"),
+        ("validation", "a", "a/1.mp4"),
+    ]
+    assert listing.left_out == []
 
 
-def test_class_named_train_beside_other_classes(tmp_path):
-    make_files(tmp_path, "train/1.mp4", "bus/1.mp4")
-    assert list_folder(tmp_path, 0, 0).label_names == ["bus", "train"]
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_class_named_as_a_split_beside_other_classes(tmp_path, name):
+    make_files(tmp_path, f"{name}/1.mp4", "bus/1.mp4")
+    assert list_folder(tmp_path, 0, 0).label_names == ["bus", name]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +95,7 @@ def test_name_that_is_not_utf8_is_left_out(tmp_path):
         (["a/1.mp4", "a/2.mp4"], "only one class"),
         (["a/1.mp4", "b/notes.txt"], "only one class"),
         (["train/a/1.mp4", "train/b/1.mp4", "validation/c/1.mp4"], "'c' has validation videos but no training"),
+        (["train/a/1.mp4", "train/b/1.mp4", "test/c/1.mp4"], "'c' has test videos but no training"),
         (["validation/a/1.mp4", "validation/b/1.mp4"], "no training videos"),
         (["train/a/1.mp4", "train/b/1.mp4", "val/a/1.mp4", "validation/a/1.mp4"], "both a val and a validation"),
         (["a /1.mp4", "b/1.mp4"], "white space"),

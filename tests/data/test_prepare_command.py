@@ -12,7 +12,8 @@ import tensorflow_datasets as tfds
 from data.folder import list_folder
 from data.preparation import Settings, prepare_shards
 from tests.commands import ROOT, run
-from tests.data.videos import counted_frames, file_contents
+from tests.data import layouts
+from tests.data.videos import counted_frames, file_contents, frame_number, read_clips
 from tests.videos import write_video, write_video_without_frames
 
 
@@ -32,34 +33,63 @@ def assert_one_line_error(result, *expected):
         assert str(text) in result.stderr
 
 
-def test_help_shows_examples_at_once():
+def test_help_shows_an_example_for_each_data_set_at_once():
     start = time.monotonic()
     result = prepare("--help")
     assert time.monotonic() - start < 2
     assert result.returncode == 0
-    assert "--dataset=folder" in result.stdout
-    assert "--dataset=motions" in result.stdout
+    for name in ("folder", "csv", "kinetics", "activitynet", "ucf101", "hmdb51", "reference", "motions"):
+        assert f"python -m data.prepare --dataset={name} " in result.stdout
 
 
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ("--dataset=films", "folder, motions"),
-        ("--short_side=31", "at least 32"),
+        ("--dataset=films", "kinetics, activitynet, ucf101, hmdb51, folder, csv, reference, motions"),
+        ("--short_side=31", "--short_side=31"),
         ("--short_side=big", "--short_side"),
-        ("--clip_frames=0", "at least 1"),
-        ("--quality=101", "between 1 and 100"),
-        ("--validation_fraction=1", "below 1"),
-        ("--workers=0", "at least 1"),
-        ("--seed=-1", "at least 0"),
+        ("--clip_frames=0", "--clip_frames=0"),
+        ("--clip_stride=0", "--clip_stride=0"),
+        ("--frame_rate=0", "--frame_rate=0"),
+        ("--frame_rate=nan", "--frame_rate=nan is no number"),
+        ("--quality=101", "--quality=101: 101 is not an integer in the range [1, 100]"),
+        ("--validation_fraction=1.1", "--validation_fraction=1.1"),
+        ("--keep_fraction=-0.1", "--keep_fraction=-0.1"),
+        ("--max_bad_fraction=2", "--max_bad_fraction=2"),
+        ("--workers=0", "--workers=0"),
+        ("--seed=-1", "--seed=-1"),
         ("--shortside=100", "shortside"),
         ("videos", "unexpected argument 'videos'"),
         ("--data_dir=", "--data_dir is missing"),
+        ("--annotations=x.csv", "--annotations has no meaning for --dataset=folder"),
+        ("--split_number=2", "--split_number has no meaning for --dataset=folder, only for ucf101 or hmdb51"),
+        ("--label_order=sorted", "--label_order has no meaning for --dataset=folder, only for kinetics"),
     ],
 )
 def test_wrong_flags(tmp_path, changed, expected):
     flags = ["--dataset=folder", f"--video_dir={tmp_path / 'videos'}", f"--data_dir={tmp_path / 'shards'}"]
     assert_one_line_error(prepare(*flags, changed), expected)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["kinetics"], "--annotations is missing: for --dataset=kinetics it is the folder of the official csv"),
+        (["activitynet"], "--annotations is missing: for --dataset=activitynet it is the official json"),
+        (["ucf101"], "--annotations is missing: for --dataset=ucf101 it is the folder ucfTrainTestlist"),
+        (["csv"], "--annotations is missing: for --dataset=csv it is a csv file with the header path,label,split"),
+        (["kinetics", "--annotations=a", "--split_number=1"], "--split_number has no meaning for --dataset=kinetics"),
+        (["kinetics", "--annotations=a", "--label_order=random"], "sorted|first_appearance"),
+        (["hmdb51", "--annotations=a", "--split_number=4"], "--split_number=4"),
+        (["ucf101", "--annotations=a", "--annotations=b"], "--annotations is given 2 times"),
+        (["ucf101", "--annotations=a", "--validation_fraction=0.1"], "only for folder"),
+        (["kinetics", "--annotations=nowhere"], "does not exist"),
+    ],
+)
+def test_flags_of_other_data_sets(tmp_path, flags, expected):
+    folders = [f"--video_dir={tmp_path / 'videos'}", f"--data_dir={tmp_path / 'shards'}"]
+    assert_one_line_error(prepare(f"--dataset={flags[0]}", *flags[1:], *folders), expected)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -98,7 +128,7 @@ def test_bad_files_among_good_ones(tmp_path):
         write_video(video_dir / label / "good.avi", counted_frames(20))
     write_video(video_dir / "a" / "cut.avi", counted_frames(50), codec="MJPG")
     whole = (video_dir / "a" / "cut.avi").read_bytes()
-    (video_dir / "a" / "cut.avi").write_bytes(whole[: len(whole) * 6 // 10])
+    (video_dir / "a" / "cut.avi").write_bytes(whole[: len(whole) * 8 // 10])
     write_video_without_frames(video_dir / "a" / "no_frames.avi")
     (video_dir / "b" / "text.mp4").write_text("no video")
     (video_dir / "b" / "empty.mp4").touch()
@@ -176,3 +206,71 @@ def test_motions_from_nothing_to_shards(small_motions, tmp_path):
     assert "train: 32 videos = 32 written + 0 left out" in result.stdout
     splits = tfds.builder_from_directory(str(data_dir)).info.splits
     assert set(splits) == {"train", "validation"}
+
+
+def write_counted(path):
+    """Writes 50 counted frames, two seconds, whatever the suffix says: readers go by the content."""
+    write_video(path.with_suffix(".mkv"), counted_frames(50))
+    path.with_suffix(".mkv").rename(path)
+
+
+def test_kinetics_from_csv_files_to_shards(tmp_path):
+    video_dir, annotations = layouts.kinetics(tmp_path, write_counted)
+    (video_dir / "9eTXpQq9QTA_000126_000136.mp4").write_text("no video")
+    (video_dir / "test" / "--8YXc8iCt8_000002_000012.mp4").unlink()
+    flags = ["--dataset=kinetics", f"--video_dir={video_dir}", f"--annotations={annotations}", "--workers=1"]
+    data_dir = tmp_path / "shards"
+    result = prepare(*flags, f"--data_dir={data_dir}", "--label_order=first_appearance")
+    assert result.returncode == 0, result.stderr
+    assert "train: 4 videos = 3 written + 1 left out; 12 clips" in result.stdout
+    assert "validation: 2 videos = 2 written + 0 left out; 8 clips" in result.stdout
+    assert "test: 2 videos = 1 written + 1 left out; 4 clips" in result.stdout
+    assert "--8YXc8iCt8_000002_000012: not found" in result.stdout
+    builder = tfds.builder_from_directory(str(data_dir))
+    assert builder.info.features["label"].names == ["zumba", "abseiling", "massaging person's head"]
+    assert {name: split.num_examples for name, split in builder.info.splits.items()} == {
+        "train": 12,
+        "validation": 8,
+        "test": 4,
+    }
+    labels = {(clip["video_id"], int(clip["label"])) for clip in read_clips(data_dir, "validation")}
+    assert labels == {("0wR5jVB-WPk_000417_000427", 1), ("ZLn66q_wDng_000334_000344", 0)}
+    assert {int(clip["label"]) for clip in read_clips(data_dir, "test")} == {-1}
+    assert "arXiv:1705.06950" in builder.info.citation
+
+
+def test_activitynet_from_json_to_shards(tmp_path):
+    video_dir, annotations = layouts.activitynet(tmp_path, layouts.activitynet_contents(), write_counted)
+    flags = ["--dataset=activitynet", f"--video_dir={video_dir}", f"--annotations={annotations}", "--workers=1"]
+    data_dir = tmp_path / "shards"
+    result = prepare(*flags, f"--data_dir={data_dir}")
+    assert result.returncode == 0, result.stderr
+    assert "train: 3 videos = 3 written + 0 left out" in result.stdout
+    assert tfds.builder_from_directory(str(data_dir)).info.features["label"].names == ["Zumba", "Archery", "Tango"]
+    # 25 frames a second: a segment takes the frames at 0.04 s x n that lie in it.
+    assert frame_numbers(data_dir, "train") == {
+        ("v_sJFgo9H6zNo_0", 0, 0): [*range(10, 26)],
+        ("v_sJFgo9H6zNo_0", 0, 1): [26, 27, 28, 29] * 4,
+        ("v_sJFgo9H6zNo_1", 2, 0): [*range(40, 50), *range(40, 46)],
+        ("v_V1zhqaGFY2A_0", 1, 0): [*range(16)],
+        ("v_V1zhqaGFY2A_0", 1, 1): [*range(16, 25), *range(16, 23)],
+    }
+    assert frame_numbers(data_dir, "validation") == {
+        ("v_-2VzSMAdzl4_0", 1, 0): [*range(20, 36)],
+        ("v_-2VzSMAdzl4_0", 1, 1): [*range(36, 50), 36, 37],
+    }
+    assert frame_numbers(data_dir, "test") == {
+        ("v_6VT2jBflMAM", -1, 0): [*range(16)],
+        ("v_6VT2jBflMAM", -1, 1): [*range(16, 32)],
+        ("v_6VT2jBflMAM", -1, 2): [*range(32, 48)],
+        ("v_6VT2jBflMAM", -1, 3): [48, 49] * 8,
+    }
+
+
+def frame_numbers(data_dir, split):
+    return {
+        (clip["video_id"], int(clip["label"]), int(clip["clip_index"])): [
+            frame_number(frame) for frame in clip["frames"]
+        ]
+        for clip in read_clips(data_dir, split)
+    }

@@ -1,0 +1,129 @@
+"""What a sample's frames come from: a video file, a folder of JPEG files, or an hdf5 file of them."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from r3d_keras.errors import UserError
+from r3d_keras.video.decoding import VideoReader, shrink_to_short_side
+
+FRAME_FILE = re.compile(r"image_(\d+)\.jpg")
+HDF5_SUFFIX = ".hdf5"
+HDF5_DATASET = "video"
+
+
+class FrameSource(Protocol):
+    """Frames with their times in seconds, and what the source says of itself (0 where it does not)."""
+
+    frame_rate: float
+    frame_count: int
+
+    def timed_frames(self) -> Iterator[tuple[float, Callable[[], "Frame"]]]: ...
+
+    def close(self) -> None: ...
+
+
+class Frame:
+    """One frame on its way into a clip: pixels, and the JPEG file they came from where there was one."""
+
+    def __init__(self, pixels: np.ndarray, jpeg: bytes | None = None):
+        self._pixels = pixels
+        self._jpeg = jpeg
+        self._encoded: bytes | None = None
+
+    def encode(self, short_side: int, quality: int) -> bytes:
+        """Returns the frame as JPEG with its short side at most `short_side`, made once however often it is used.
+
+        A JPEG file that is small enough already is returned as it was.
+        """
+        if self._encoded is None:
+            if self._jpeg is not None and min(self._pixels.shape[:2]) <= short_side:
+                self._encoded = self._jpeg
+            else:
+                pixels = shrink_to_short_side(self._pixels, short_side)
+                self._encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        return self._encoded
+
+
+def open_source(path: Path) -> FrameSource:
+    """Opens a video file, a folder of image_00001.jpg, ..., or an .hdf5 file, as the authors' tools make them.
+
+    Raises UserError when it is missing or nothing of that kind.
+    """
+    if path.is_dir():
+        return _FrameFolder(path)
+    if path.suffix == HDF5_SUFFIX:
+        return _FrameFile(path)
+    return _VideoFile(path)
+
+
+class _VideoFile:
+    def __init__(self, path: Path):
+        self._reader = VideoReader(path)
+        self.frame_rate = self._reader.header.frame_rate
+        self.frame_count = self._reader.header.frame_count
+
+    def timed_frames(self) -> Iterator[tuple[float, Callable[[], Frame]]]:
+        for time, pixels in self._reader.timed_frames():
+            yield time, lambda pixels=pixels: Frame(pixels())
+
+    def close(self) -> None:
+        self._reader.__exit__()
+
+
+class _JpegFrames:
+    """JPEG files one after the other; their rate is unknown. It ends at the first that cannot be decoded."""
+
+    frame_rate = 0.0
+    frame_count = 0
+
+    def jpegs(self) -> Iterator[bytes]:
+        raise NotImplementedError
+
+    def timed_frames(self) -> Iterator[tuple[float, Callable[[], Frame]]]:
+        for index, jpeg in enumerate(self.jpegs()):
+            pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+            if pixels is None:
+                return
+            yield float(index), lambda pixels=pixels, jpeg=jpeg: Frame(pixels, jpeg)
+
+
+class _FrameFolder(_JpegFrames):
+    def __init__(self, path: Path):
+        numbered = [
+            (int(match.group(1)), entry) for entry in path.iterdir() if (match := FRAME_FILE.fullmatch(entry.name))
+        ]
+        self._files = [file for _, file in sorted(numbered)]
+        self.frame_count = len(self._files)
+        if not self._files:
+            raise UserError(f"no image_00001.jpg, ... in it: {path}")
+
+    def jpegs(self) -> Iterator[bytes]:
+        return (file.read_bytes() for file in self._files)
+
+    def close(self) -> None:
+        pass
+
+
+class _FrameFile(_JpegFrames):
+    def __init__(self, path: Path):
+        import h5py
+
+        try:
+            self._file = h5py.File(path, "r")
+        except OSError as error:
+            raise UserError(f"not an hdf5 file, or damaged: {path}") from error
+        if HDF5_DATASET not in self._file:
+            self._file.close()
+            raise UserError(f"no frames in it (a dataset {HDF5_DATASET!r} is expected): {path}")
+        self.frame_count = len(self._file[HDF5_DATASET])
+
+    def jpegs(self) -> Iterator[bytes]:
+        return (np.asarray(self._file[HDF5_DATASET][index], np.uint8).tobytes() for index in range(self.frame_count))
+
+    def close(self) -> None:
+        self._file.close()

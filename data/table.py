@@ -1,0 +1,61 @@
+"""Lists the videos that a csv file of one's own names."""
+
+import posixpath
+from pathlib import Path
+
+from data.annotation_files import read_rows, seconds, split_of
+from data.listing import TEST, LeftOut, Listing, Segment
+from data.samples import ClassNames, Samples
+from data.video_files import NOT_A_VIDEO, NOT_ANNOTATED, find_videos, is_video
+from r3d_keras.errors import UserError
+
+
+def list_table(video_dir: Path, annotations: Path) -> Listing:
+    """Lists the videos of a csv file with the header `path,label,split` or `path,label,split,start,end`.
+
+    `path` is relative to `video_dir`, with forward slashes. `split` is train, validation (or val) or test; a video
+    of the test split may lack a label. `start` and `end` are seconds; an empty one means the beginning or the end of
+    the video. The video id is the path, followed by the times when there are any, so that a video may have several
+    rows. The label names are sorted.
+
+    Raises UserError on a mistake in the file, with its line, and when no video is found.
+    """
+    samples, class_names = Samples(), ClassNames()
+    files, others = find_videos(video_dir)
+    unnamed = dict.fromkeys(files)
+    known = set(files)
+    for place, row in read_rows(annotations, ("path", "label", "split")):
+        split = split_of(place, row["split"])
+        label = row["label"] or None
+        if label is not None:
+            class_names.add(place, label, split)
+        elif split != TEST:
+            raise UserError(f"{place}: no label, and only videos of the test split may lack one")
+        path = _path(place, row["path"])
+        segment = _segment(place, row.get("start", ""), row.get("end", ""))
+        video_id = path if segment is None else f"{path}_{segment.start}_{segment.end or 'end'}"
+        if is_video(path):
+            samples.add(video_id, label, split, video_dir / path if path in known else None, segment)
+        else:
+            samples.leave_out(video_id, NOT_A_VIDEO, split)
+        unnamed.pop(path, None)
+    others.extend(LeftOut(str(video_dir / file), NOT_ANNOTATED) for file in unnamed)
+    return samples.listing(
+        video_dir, class_names.sorted_by_bytes(), others, f"the paths in {annotations} are relative to it"
+    )
+
+
+def _path(place: str, text: str) -> str:
+    path = posixpath.normpath(text)
+    if not text or posixpath.isabs(path) or path.split("/")[0] == "..":
+        raise UserError(f"{place}: {text!r} is no path inside --video_dir")
+    return path
+
+
+def _segment(place: str, start: str, end: str) -> Segment | None:
+    if not start and not end:
+        return None
+    segment = Segment(seconds(place, start or "0"), seconds(place, end) if end else None)
+    if segment.end is not None and segment.end <= segment.start:
+        raise UserError(f"{place}: the end, {end} s, is not after the start, {start or 0} s")
+    return segment

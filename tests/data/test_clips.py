@@ -1,0 +1,146 @@
+"""Samples to clips: segments, strides, rates, damage, and frames that were extracted before."""
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+from data.clips import ClipSettings, VideoClips
+from data.listing import Segment, Video
+from tests.data.videos import counted_frames, decode, frame_number
+from tests.video.encoded import encode, number_of
+from tests.videos import write_video
+
+SETTINGS = {
+    "short_side": 240, "clip_frames": 4, "clip_stride": 4, "frame_rate": None, "quality": 95, "keep_fraction": 0.5,
+    "seed": 0,
+}  # fmt: skip
+
+
+def clips_of(path, segment=None, **changed):
+    """Returns (first frame, frame numbers) of each clip, and what was said of the sample."""
+    clips = VideoClips(Video(path, "x", "label", "train", segment), ClipSettings(**{**SETTINGS, **changed}))
+    cut = [(clip.first_frame, [frame_number(frame) for frame in clip.frames]) for clip in clips]
+    return cut, clips.reason, clips.is_kept
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """Ten frames at 10 per second, 64x80, whose brightness counts them."""
+    path = tmp_path_factory.mktemp("clips") / "video.avi"
+    write_video(path, counted_frames(10), frame_rate=10)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("segment", "expected"),
+    [
+        (None, [(0, [0, 1, 2, 3]), (4, [4, 5, 6, 7]), (8, [8, 9, 8, 9])]),
+        (Segment(0.2, 0.6), [(0, [2, 3, 4, 5])]),
+        (Segment(0.25, 0.75), [(0, [3, 4, 5, 6]), (4, [7, 7, 7, 7])]),
+        (Segment(0.8, None), [(0, [8, 9, 8, 9])]),
+        (Segment(0.5, 1.5), [(0, [5, 6, 7, 8]), (4, [9, 9, 9, 9])]),
+    ],
+)
+def test_segments_by_real_times(segment, expected, video):
+    assert clips_of(video, segment) == (expected, None, True)
+
+
+@pytest.mark.parametrize(
+    ("segment", "reason"),
+    [
+        (Segment(3.0, 4.0), "no frame from 3 s to 4 s: the video ends at 1.0 s"),
+        (Segment(0.5, 0.5), "a segment of no length, 0.5 s to 0.5 s"),
+        (Segment(2.0, None), "no frame from 2 s to the end: the video ends at 1.0 s"),
+    ],
+)
+def test_a_segment_without_frames_is_left_out(segment, reason, video):
+    assert clips_of(video, segment) == ([], reason, False)
+
+
+def test_a_segment_far_beyond_the_end_is_kept_and_told(video):
+    cut, reason, is_kept = clips_of(video, Segment(0.8, 9.5))
+    assert cut == [(0, [8, 9, 8, 9])]
+    assert (reason, is_kept) == ("its segment ends at 9.5 s, the video at 1.0 s; kept", True)
+
+
+def test_strides_and_rates(video):
+    assert clips_of(video, clip_stride=2)[0][:2] == [(0, [0, 1, 2, 3]), (2, [2, 3, 4, 5])]
+    assert clips_of(video, clip_stride=6)[0] == [(0, [0, 1, 2, 3]), (6, [6, 7, 8, 9])]
+    assert clips_of(video, frame_rate=5)[0] == [(0, [0, 2, 4, 6]), (4, [8, 8, 8, 8])]
+    assert clips_of(video, Segment(0.2, 0.4), frame_rate=20)[0] == [(0, [2, 2, 3, 3])]
+    clips = VideoClips(Video(video, "x", "label", "train"), ClipSettings(**{**SETTINGS, "frame_rate": 5}))
+    assert {clip.frame_rate for clip in clips} == {5}
+
+
+@pytest.mark.parametrize(("keep_fraction", "is_kept"), [(0.2, True), (0.9, False)])
+def test_a_cut_video_is_kept_above_a_fraction(keep_fraction, is_kept, tmp_path):
+    write_video(tmp_path / "x.avi", counted_frames(40), codec="MJPG")
+    whole = (tmp_path / "x.avi").read_bytes()
+    (tmp_path / "x.avi").write_bytes(whole[: len(whole) * 6 // 10])
+    cut, reason, kept = clips_of(tmp_path / "x.avi", keep_fraction=keep_fraction)
+    assert cut
+    assert kept == is_kept
+    assert reason.startswith("stopped after ")
+    assert reason.endswith("of 40 frames; kept" if is_kept else "of 40 frames; too few")
+
+
+def test_av1_and_a_variable_frame_rate(tmp_path):
+    times = [0, 100, 200, 300, 400, 1000, 1100, 1200, 1300, 1400]
+    encode(tmp_path / "x.mp4", "libsvtav1", "yuv420p", times)
+    settings = ClipSettings(**{**SETTINGS, "frame_rate": 5.0})
+    clips = list(VideoClips(Video(tmp_path / "x.mp4", "x", "label", "train"), settings))
+    numbers = [number_of(decode(frame)) for clip in clips for frame in clip.frames]
+    # Ticks at 0, 0.2, ... 1.4 s: the picture stands still from 0.4 to 1.0 s.
+    assert numbers[:8] == [0, 2, 4, 4, 4, 5, 7, 9]
+
+
+@pytest.fixture(params=["folder", "hdf5"])
+def extracted(request, tmp_path):
+    """Ten JPEG frames as the reference's tools leave them, and their bytes."""
+    jpegs = [cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 80])[1] for frame in counted_frames(10)]
+    if request.param == "folder":
+        path = tmp_path / "video"
+        path.mkdir()
+        for number, jpeg in enumerate(jpegs, start=1):
+            (path / f"image_{number:05d}.jpg").write_bytes(jpeg.tobytes())
+        (path / "n_frames").write_text("10")
+    else:
+        path = tmp_path / "video.hdf5"
+        with h5py.File(path, "w") as file:
+            frames = file.create_dataset("video", (10,), dtype=h5py.vlen_dtype(np.uint8))
+            for index, jpeg in enumerate(jpegs):
+                frames[index] = jpeg.ravel()
+    return path, [jpeg.tobytes() for jpeg in jpegs]
+
+
+def test_extracted_frames_pass_unchanged(extracted):
+    path, jpegs = extracted
+    clips = list(VideoClips(Video(path, "x", "label", "train"), ClipSettings(**SETTINGS)))
+    assert [frame for clip in clips for frame in clip.frames][:10] == jpegs
+    assert {clip.frame_rate for clip in clips} == {0.0}
+    shrunk = next(iter(VideoClips(Video(path, "x", "label", "train"), ClipSettings(**{**SETTINGS, "short_side": 32}))))
+    assert decode(shrunk.frames[0]).shape == (32, 40, 3)
+    assert clips_of(path, Segment(0.0, 1.0)) == ([], "its times are unknown, so no segment of it can be taken", False)
+
+
+def test_a_broken_extracted_frame_ends_the_sample(tmp_path):
+    folder = tmp_path / "video"
+    folder.mkdir()
+    for number, frame in enumerate(counted_frames(10), start=1):
+        cv2.imwrite(str(folder / f"image_{number:05d}.jpg"), frame)
+    (folder / "image_00009.jpg").write_bytes(b"no picture")
+    cut, reason, is_kept = clips_of(folder)
+    assert [numbers for _, numbers in cut] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert (reason, is_kept) == ("stopped after 8 of 10 frames; kept", True)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("x", "no image_00001.jpg, ... in it"), ("x.hdf5", "not an hdf5 file")])
+def test_nothing_extracted(name, reason, tmp_path):
+    if name == "x":
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_text("no hdf5")
+    cut, told, is_kept = clips_of(tmp_path / name)
+    assert (cut, is_kept) == ([], False)
+    assert told.startswith(reason)
