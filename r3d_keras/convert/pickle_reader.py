@@ -1,21 +1,26 @@
 """Reads pickles of plain data without executing anything they hold.
 
 A pickle is a program for a stack machine, and Python's own unpickler runs whatever function it names. This machine
-knows the few instructions that plain data needs. A name in the pickle is looked up in one table of ours and never
-imported; everything else is refused.
+knows the few instructions that plain data needs (https://docs.python.org/3/library/pickletools.html, protocols 2 to
+5). A name in the pickle is looked up in one table of ours and never imported; everything else is refused.
 """
 
 import pickletools
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from r3d_keras.convert.pickle_limits import (
+    CONTAINERS,
+    MAXIMUM_VALUES,
+    LimitedFile,
+    UnreadablePickleError,
+    check_nesting,
+    check_scalars,
+)
+
 MAXIMUM_NUMBER_BITS = 512
-SCALARS = (str, bytes, int, float, type(None))
-
-
-class UnreadablePickleError(ValueError):
-    """A pickle that is damaged, or holds more than plain data; the text says which and what."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,8 @@ class _Mark:
 
 # Instructions that push their argument as it is.
 _CONSTANTS = {
-    "BININT", "BININT1", "BININT2", "INT", "LONG1", "LONG", "BINFLOAT", "FLOAT", "BINUNICODE", "SHORT_BINUNICODE",
-    "BINUNICODE8", "UNICODE", "BINSTRING", "SHORT_BINSTRING", "STRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
+    "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
 }  # fmt: skip
 _FIXED = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_SET": set}
@@ -47,22 +52,26 @@ def read_pickle(
     """Reads one pickle from `file`, which is left behind its end.
 
     Args:
-        file: a binary file, positioned where the pickle begins.
+        file: a binary file that can seek, positioned where the pickle begins.
         functions: what may be called, by "module name": a function of ours that stands for it, or None for a name
             that may only be mentioned.
         find_storage: takes what a pickle says of data kept beside it; None when there is none.
 
     Returns:
-        dict, list, tuple, set, str, bytes, int, float, bool, None, Name, and what the functions return.
+        dict, list, tuple, set, str, bytes, int, float, bool, None, Name, and what the functions return. Walking
+        through it ends: it is nested at most MAXIMUM_DEPTH deep and nothing in it holds itself.
 
     Raises:
         UnreadablePickleError: a damaged pickle, or one that asks for anything else.
     """
-    machine = _Machine(functions, find_storage)
+    limited = LimitedFile(file)
+    machine = _Machine(limited, functions, find_storage)
     try:
-        for instruction, argument, _ in pickletools.genops(file):
+        for count, (instruction, argument, _) in enumerate(pickletools.genops(limited)):
             if instruction.name == "STOP":
-                return machine.result()
+                return check_nesting(machine.result())
+            if count >= MAXIMUM_VALUES:
+                raise UnreadablePickleError(f"it has more than {MAXIMUM_VALUES} values beside its tensors")
             machine.step(instruction.name, argument)
     except UnreadablePickleError:
         raise
@@ -73,22 +82,19 @@ def read_pickle(
     raise UnreadablePickleError("it is cut short")
 
 
-def check_scalars(items: list[Any]) -> list[Any]:
-    """Returns `items`, to be used as keys; raises UnreadablePickleError unless all are plain numbers, text or None.
-
-    A tuple nested a million times would crash Python when it is hashed.
-    """
-    if not all(isinstance(item, SCALARS) for item in items):
-        raise UnreadablePickleError("it has a key that is neither a number nor text")
-    return items
-
-
 class _Machine:
-    def __init__(self, functions: Mapping[str, Callable[..., Any]], find_storage: Callable[[Any], Any] | None):
+    def __init__(
+        self,
+        file: LimitedFile,
+        functions: Mapping[str, Callable[..., Any]],
+        find_storage: Callable[[Any], Any] | None,
+    ):
+        self.file = file
         self.functions = functions
         self.find_storage = find_storage
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.copied = 0
 
     def result(self) -> Any:
         if len(self.stack) != 1 or isinstance(self.stack[0], _Mark):
@@ -132,19 +138,18 @@ class _Machine:
     def _do_mark(self, _: None) -> None:
         self.stack.append(_Mark())
 
-    def _do_pop(self, _: None) -> None:
-        self._pop(1)
+    def _do_binstring(self, text: str) -> None:
+        # Text of Python 2, which genops takes for Latin-1; torch.load takes it for UTF-8.
+        content = text.encode("latin-1")
+        try:
+            self.stack.append(content.decode("utf-8"))
+        except UnicodeDecodeError:
+            self.stack.append(text)
+
+    _do_short_binstring = _do_binstring
 
     def _do_tuple(self, _: None) -> None:
         self.stack.append(tuple(self._pop_to_mark()))
-
-    def _do_list(self, _: None) -> None:
-        self.stack.append(self._pop_to_mark())
-
-    def _do_dict(self, _: None) -> None:
-        items = self._pop_to_mark()
-        self.stack.append({})
-        self._set_items(items)
 
     def _do_append(self, _: None) -> None:
         self._extend(self._pop(1))
@@ -172,57 +177,64 @@ class _Machine:
         self._top(set).update(check_scalars(items))
 
     def _top(self, kind: type) -> Any:
-        if not self.stack or type(self.stack[-1]) is not kind:
+        if not self.stack or not isinstance(self.stack[-1], kind):
             raise UnreadablePickleError(f"it is damaged, or hides something: a {kind.__name__} was expected")
         return self.stack[-1]
 
-    def _do_put(self, number: int) -> None:
+    def _do_binput(self, number: int) -> None:
         if not self.stack or isinstance(self.stack[-1], _Mark):
             raise UnreadablePickleError("it is damaged: there is nothing to remember")
         self.memo[number] = self.stack[-1]
 
-    _do_binput = _do_long_binput = _do_put
+    _do_long_binput = _do_binput
 
     def _do_memoize(self, _: None) -> None:
-        self._do_put(len(self.memo))
+        self._do_binput(len(self.memo))
 
-    def _do_get(self, number: int) -> None:
+    def _do_binget(self, number: int) -> None:
         if number not in self.memo:
             raise UnreadablePickleError(f"it is damaged: it refers to value {number}, which it never gave")
         self.stack.append(self.memo[number])
 
-    _do_binget = _do_long_binget = _do_get
+    _do_long_binget = _do_binget
 
     def _do_global(self, names: str) -> None:
-        self._name(names)
+        if names not in self.functions:
+            raise UnreadablePickleError(_describe_refused(names))
+        self.stack.append(Name(names))
 
     def _do_stack_global(self, _: None) -> None:
         module, name = self._pop(2)
-        self._name(f"{module} {name}")
-
-    def _name(self, text: str) -> None:
-        if text not in self.functions:
-            raise UnreadablePickleError(
-                f"it names {text.replace(' ', '.')[:100]!r}, which is more than plain data; nothing was executed. "
-                f"If you trust the file, save model.state_dict() alone from PyTorch"
-            )
-        self.stack.append(Name(text))
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise UnreadablePickleError("it has a name that is no text; nothing was executed")
+        self._do_global(f"{module} {name}")
 
     def _do_reduce(self, _: None) -> None:
         function, arguments = self._pop(2)
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
             raise UnreadablePickleError("it calls something that is no name; nothing was executed")
+        shown = function.text.replace(" ", ".")
         stand_in = self.functions[function.text]
         if stand_in is None:
-            raise UnreadablePickleError(f"it calls {function.text.replace(' ', '.')!r}; nothing was executed")
-        self.stack.append(stand_in(*arguments))
+            raise UnreadablePickleError(f"it calls {shown!r}; nothing was executed")
+        self._count_copied(arguments)
+        try:
+            self.stack.append(stand_in(*arguments))
+        except TypeError as error:
+            raise UnreadablePickleError(f"it calls {shown!r} with arguments that do not fit it") from error
 
     _do_newobj = _do_reduce
+
+    def _count_copied(self, arguments: tuple[Any, ...]) -> None:
+        # Each value that a call copies took a byte of the pickle, unless one list is given to calls again and again.
+        self.copied += sum(len(argument) for argument in arguments if isinstance(argument, (*CONTAINERS, str, bytes)))
+        if self.copied > self.file.tell() - self.file.begin:
+            raise UnreadablePickleError("it repeats the same values over and over")
 
     def _do_build(self, _: None) -> None:
         target, state = self._pop(2)
         # A state dict carries its version numbers so; there is no use for them.
-        if type(target) is not dict or type(state) is not dict:
+        if not isinstance(target, OrderedDict) or type(state) is not dict:
             raise UnreadablePickleError("it changes an object from within (BUILD); nothing was executed")
         self.stack.append(target)
 
@@ -231,3 +243,13 @@ class _Machine:
         if self.find_storage is None:
             raise UnreadablePickleError("it refers to data beside it where there is none")
         self.stack.append(self.find_storage(description))
+
+
+def _describe_refused(names: str) -> str:
+    shown = repr(names.replace(" ", ".")[:100])
+    if names.startswith("torch") and ("_rebuild" in names or names.endswith("Storage")):
+        return f"it has a tensor of a kind that is not read here ({shown}): save plain float, integer or bool tensors"
+    return (
+        f"it names {shown}, which is more than plain data; nothing was executed. "
+        f"If you trust the file, save model.state_dict() alone from PyTorch"
+    )

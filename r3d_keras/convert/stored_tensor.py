@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from r3d_keras.convert.pickle_reader import Name, UnreadablePickleError
+from r3d_keras.convert.pickle_limits import UnreadablePickleError
+from r3d_keras.convert.pickle_reader import Name
+from r3d_keras.errors import UserError
 
 # PyTorch's name of a storage type: (name of the numbers, the NumPy type they are read as)
 STORAGE_TYPES = {
@@ -64,23 +66,53 @@ class StoredTensor:
         return 1 + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
 
     def read(self) -> np.ndarray:
-        """Reads the numbers as a contiguous array in PyTorch's layout; bfloat16 comes as the equal float32.
+        """Reads the numbers as a contiguous array of its own memory in PyTorch's layout.
 
-        Raises OSError when the file cannot be read any more.
+        bfloat16 comes as float32, which holds every bfloat16 exactly; all others come as they are.
+
+        Raises:
+            UserError: the file vanished or changed since it was opened.
         """
         name, dtype = STORAGE_TYPES[self.storage.type_name]
-        flat = np.fromfile(
-            self.storage.path,
-            dtype,
-            count=self.extent,
-            offset=self.storage.position + self.offset * dtype.itemsize,
-        )
-        byte_strides = tuple(stride * dtype.itemsize for stride in self.strides)
-        values = np.lib.stride_tricks.as_strided(flat, self.shape, byte_strides) if flat.size else flat
-        values = np.ascontiguousarray(values).reshape(self.shape)
+        if not math.prod(self.shape):
+            values = np.empty(self.shape, dtype)
+        else:
+            position = self.storage.position + self.offset * dtype.itemsize
+            try:
+                values = self._read_run(dtype, position) if self._is_contiguous() else self._gather(dtype, position)
+            except (OSError, ValueError) as error:
+                raise UserError(
+                    f"cannot read the checkpoint {self.storage.path} any more ({error}): "
+                    f"do not change it while it is being read"
+                ) from error
         if name == "bfloat16":
-            return (values.astype(np.uint32) << 16).view(np.float32)
+            values = values.astype(np.uint32)
+            values <<= 16
+            return values.view(np.float32)
         return values
+
+    def _is_contiguous(self) -> bool:
+        expected = 1
+        for size, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
+            if size > 1 and stride != expected:
+                return False
+            expected *= size
+        return True
+
+    def _read_run(self, dtype: np.dtype, position: int) -> np.ndarray:
+        values = np.fromfile(self.storage.path, dtype, count=self.extent, offset=position)
+        if values.size != self.extent:
+            raise ValueError("it has become shorter")
+        return values.reshape(self.shape)
+
+    def _gather(self, dtype: np.dtype, position: int) -> np.ndarray:
+        # Mapped: a thin slice of a large storage takes no more memory than itself.
+        run = np.memmap(self.storage.path, dtype, "r", position, (self.extent,))
+        # The stride of an axis of size 1 is never used and may be any number.
+        strides = [
+            stride * dtype.itemsize if size > 1 else 0 for size, stride in zip(self.shape, self.strides, strict=True)
+        ]
+        return np.array(np.lib.stride_tricks.as_strided(run, self.shape, strides), order="C")
 
 
 def parse_storage(description: Any, length: int) -> tuple[str, str, int, Any]:
@@ -89,7 +121,7 @@ def parse_storage(description: Any, length: int) -> tuple[str, str, int, Any]:
     Raises UnreadablePickleError when the description is no such tuple.
     """
     if not isinstance(description, tuple) or len(description) != length or description[0] != "storage":
-        raise UnreadablePickleError("it refers to data beside it in an unknown way (a whole model is saved so)")
+        raise UnreadablePickleError(_describe_unknown(description))
     _, type_name, key, _, size, *view = description
     short = type_name.text.split(" ")[-1] if isinstance(type_name, Name) else ""
     if short not in STORAGE_TYPES:
@@ -97,3 +129,10 @@ def parse_storage(description: Any, length: int) -> tuple[str, str, int, Any]:
     if not isinstance(key, str) or type(size) is not int or size < 0:
         raise UnreadablePickleError("it has a storage without a key or a size")
     return short, key, size, view[0] if view else None
+
+
+def _describe_unknown(description: Any) -> str:
+    # PyTorch before 1.6 kept the source code of a pickled model's classes so.
+    if isinstance(description, tuple) and description and description[0] == "module":
+        return "it is a whole model, not its weights: save model.state_dict() from PyTorch instead"
+    return "it refers to data beside it in an unknown way; nothing was executed"

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from r3d_keras.convert.pickle_reader import UnreadablePickleError, read_pickle
+from r3d_keras.convert.pickle_limits import UnreadablePickleError
+from r3d_keras.convert.pickle_reader import read_pickle
 from r3d_keras.convert.stored_tensor import Storage, parse_storage
 
 LOCAL_HEADER = struct.Struct("<4s22sHH")  # signature, fields that the directory repeats, lengths of name and extra
@@ -18,40 +19,41 @@ ENCRYPTED = 1
 def read(path: Path, functions: Mapping[str, Callable[..., Any]]) -> Any:
     """Returns what the archive holds; raises UnreadablePickleError for one that torch.save would not have written."""
     try:
-        with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
-            members = archive.infolist()
-            _check_members(members)
-            positions = _find_data(file, members, archive.start_dir)
-            folder = _top_folder(members)
-            sizes = {member.filename.removeprefix(f"{folder}/"): member.file_size for member in members}
-            order = _read_member(archive, f"{folder}/byteorder") if "byteorder" in sizes else b"little"
-            if order != b"little":
-                raise UnreadablePickleError(
-                    "it was written on a big-endian machine: load and save it on a little-endian one"
-                )
-            pickle = _read_member(archive, f"{folder}/data.pkl")
+        pickle, sizes, positions = _open(path)
+    except UnreadablePickleError:
+        raise
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, ValueError, struct.error, NotImplementedError) as error:
-        raise (
-            error
-            if isinstance(error, UnreadablePickleError)
-            else UnreadablePickleError(f"a damaged zip file ({error})")
-        ) from error
+        raise UnreadablePickleError(f"a damaged zip file ({str(error)[:200]})") from error
 
     def find_storage(description: Any) -> Storage:
         type_name, key, size, _ = parse_storage(description, 5)
         name = f"data/{key}"
-        storage = Storage(path, type_name, size, positions.get(f"{folder}/{name}"))
+        storage = Storage(path, type_name, size, positions.get(name))
         if sizes.get(name) != size * storage.itemsize:
             raise UnreadablePickleError(
-                f"it has {sizes.get(name, 'no')} bytes of storage {key}, not {size * storage.itemsize}"
+                f"it has {sizes.get(name, 'no')} bytes of storage {key[:50]!r}, not {size * storage.itemsize}"
             )
         return storage
 
     return read_pickle(io.BytesIO(pickle), functions, find_storage)
 
 
-def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    return archive.read(name)  # checks the sum that the archive keeps of it
+def _open(path: Path) -> tuple[bytes, dict[str, int], dict[str, int]]:
+    """Returns the pickle, and size and position in bytes of every member by its name in the top folder."""
+    with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
+        members = archive.infolist()
+        _check_members(members)
+        positions = _find_data(file, members, archive.start_dir)
+        folder = _top_folder(members)
+        inner_names = {member.filename: member.filename.removeprefix(f"{folder}/") for member in members}
+        # ZipFile.read checks the sum that the archive keeps of a member.
+        if "byteorder" in inner_names.values() and archive.read(f"{folder}/byteorder") != b"little":
+            raise UnreadablePickleError(
+                "it was written on a big-endian machine: load and save it on a little-endian one"
+            )
+        pickle = archive.read(f"{folder}/data.pkl")
+    sizes = {inner_names[member.filename]: member.file_size for member in members}
+    return pickle, sizes, {inner_names[name]: position for name, position in positions.items()}
 
 
 def _check_members(members: list[zipfile.ZipInfo]) -> None:
@@ -61,7 +63,9 @@ def _check_members(members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         name = member.orig_filename
         parts = name.split("/")
-        if "\\" in name or ":" in name or "\0" in name or name.startswith("/") or ".." in parts:
+        # torch.save names the folder as the file, which may have a colon: only a bare drive letter is a trick.
+        is_drive = any(len(part) == 2 and part[1] == ":" for part in parts)
+        if is_drive or "\\" in name or "\0" in name or name.startswith("/") or ".." in parts:
             raise UnreadablePickleError(f"its zip file has a member with the path {name[:100]!r}")
         if member.flag_bits & ENCRYPTED:
             raise UnreadablePickleError("its zip file is encrypted")
@@ -73,6 +77,8 @@ def _check_members(members: list[zipfile.ZipInfo]) -> None:
 
 def _top_folder(members: list[zipfile.ZipInfo]) -> str:
     names = {member.filename for member in members}
+    if {"metadata.json", "config.json"} <= names:
+        raise UnreadablePickleError("it is a Keras model already, not a checkpoint of PyTorch")
     folders = {name.split("/", 1)[0] for name in names}
     folder = next(iter(folders), "")
     if len(folders) != 1 or f"{folder}/data.pkl" not in names:
