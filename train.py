@@ -42,7 +42,9 @@ ARGUMENTS = {
     "dropout": flags.DEFINE_float("dropout", None, "Dropout in C3D, 0.5 by default."),
 }
 NORMALIZATION = flags.DEFINE_string(
-    "normalization", None, "activitynet-2018 (the default, the paper's), kinetics-2020 or torchvision."
+    "normalization",
+    None,
+    "activitynet-2018 (the default, the paper's), kinetics-2020, torchvision, or a file of data.inspect --statistics.",
 )
 CLIP_FRAMES = flags.DEFINE_integer("clip_frames", None, "Frames of a clip, 16 by default; as the data was prepared.")
 FRAME_SIZE = flags.DEFINE_integer("frame_size", None, "Height and width of the clips the network sees, 112 by default.")

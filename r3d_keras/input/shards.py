@@ -14,11 +14,16 @@ from r3d_keras.errors import UserError
 
 @dataclass(frozen=True)
 class Split:
-    """One split: its shard files, in order, and the number of clips in all of them."""
+    """One split: its shard files, in order, and the number of clips in each."""
 
     name: str
     files: tuple[str, ...]
-    num_clips: int
+    shard_lengths: tuple[int, ...]
+
+    @property
+    def num_clips(self) -> int:
+        """Clips in all shards together."""
+        return sum(self.shard_lengths)
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def open_clip_data(data_dir: str | Path, clip_frames: int | None = None) -> Clip
     except Exception as error:  # TFDS raises many kinds on a folder that is not a data set of clips
         raise UserError(f"no shards of clips in {data_dir} (make them with: python -m data.prepare)") from error
     splits = {
-        name: Split(name, tuple(os.fspath(path) for path in split.filepaths), split.num_examples)
+        name: Split(name, tuple(os.fspath(path) for path in split.filepaths), tuple(split.shard_lengths))
         for name, split in info.splits.items()
     }
     for path in (path for split in splits.values() for path in split.files):

@@ -1,7 +1,9 @@
 """From raw pixel values to what a network was trained on."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 from keras import ops
@@ -36,14 +38,19 @@ NORMALIZATIONS = {
 
 
 def find_normalization(normalization: str | Normalization, input_channels: int = 3) -> Normalization:
-    """Returns the normalisation of that name for so many channels, or the given one.
+    """Returns the normalisation of that name for so many channels, the one in a .json file, or the given one.
 
-    Two channels (optical flow) take the first two numbers, as in the authors' code. Raises UserError for an unknown
-    name, or when mean, standard deviation and channels differ in number.
+    The file holds `mean` and `std` on the scale 0 to 255, as `python -m data.inspect --statistics` writes it. Two
+    channels (optical flow) take the first two numbers of a name, as in the authors' code. Raises UserError for an
+    unknown name, a file that cannot be read, or when mean, standard deviation and channels differ in number.
     """
-    if isinstance(normalization, str):
+    if isinstance(normalization, str) and normalization.endswith(".json"):
+        normalization = _read_normalization(normalization)
+    elif isinstance(normalization, str):
         if normalization not in NORMALIZATIONS:
-            raise UserError(f"unknown normalization {normalization!r}; known: {', '.join(NORMALIZATIONS)}")
+            raise UserError(
+                f"unknown normalization {normalization!r}; known: {', '.join(NORMALIZATIONS)}, or a .json file"
+            )
         named = NORMALIZATIONS[normalization]
         normalization = Normalization(named.mean[:input_channels], named.std[:input_channels])
     lengths = {len(normalization.mean), len(normalization.std), input_channels}
@@ -53,6 +60,19 @@ def find_normalization(normalization: str | Normalization, input_channels: int =
             f"{len(normalization.mean)} and {len(normalization.std)}"
         )
     return normalization
+
+
+def _read_normalization(path: str) -> Normalization:
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        read = Normalization(*(tuple(float(value) for value in values[name]) for name in ("mean", "std")))
+    except OSError as error:
+        raise UserError(f"cannot read the normalization {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} holds no normalization: lists of numbers `mean` and `std` are expected") from error
+    if not all(value > 0 for value in read.std):
+        raise UserError(f"{path}: a standard deviation must be above 0, not {min(read.std)}")
+    return read
 
 
 @keras.saving.register_keras_serializable("r3d_keras")

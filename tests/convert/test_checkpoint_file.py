@@ -73,7 +73,22 @@ def tree():
         "options": argparse.Namespace(model="resnet"),
         "tensors": [*tensors(), noted],
         "dictionaries": [OrderedDict(b=1, a=2), Counter("aab"), defaultdict(list, {1: [2]}), {}, {None: 1, 2.5: 3}],
-        "others": [None, True, 1.5, -3, 2**40, 2**100, "text", "日本", (1, (2,)), {"a", "b"}, set(), [], b"\0\xff", b""],
+        "others": [
+            None,
+            True,
+            1.5,
+            -3,
+            2**40,
+            2**100,
+            "text",
+            "日本",
+            (1, (2,)),
+            {"a", "b"},
+            set(),
+            [],
+            b"\0\xff",
+            b"",
+        ],
         "size": torch.Size((2, 3)),
     }
 

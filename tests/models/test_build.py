@@ -58,6 +58,23 @@ def test_mistakes_in_building(architecture, arguments, message):
         r3d_keras.build_model(architecture, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "holds no normalization"),
+        ('{"mean": [1, 2, 3]}', "holds no normalization"),
+        ('{"mean": [1, 2, 3], "std": [1, 0, 1]}', "a standard deviation must be above 0, not 0"),
+        ('{"mean": [1, 2], "std": [1, 1]}', "3 input channels need 3 means and standard deviations, not 2 and 2"),
+    ],
+)
+def test_mistakes_in_a_normalization_file(text, message, tmp_path):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        small_model(normalization=str(tmp_path / "x.json"))
+    with pytest.raises(UserError, match="cannot read the normalization"):
+        small_model(normalization=str(tmp_path / "no.json"))
+
+
 def test_mistakes_in_loading(tmp_path):
     with pytest.raises(UserError, match="no such model file"):
         r3d_keras.load_model(tmp_path / "missing.keras")

@@ -1,0 +1,66 @@
+"""A picture of random clips: as they lie in the shards, and as training sees them."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from r3d_keras.files import whole_file
+from r3d_keras.input.augmentation import Augmentation
+from r3d_keras.input.pipeline import augment
+from r3d_keras.input.shards import ClipData
+
+FRAMES_SHOWN = 4
+TILE = 112
+MARGIN, TEXT_HEIGHT = 6, 18
+UNLABELLED = "(no label)"
+
+
+def write_contact_sheet(data: ClipData, split: str, path: Path, clips: int, seed: int) -> None:
+    """Writes a PNG with a row for each of `clips` random clips of a split: frames as stored, frames augmented.
+
+    Raises UserError when there is no such split; OSError when `path` cannot be written.
+    """
+    rows = [_row(data, record, seed) for record in _random_records(data, split, clips, seed)]
+    with whole_file(path) as partial:
+        encoded = cv2.imencode(".png", cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))[1]
+        partial.write_bytes(encoded.tobytes())
+
+
+def _random_records(data: ClipData, split: str, clips: int, seed: int) -> list[dict]:
+    """Draws clips of the split, without order, by reading up to so many shards as hold them."""
+    chosen = np.random.default_rng(seed).permutation(data.split(split).num_clips)[:clips]
+    records = tf.data.TFRecordDataset(list(data.split(split).files)).enumerate()
+    wanted = tf.constant(np.sort(chosen))
+    return list(records.filter(lambda index, _: tf.reduce_any(index == wanted)).map(lambda _, r: data.parse(r)))
+
+
+def _row(data: ClipData, record: dict, seed: int) -> np.ndarray:
+    shown = np.linspace(0, data.clip_frames - 1, FRAMES_SHOWN).round().astype(int)
+    stored = [_fit(tf.io.decode_jpeg(record["frames"][index], channels=3).numpy()) for index in shown]
+    seeds = tf.constant([[seed, int(record["clip_index"])], [seed, int(record["clip_index"]) + 1]], tf.int64)
+    augmented = augment(record["frames"], data.clip_frames, TILE, seeds, Augmentation()).numpy()[shown]
+    gap = np.full((TILE, MARGIN * 3, 3), 255, np.uint8)
+    pictures = np.concatenate([*_spaced(stored), gap, *_spaced(augmented)], axis=1)
+    caption = np.full((TEXT_HEIGHT, pictures.shape[1], 3), 255, np.uint8)
+    label = int(record["label"])
+    name = data.label_names[label] if label >= 0 else UNLABELLED
+    text = f"{name}   {record['video_id'].numpy().decode()}, clip {int(record['clip_index'])}"
+    cv2.putText(caption, text, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([caption, pictures])
+
+
+def _fit(frame: np.ndarray) -> np.ndarray:
+    """Shrinks a frame so that it fits a tile, and centres it on grey."""
+    scale = TILE / max(frame.shape[:2])
+    height, width = (max(1, int(side * scale)) for side in frame.shape[:2])
+    tile = np.full((TILE, TILE, 3), 200, np.uint8)
+    top, left = (TILE - height) // 2, (TILE - width) // 2
+    tile[top : top + height, left : left + width] = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+    return tile
+
+
+def _spaced(tiles) -> list[np.ndarray]:
+    space = np.full((TILE, MARGIN, 3), 255, np.uint8)
+    return [part for tile in tiles for part in (tile, space)]
