@@ -11,7 +11,10 @@ _skips = contextvars.ContextVar("skips_initial_values", default=False)
 
 @contextlib.contextmanager
 def skipped_initial_values() -> Iterator[None]:
-    """Convolutions built within hold zeros: drawing the values of a 3D ResNet-200 takes seconds and memory."""
+    """Kernels of convolutions built within hold anything: drawing those of a ResNet-200 takes seconds and memory.
+
+    Whoever builds within must set every kernel afterwards.
+    """
     token = _skips.set(True)
     try:
         yield
@@ -21,7 +24,14 @@ def skipped_initial_values() -> Iterator[None]:
 
 @keras.saving.register_keras_serializable("r3d_keras")
 class InitialNormal(keras.initializers.RandomNormal):
-    """Normally distributed values, or zeros within `skipped_initial_values`."""
+    """Normally distributed values; whatever there is within `skipped_initial_values`."""
 
     def __call__(self, shape, dtype=None):
-        return keras.ops.zeros(shape, dtype) if _skips.get() else super().__call__(shape, dtype)
+        if not _skips.get():
+            return super().__call__(shape, dtype)
+        if keras.backend.backend() != "tensorflow":
+            return keras.ops.zeros(shape, dtype)
+        import tensorflow as tf
+
+        # Memory that nobody has touched costs nothing yet.
+        return tf.raw_ops.Empty(shape=shape, dtype=dtype or keras.config.floatx(), init=False)
