@@ -24,7 +24,7 @@ def list_hmdb51(video_dir: Path, annotations: Path, split_number: int) -> Listin
     """
     require_folder(annotations, "annotations", SPLIT_FILES)
     ending = f"_test_split{split_number}.txt"
-    label_names = sorted(path.name.removesuffix(ending) for path in annotations.glob(f"*{ending}"))
+    label_names = sorted(path.name.removesuffix(ending) for path in annotations.glob(f"[!.]*{ending}"))
     if len(label_names) < 2:
         raise UserError(f"--annotations={annotations} holds {len(label_names)} files *{ending}: {SPLIT_FILES}")
     videos = VideosByName(video_dir)

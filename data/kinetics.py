@@ -46,7 +46,7 @@ def _csv_files(annotations: Sequence[Path]) -> list[Path]:
     for path in annotations:
         if not path.exists():
             raise UserError(f"--annotations={path} does not exist: {CSV_FILES}")
-        in_folder = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+        in_folder = sorted(path.glob("[!.]*.csv")) if path.is_dir() else [path]
         if not in_folder:
             raise UserError(f"--annotations={path} holds no .csv file: {CSV_FILES}")
         files.extend(in_folder)

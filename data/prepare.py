@@ -110,18 +110,20 @@ DATASETS = {
         citation="H. Kuehne, H. Jhuang, E. Garrote, T. Poggio, T. Serre: HMDB: A Large Video Database for Human Motion "
         "Recognition, ICCV 2011.",
     ),
-    "folder": DataSet(list_folder, "A folder per class", options=("validation_fraction", "seed")),
-    "csv": DataSet(list_table, "A csv file of videos", annotations="a csv file with the header path,label,split"),
+    "folder": DataSet(list_folder, "a folder per class", options=("validation_fraction", "seed")),
+    "csv": DataSet(list_table, "a csv file of videos", annotations="a csv file with the header path,label,split"),
     "reference": DataSet(
         list_reference,
-        "Frames extracted by the authors' PyTorch code",
+        "frames that the authors' PyTorch code extracted",
         annotations="the json file that its tools made",
     ),
-    "motions": DataSet(list_motions, "Synthetic motions", options=("seed", "workers")),
+    "motions": DataSet(list_motions, "synthetic videos", options=("seed", "workers")),
 }
 SHOWN_AT_MOST = 20
 
-DATASET = flags.DEFINE_string("dataset", None, f"Kind of data set: {', '.join(DATASETS)}.")
+DATASET = flags.DEFINE_string(
+    "dataset", None, "; ".join(f"{name}: {dataset.description}" for name, dataset in DATASETS.items()) + "."
+)
 VIDEO_DIR = flags.DEFINE_string("video_dir", None, "Folder of the videos.")
 ANNOTATIONS = flags.DEFINE_multi_string("annotations", None, "The official lists of the data set, as shown above.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder for the shards; made if missing.")

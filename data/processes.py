@@ -53,8 +53,11 @@ def run_tasks(function: Callable[[Task], Result], tasks: Iterable[Task], workers
                 process.terminate()
 
 
-def progress_bar(description: str, total: int, before: int = 0, unit: str = "video") -> tqdm.tqdm:
-    """Returns a bar that counts up to `total` units, on standard error; in a log file it speaks twice a minute."""
+def progress_bar(description: str, total: int | None, before: int = 0, unit: str = "video") -> tqdm.tqdm:
+    """Returns a bar that counts up to `total` units, or without an end, on standard error.
+
+    In a log file it speaks twice a minute.
+    """
     interval = 0.2 if sys.stderr.isatty() else 30
     return tqdm.tqdm(desc=description, total=total, initial=before, unit=unit, mininterval=interval, delay=1)
 

@@ -1,15 +1,13 @@
 """Lists frames that the authors' PyTorch code extracted, from the json files that it made for them."""
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import tqdm
-
 from data.annotation_files import field, read_json, split_of
 from data.listing import TEST, LeftOut, Listing
+from data.processes import progress_bar
 from data.samples import Samples
 from data.video_files import NOT_ANNOTATED, printable, require_folder
 from r3d_keras.errors import UserError
@@ -37,21 +35,21 @@ def list_reference(video_dir: Path, annotations: Path) -> Listing:
     database = field(str(annotations), contents, "database", dict)
     frames = _FramesByLabel(video_dir)
     samples = Samples()
-    interval = 0.2 if sys.stderr.isatty() else 30
-    for video_id, entry in tqdm.tqdm(
-        database.items(), "looking at frames", unit="video", mininterval=interval, delay=1
-    ):
-        place = f"{annotations}, video {video_id!r}"
-        split = split_of(place, field(place, entry, "subset", str))
-        annotation = entry.get("annotations") or {}
-        label = annotation.get("label") if split == TEST else field(place, annotation, "label", str)
-        if label is not None and label not in known_labels:
-            raise UserError(f"{place}: {label!r} is not among the labels of the file")
-        path = _given_path(place, entry) if "video_path" in entry else frames.find(label or UNLABELLED_FOLDER, video_id)
-        if path is not None and not _is_whole(place, annotation, path):
-            samples.leave_out(video_id, "only a part of its frames is meant: prepare it from the video file", split)
-        else:
-            samples.add(video_id, label, split, path)
+    with progress_bar("looking at frames", len(database)) as bar:
+        for video_id, entry in database.items():
+            place = f"{annotations}, video {video_id!r}"
+            split = split_of(place, field(place, entry, "subset", str))
+            annotation = field(place, entry, "annotations", dict) if "annotations" in entry else {}
+            label = None if split == TEST and "label" not in annotation else field(place, annotation, "label", str)
+            if label is not None and label not in known_labels:
+                raise UserError(f"{place}: {label!r} is not among the labels of the file")
+            given = "video_path" in entry
+            path = _given_path(place, entry) if given else frames.find(label or UNLABELLED_FOLDER, video_id)
+            if path is not None and not _is_whole(place, annotation, path):
+                samples.leave_out(video_id, "only a part of its frames is meant: prepare it from the video file", split)
+            else:
+                samples.add(video_id, label, split, path)
+            bar.update()
     expected = "<label>/<id>/image_00001.jpg or <label>/<id>.hdf5 are expected in it"
     return samples.listing(video_dir, label_names, list(frames.left_out()), expected)
 

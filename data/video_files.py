@@ -1,12 +1,10 @@
 """Which files below a folder are videos: one walk over it, whatever its layout."""
 
 import os
-import sys
 from pathlib import Path
 
-import tqdm
-
 from data.listing import LeftOut
+from data.processes import progress_bar
 from r3d_keras.errors import UserError
 
 # fmt: off
@@ -77,8 +75,7 @@ def find_videos(video_dir: Path) -> tuple[list[str], list[LeftOut]]:
     others: list[LeftOut] = []
     visited = set()
     folders = [""]
-    interval = 0.2 if sys.stderr.isatty() else 30
-    with tqdm.tqdm(desc=f"looking through {video_dir}", unit="file", mininterval=interval, delay=1) as bar:
+    with progress_bar(f"looking through {video_dir}", None) as bar:
         while folders:
             prefix = folders.pop()
             identity = os.path.realpath(video_dir / prefix)
@@ -87,11 +84,12 @@ def find_videos(video_dir: Path) -> tuple[list[str], list[LeftOut]]:
             visited.add(identity)
             nested, files = scan_folder(video_dir, prefix, others)
             folders.extend(reversed(nested))
+            found_before = len(videos)
             other_files = []
             for file in files:
                 (videos if is_video(file) else other_files).append(file)
             others.extend(_name_others(video_dir, prefix, other_files))
-            bar.update(len(files))
+            bar.update(len(videos) - found_before)
     if not videos and not others:
         raise UserError(f"--video_dir={video_dir} is empty: a folder of videos is expected")
     return videos, others

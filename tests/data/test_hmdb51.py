@@ -40,6 +40,7 @@ def samples(listing):
 )
 def test_official_layout(tmp_path, split_number, expected):
     video_dir, annotations = layouts.hmdb51(tmp_path)
+    layouts.write_files(annotations, f"._climb_test_split{split_number}.txt")
     listing = list_hmdb51(video_dir, annotations, split_number)
     assert listing.label_names == ["climb", "climb_stairs"]
     assert samples(listing) == expected

@@ -65,6 +65,12 @@ def test_first_appearance_needs_the_training_csv(tmp_path):
         list_kinetics(video_dir, validation, "first_appearance")
 
 
+def test_hidden_csv_file_is_not_read(tmp_path):
+    video_dir, annotations = layouts.kinetics(tmp_path)
+    (annotations / "._train.csv").write_bytes(b"\x00\x05\x16\x07")
+    assert len(list_kinetics(video_dir, [annotations], "sorted").videos) == 8
+
+
 def test_csv_of_kinetics_400_and_several_files(tmp_path):
     video_dir, annotations = layouts.kinetics(tmp_path)
     validation = layouts.write_text(tmp_path / "kinetics-400_val.csv", layouts.KINETICS_400_VALIDATION)

@@ -148,6 +148,7 @@ FIRST = "--65_UAU7ao_000000_000010"
         (lambda contents: contents.pop("database"), "the field 'database' is missing"),
         (lambda contents: contents.update(taxonomy=[]), "take --dataset=activitynet"),
         (lambda contents: contents["database"][FIRST].update(subset="all"), f"video '{FIRST}': unknown split 'all'"),
+        (lambda contents: contents["database"][FIRST].update(subset="testing", annotations=[]), "field 'annotations'"),
         (lambda contents: contents["database"][FIRST].pop("annotations"), f"video '{FIRST}': the field 'label'"),
         (lambda contents: contents["database"][FIRST]["annotations"].update(segment=[1]), r"\[1\] is no segment"),
         (lambda contents: contents["database"][FIRST]["annotations"].update(segment=[0.5, 2]), "is no segment"),
