@@ -60,6 +60,9 @@ WEIGHT_DECAY = flags.DEFINE_float("weight_decay", 1e-3, "L2 weight decay on ever
 NESTEROV = flags.DEFINE_bool("nesterov", False, "Nesterov momentum; needs --dampening=0.")
 EVALUATE_EVERY = flags.DEFINE_integer("evaluate_every", 1, "Epochs between two looks at the validation split.")
 STEPS_PER_CALL = flags.DEFINE_integer("steps_per_call", 10, "Steps run in one call into TensorFlow.")
+MAX_DAMAGED_FRACTION = flags.DEFINE_float(
+    "max_damaged_fraction", 0.01, "Stop when more than this part of the training records is damaged."
+)
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the weights, the order of clips and the augmentation.")
 
 
@@ -94,6 +97,7 @@ def main(positional: list[str]) -> None:
         nesterov=NESTEROV.value,
         evaluate_every=EVALUATE_EVERY.value,
         steps_per_call=STEPS_PER_CALL.value,
+        max_damaged_fraction=MAX_DAMAGED_FRACTION.value,
         seed=SEED.value,
     )
     train(config)

@@ -54,13 +54,14 @@ class VideoClips:
     """Iterates over the clips of a sample, one window in memory at a time.
 
     Every frame is shrunk and encoded once; a looped last window repeats the encoded bytes. Raises nothing on a bad
-    file: after the iteration `reason` says what was wrong with it, None when nothing was, and `is_kept` whether the
-    clips that came are to be kept.
+    file: after the iteration `reason` says what was wrong with it, None when nothing was, `is_kept` whether the clips
+    that came are to be kept, and `frame_count` how many frames they were cut from.
     """
 
     def __init__(self, video: Video, settings: ClipSettings):
         self.reason: str | None = None
         self.is_kept = True
+        self.frame_count = 0
         self._video = video
         self._settings = settings
         self._decoded_frames = 0
@@ -107,7 +108,9 @@ class VideoClips:
                 yield time, get()
 
     def _encoded(self, frames: Iterable[Frame]) -> Iterator[bytes]:
-        return (frame.encode(self._settings.short_side, self._settings.quality) for frame in frames)
+        for frame in frames:
+            self.frame_count += 1
+            yield frame.encode(self._settings.short_side, self._settings.quality)
 
     def _judge(self, source: FrameSource, segment: Segment | None, clip_count: int) -> None:
         """Sets `reason` and `is_kept` from what came."""

@@ -7,8 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from r3d_keras.files import whole_file
-from r3d_keras.input.augmentation import Augmentation
-from r3d_keras.input.pipeline import augment
+from r3d_keras.input.augmentation import Augmentation, augment
 from r3d_keras.input.shards import ClipData
 
 FRAMES_SHOWN = 4
@@ -39,8 +38,8 @@ def _random_records(data: ClipData, split: str, clips: int, seed: int) -> list[d
 def _row(data: ClipData, record: dict, seed: int) -> np.ndarray:
     shown = np.linspace(0, data.clip_frames - 1, FRAMES_SHOWN).round().astype(int)
     stored = [_fit(tf.io.decode_jpeg(record["frames"][index], channels=3).numpy()) for index in shown]
-    seeds = tf.constant([[seed, int(record["clip_index"])], [seed, int(record["clip_index"]) + 1]], tf.int64)
-    augmented = augment(record["frames"], data.clip_frames, TILE, seeds, Augmentation()).numpy()[shown]
+    clip_seed = tf.constant([seed, int(record["clip_index"])], tf.int64)
+    augmented = augment(record["frames"], data.clip_frames, TILE, clip_seed, Augmentation()).numpy()[shown]
     gap = np.full((TILE, MARGIN * 3, 3), 255, np.uint8)
     pictures = np.concatenate([*_spaced(stored), gap, *_spaced(augmented)], axis=1)
     caption = np.full((TEXT_HEIGHT, pictures.shape[1], 3), 255, np.uint8)

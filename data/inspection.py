@@ -1,5 +1,6 @@
 """What the shards of a data set hold, record by record, and whether all of it can be read."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,11 +21,11 @@ READ_AHEAD = 1 << 20  # bytes
 
 @dataclass(frozen=True)
 class ShardCheck:
-    """One shard to look through: its file, the clips it should hold, and how many frames of each are decoded."""
+    """One shard to look through: its file, where its records begin, and how many frames of each are decoded."""
 
     split: str
     path: str
-    num_clips: int
+    offsets: tuple[int, ...]
     clip_frames: int
     decoded_frames: int
 
@@ -76,11 +77,13 @@ def inspect_shards(data: "ClipData", quick: bool, workers: int) -> list[ShardSta
     """Reads every record of every split, checks its sum, and decodes its frames (its first one alone when `quick`)."""
     checks = []
     for split in data.splits.values():
-        for path, num_clips in zip(split.files, split.shard_lengths, strict=True):
+        index = data.index(split.name)
+        for shard, path in enumerate(split.files):
+            offsets = np.sort(index.offsets[index.shards == shard]).tolist()
             decoded = 1 if quick else data.clip_frames
-            checks.append(ShardCheck(split.name, path, num_clips, data.clip_frames, decoded))
+            checks.append(ShardCheck(split.name, path, tuple(offsets), data.clip_frames, decoded))
     states = []
-    with progress_bar("inspecting", sum(check.num_clips for check in checks), unit="clip") as bar:
+    with progress_bar("inspecting", sum(len(check.offsets) for check in checks), unit="clip") as bar:
         for state in run_tasks(inspect_shard, checks, workers):
             states.append(state)
             bar.update(state.clips)
@@ -88,26 +91,45 @@ def inspect_shards(data: "ClipData", quick: bool, workers: int) -> list[ShardSta
 
 
 def inspect_shard(check: ShardCheck) -> ShardState:
-    """Looks through one shard. A record whose sum is wrong ends it: what follows cannot be trusted."""
+    """Looks through one shard, record by record where the index says they begin."""
     quiet.import_tensorflow()
     import tensorflow as tf
 
     state = ShardState(check.split, check.path, bytes=Path(check.path).stat().st_size)
-    position = 0
-    try:
-        for record in tf.data.TFRecordDataset(check.path, buffer_size=READ_AHEAD).as_numpy_iterator():
-            fields = tf.train.Example.FromString(record).features.feature
-            _count(state, fields)
-            frames = list(fields["frames"].bytes_list.value)
-            for problem in _frame_problems(frames, check, tf.io.decode_jpeg, state):
-                state.problems.append(f"{check.path}, record {state.clips - 1} at byte {position}: {problem}")
-            position += len(record) + 16  # length, its sum, and the sum of the record
-    except tf.errors.DataLossError as error:
-        reason = error.message.splitlines()[0]
-        state.problems.append(f"{check.path}, record {state.clips} at byte {position}: {reason}; the rest was not read")
-    if state.clips != check.num_clips and not state.problems:
-        state.problems.append(f"{check.path} holds {state.clips} clips, not {check.num_clips}")
+    for number, (offset, record) in enumerate(zip(check.offsets, _records(check), strict=True)):
+        place = f"{check.path}, record {number} at byte {offset}"
+        if isinstance(record, str):
+            state.problems.append(f"{place}: {record}")
+            continue
+        fields = tf.train.Example.FromString(record).features.feature
+        _count(state, fields)
+        frames = list(fields["frames"].bytes_list.value)
+        state.problems.extend(
+            f"{place}: {problem}" for problem in _frame_problems(frames, check, tf.io.decode_jpeg, state)
+        )
     return state
+
+
+def _records(check: ShardCheck) -> Iterator[bytes | str]:
+    """Yields each record of a shard, or the reason why it cannot be read."""
+    import tensorflow as tf
+
+    from r3d_keras.input.records import records_from
+
+    records = iter(())
+    for offset in check.offsets:
+        try:
+            record = next(records, None)
+            if record is None:
+                # The first one, or the one after a damaged one: nothing else tells where it begins.
+                start = tf.data.Dataset.from_tensors(tf.constant(offset, tf.int64))
+                rest = start.flat_map(lambda offset: records_from(check.path, offset, READ_AHEAD))
+                records = rest.as_numpy_iterator()
+                record = next(records, "no record there: the shard is shorter than its index")
+            yield record
+        except tf.errors.DataLossError as error:
+            records = iter(())
+            yield re.sub(r"{{.*}} | \[Op:.*", "", error.message)
 
 
 def _count(state: ShardState, fields: dict) -> None:

@@ -6,14 +6,17 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from data.clips import ClipSettings
 from data.duplicates import find_duplicates
 from data.listing import SPLITS, TRAIN, LeftOut, Listing
 from data.processes import progress_bar, run_tasks
 from data.shards import ShardResult, ShardTask, plan_shards, read_result, write_shard
+from r3d_keras.clip_index import ClipIndex, index_file_name
 from r3d_keras.clip_record import clip_features
 from r3d_keras.errors import UserError
-from r3d_keras.files import write_json
+from r3d_keras.files import whole_file, write_json
 
 WORK_FOLDER = ".unfinished"
 FINGERPRINT_FILE = "fingerprint.json"
@@ -61,6 +64,8 @@ class Settings:
 def prepare_shards(listing: Listing, settings: Settings, data_dir: Path, workers: int) -> dict | None:
     """Writes the shards, TFDS metadata and report of a listing to `data_dir`; returns the report.
 
+    Beside the shards lies an index of their clips for each split (see `r3d_keras.clip_index`).
+
     Returns None, having done nothing, when `data_dir` holds the same set already. After an interruption the same
     call takes up where it stopped. `tfds.builder_from_directory(data_dir)` reads the result; dataset_info.json
     is written last. Files that give no clip are left out and reported, not fatal.
@@ -81,6 +86,7 @@ def prepare_shards(listing: Listing, settings: Settings, data_dir: Path, workers
         report = _report(listing, fingerprint, results)
         _check_training_videos(report, work_folder)
         _move_shards(results, settings.dataset, data_dir)
+        _write_indexes(results, settings, data_dir)
         write_json(data_dir / REPORT_FILE, report)
         _write_metadata(listing, settings, results, data_dir)
         shutil.rmtree(work_folder)
@@ -154,11 +160,13 @@ def _check_fingerprint(data_dir: Path, found: dict, wanted: dict) -> None:
 
 
 def _check_shards(data_dir: Path, report: dict) -> None:
-    for split in report["splits"].values():
-        for shard in split["shards"]:
-            path = data_dir / shard["file"]
-            if not path.is_file() or path.stat().st_size != shard["bytes"]:
+    for name, split in report["splits"].items():
+        sizes = {data_dir / shard["file"]: shard["bytes"] for shard in split["shards"]}
+        for path, size in sizes.items():
+            if not path.is_file() or path.stat().st_size != size:
                 raise UserError(f"{path} is missing or was changed: delete {data_dir} and prepare it again")
+        if sizes and not (data_dir / index_file_name(name)).is_file():
+            raise UserError(f"{data_dir / index_file_name(name)} is missing: delete {data_dir} and prepare it again")
 
 
 def _write_shards(listing: Listing, settings: Settings, work_folder: Path, workers: int) -> list[ShardResult]:
@@ -256,6 +264,24 @@ def _move_shards(results: list[ShardResult], dataset: str, data_dir: Path) -> No
             # After an interruption in this loop some are moved already.
             if finished.exists():
                 finished.replace(data_dir / file_name)
+
+
+def _write_indexes(results: list[ShardResult], settings: Settings, data_dir: Path) -> None:
+    for split in SPLITS:
+        shards = [shard for shard, _ in _final_names(results, split, settings.dataset)]
+        videos = [outcome for shard in shards for outcome in shard.outcomes if outcome.clips]
+        if not videos:
+            continue
+        index = ClipIndex(
+            video_ids=np.array([video.video_id for video in videos]),
+            frame_counts=np.array([video.frames for video in videos]),
+            first_clips=np.cumsum([0] + [video.clips for video in videos]),
+            shards=np.repeat(np.arange(len(shards)), [shard.clips for shard in shards]),
+            offsets=np.concatenate([shard.offsets for shard in shards]),
+            clip_stride=settings.clip_stride or settings.clip_frames,
+        )
+        with whole_file(data_dir / index_file_name(split)) as partial, open(partial, "wb") as file:
+            index.save(file)
 
 
 def _write_metadata(listing: Listing, settings: Settings, results: list[ShardResult], data_dir: Path) -> None:

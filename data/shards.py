@@ -21,6 +21,7 @@ VIDEOS_PER_SHARD = 32
 SMALL_SET_SHARDS = 8
 VIDEOS_PER_SMALL_SHARD = 4
 UNLABELLED = -1
+TFRECORD_FRAME = 16  # bytes around a record: its length, and two checksums
 
 
 @dataclass(frozen=True)
@@ -45,23 +46,41 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class VideoOutcome:
-    """What became of a video: `clips` is 0 when it was left out; `reason` is None when nothing was wrong."""
+    """What became of a sample.
+
+    path    of its file
+    frames  that it has, after resampling
+    clips   0 when it was left out
+    reason  None when nothing was wrong
+    """
 
     path: str
+    video_id: str
     label: str | None
+    frames: int
     clips: int
     reason: str | None
 
 
 @dataclass(frozen=True)
 class ShardResult:
-    """What a finished shard holds: clips, file size in bytes, and the outcome of each of its videos."""
+    """What a finished shard holds.
+
+    bytes     size of the file
+    outcomes  of its videos, in their order
+    offsets   first byte of each clip's record: video by video, the clips of a video in order
+    """
 
     split: str
     index: int
-    clips: int
     bytes: int
     outcomes: list[VideoOutcome]
+    offsets: list[int]
+
+    @property
+    def clips(self) -> int:
+        """Clips of all its videos."""
+        return len(self.offsets)
 
 
 def plan_shards(listing: Listing, split: str, settings: ClipSettings, folder: Path) -> list[ShardTask]:
@@ -87,14 +106,15 @@ def write_shard(task: ShardTask) -> ShardResult:
     same task gives the same bytes. Raises OSError when the disk is full or `task.folder` cannot be written.
     """
     with tempfile.TemporaryFile(dir=task.folder) as spool:
-        offsets, outcomes = _spool_clips(task, spool)
-        order = np.random.default_rng(
+        borders, outcomes = _spool_clips(task, spool)
+        random = np.random.default_rng(
             int.from_bytes(_digest(f"{task.settings.seed}/{task.split}/{task.index}")[:8], "big")
         )
-        records = (_read_record(spool, offsets, position) for position in order.permutation(len(offsets) - 1))
+        order = random.permutation(len(borders) - 1)
         with whole_file(task.shard_path) as partial:
-            _write_records(partial, records)
-    result = ShardResult(task.split, task.index, len(offsets) - 1, task.shard_path.stat().st_size, outcomes)
+            _write_records(partial, (_read_record(spool, borders, position) for position in order))
+    offsets = _record_offsets(np.diff(borders), order)
+    result = ShardResult(task.split, task.index, task.shard_path.stat().st_size, outcomes, offsets)
     write_json(task.result_path, asdict(result))
     return result
 
@@ -109,14 +129,14 @@ def read_result(task: ShardTask) -> ShardResult | None:
 
 
 def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[VideoOutcome]]:
-    """Returns the offsets between the records in `spool` (one more than there are records) and the outcomes."""
+    """Returns the borders between the records in `spool` (one more than there are records) and the outcomes."""
     from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
     features = clip_features(task.settings.clip_frames, task.label_names)
     serializer = ExampleSerializer(features.get_serialized_info())
-    offsets, outcomes = [0], []
+    borders, outcomes = [0], []
     for video in task.videos:
-        records_before = len(offsets)
+        records_before = len(borders)
         clips = VideoClips(video, task.settings)
         for clip_index, clip in enumerate(clips):
             record = {
@@ -130,17 +150,28 @@ def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[Vide
             # Not features.serialize_example: the order of the fields it writes changes from process to process.
             example = serializer.get_tf_example(features.encode_example(record))
             spool.write(example.SerializeToString(deterministic=True))
-            offsets.append(spool.tell())
+            borders.append(spool.tell())
         if not clips.is_kept:
-            del offsets[records_before:]
-            spool.seek(offsets[-1])
-        outcomes.append(VideoOutcome(str(video.path), video.label, len(offsets) - records_before, clips.reason))
-    return offsets, outcomes
+            del borders[records_before:]
+            spool.seek(borders[-1])
+        count = len(borders) - records_before
+        outcomes.append(
+            VideoOutcome(str(video.path), video.video_id, video.label, clips.frame_count, count, clips.reason)
+        )
+    return borders, outcomes
 
 
-def _read_record(spool: BinaryIO, offsets: list[int], position: int) -> bytes:
-    spool.seek(offsets[position])
-    return spool.read(offsets[position + 1] - offsets[position])
+def _record_offsets(sizes: np.ndarray, order: np.ndarray) -> list[int]:
+    """Returns where in the file each record begins, given their sizes and the order in which they were written."""
+    ends = np.cumsum(sizes[order] + TFRECORD_FRAME)
+    offsets = np.empty_like(ends)
+    offsets[order] = ends - (sizes[order] + TFRECORD_FRAME)
+    return offsets.tolist()
+
+
+def _read_record(spool: BinaryIO, borders: list[int], position: int) -> bytes:
+    spool.seek(borders[position])
+    return spool.read(borders[position + 1] - borders[position])
 
 
 def _write_records(path: Path, records: Iterator[bytes]) -> None:

@@ -17,6 +17,9 @@ DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that python -m data.pre
 SPLIT = flags.DEFINE_string("split", "validation", "Split to measure on.")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for metrics.json and results.json.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Clips scored at once.", lower_bound=1)
+MAX_DAMAGED_FRACTION = flags.DEFINE_float(
+    "max_damaged_fraction", 0.01, "Stop when more than this part of the split's records is damaged."
+)
 RESULTS_TOP_K = 5  # classes listed for each video, as in the reference's result files
 
 
@@ -30,7 +33,9 @@ def main(positional: list[str]) -> None:
 
     from r3d_keras.evaluation.metrics import compute_metrics, format_metrics
     from r3d_keras.evaluation.protocol import average_over_videos, make_probability_function, score_clips
-    from r3d_keras.input.pipeline import evaluation_clips
+    from r3d_keras.input.damage import DamageLog
+    from r3d_keras.input.pipeline import evaluation_clips, open_clips
+    from r3d_keras.input.sampling import Sampling
     from r3d_keras.input.shards import open_clip_data
     from r3d_keras.models import load_model
 
@@ -38,11 +43,12 @@ def main(positional: list[str]) -> None:
     data = open_clip_data(data_dir, model.metadata.clip_frames)
     data.check_labels(model.metadata.label_names)
     split = data.split(SPLIT.value)
-    batches = evaluation_clips(data, split.name, BATCH_SIZE.value, model.metadata.frame_size)
+    batches = evaluation_clips(open_clips(data, split.name, Sampling()), BATCH_SIZE.value, model.metadata.frame_size)
     num_batches = -(-split.num_clips // BATCH_SIZE.value)
+    damage = DamageLog(data, split.name, MAX_DAMAGED_FRACTION.value)
     progress = tqdm(batches, "evaluate", num_batches, unit="batches", dynamic_ncols=True)
     with data.reading():
-        clips = score_clips(make_probability_function(model), progress)
+        clips = score_clips(make_probability_function(model), progress, damage)
     videos = average_over_videos(clips)
     metrics = {"clips": compute_metrics(clips), "videos": compute_metrics(videos)}
     print(format_metrics(metrics["clips"], metrics["videos"]))

@@ -1,8 +1,9 @@
-"""What all tests share: two logical CPU devices, and one small prepared data set."""
+"""What all tests share: two logical CPU devices, some small videos, and one small prepared data set."""
 
 import pytest
 import tensorflow as tf
 
+from tests.data.videos import counted_frames
 from tests.videos import moving_square, write_video
 
 # Replicas of a test; they must exist before TensorFlow starts.
@@ -34,3 +35,13 @@ def square_shards(square_videos, tmp_path_factory):
     folder = tmp_path_factory.mktemp("square_shards") / "shards"
     prepare_shards(list_folder(square_videos, 0.2, 0), Settings("folder", 240, 16, 95, 0.2, 0), folder, workers=2)
     return folder
+
+
+@pytest.fixture(scope="session")
+def counted_videos(tmp_path_factory):
+    """Two classes of counted videos, of lengths around the length of a clip."""
+    video_dir = tmp_path_factory.mktemp("counted")
+    for label in ("walk", "run"):
+        for count in (1, 10, 16, 17, 40):
+            write_video(video_dir / label / f"{count}.avi", counted_frames(count))
+    return video_dir

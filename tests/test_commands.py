@@ -178,15 +178,16 @@ def test_a_folder_of_another_run_is_refused(trained, square_shards):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "one bit flipped"])
-def test_a_damaged_shard_is_named(damage, trained, square_shards, tmp_path):
+def test_damaged_records_are_left_out_up_to_a_part(damage, trained, square_shards, tmp_path):
     shards = tmp_path / "shards"
     shutil.copytree(square_shards, shards)
-    for path in shards.glob("*.tfrecord-00000-*"):
+    for split in ("train", "validation"):
+        path = sorted(shards.glob(f"*-{split}.tfrecord-*"))[0]
         whole = bytearray(path.read_bytes())
         if damage == "truncated":
-            whole = whole[: len(whole) // 2]
+            whole = whole[:-100]
         else:
-            whole[len(whole) // 2] ^= 1
+            whole[100] ^= 1
         path.write_bytes(whole)
     evaluation = ("-m", "r3d_keras.evaluate", f"--model={trained / 'model.keras'}")
     training = ("train.py", *SMALL, f"--model_dir={tmp_path / 'model'}", "--epochs=1")
@@ -194,8 +195,14 @@ def test_a_damaged_shard_is_named(damage, trained, square_shards, tmp_path):
         result = run(*command, f"--data_dir={shards}")
         assert result.returncode == 1
         assert "Traceback" not in result.stderr
-        assert f"error: a shard in {shards} is damaged" in result.stderr.splitlines()[-1]
+        assert "records are damaged, more than --max_damaged_fraction=0.01" in result.stderr.splitlines()[-1]
     assert not (tmp_path / "model" / "model.keras").exists()
+    for command in (evaluation, training):
+        result = run(*command, f"--data_dir={shards}", "--max_damaged_fraction=0.5")
+        assert result.returncode == 0, result.stderr
+        named = [line for line in result.stderr.splitlines() if "left out a damaged record" in line]
+        assert named
+        assert all(str(shards) in line and ", byte " in line for line in named)
 
 
 def test_other_mistakes(trained, square_shards, square_videos, tmp_path):

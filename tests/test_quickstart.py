@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from r3d_keras.evaluation.metrics import compute_metrics
 from r3d_keras.evaluation.protocol import average_over_videos, make_probability_function, score_clips
-from r3d_keras.input.pipeline import evaluation_clips
+from r3d_keras.input.pipeline import evaluation_clips, open_clips
+from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.shards import open_clip_data
 from r3d_keras.models import load_model
 from tests.commands import run
@@ -47,7 +48,7 @@ def in_random_order(batch):
 
 def test_it_is_motion_that_is_learnt(quickstart):
     model, data = quickstart
-    batches = evaluation_clips(data, "validation", 32, model.metadata.frame_size)
+    batches = evaluation_clips(open_clips(data, "validation", Sampling()), 32, model.metadata.frame_size)
     in_order, shuffled = measure(model, batches), measure(model, batches.map(in_random_order))
     assert in_order.count == 160
     assert in_order.top1 >= 0.95

@@ -7,6 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from r3d_keras.input.damage import DamageLog
+from r3d_keras.input.pipeline import PADDING
+from r3d_keras.input.records import INTACT
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -32,13 +36,21 @@ def make_probability_function(model: keras.Model) -> Callable[[tf.Tensor], np.nd
     return lambda clips: probabilities(clips).numpy()
 
 
-def score_clips(clip_probabilities: Callable[[tf.Tensor], np.ndarray], batches: Iterable[dict]) -> Scores:
-    """Scores every clip of `batches` (see `r3d_keras.input.pipeline.evaluation_clips`), in their order."""
+def score_clips(
+    clip_probabilities: Callable[[tf.Tensor], np.ndarray], batches: Iterable[dict], damage: DamageLog | None = None
+) -> Scores:
+    """Scores every clip of `batches` (see `r3d_keras.input.pipeline.evaluation_clips`), in their order.
+
+    Padding and damaged clips are left out; `damage` names and counts these, and may raise UserError.
+    """
     names, probabilities, labels = [], [], []
     for batch in batches:
-        probabilities.append(clip_probabilities(batch["clips"]))
-        labels.append(batch["label"].numpy())
-        names.extend(name.decode() for name in batch["video_id"].numpy())
+        if damage:
+            damage.add(batch["damaged"].numpy())
+        known = (batch["clip"].numpy() != PADDING) & (batch["damaged"].numpy() == INTACT)
+        probabilities.append(clip_probabilities(batch["clips"])[known])
+        labels.append(batch["label"].numpy()[known])
+        names.extend(name.decode() for name in batch["video_id"].numpy()[known])
     return Scores(names, np.concatenate(probabilities), np.concatenate(labels))
 
 

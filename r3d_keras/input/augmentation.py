@@ -1,54 +1,105 @@
-"""The paper's augmentation: one square crop and one flip for a whole clip."""
+"""What training does to a clip: one crop, one flip and one change of colours for all of its frames."""
 
 from dataclasses import dataclass
 
 import tensorflow as tf
 
-# Sides of the crop as shares of the frame's short side: 2^(-k/4), k = 0..4 (paper, section 3.2).
-CROP_SCALES = tuple(2.0 ** (-k / 4) for k in range(5))
-CROP_POSITIONS = ("centre", "top left", "top right", "bottom left", "bottom right")
+from r3d_keras.errors import UserError
+from r3d_keras.input import crops
+from r3d_keras.input.frames import decode_and_crop_frames, decode_frames, resize_and_centre_crop, resize_frames
+
+CROPS = {
+    "corner": crops.random_corner_box,
+    "random": crops.random_square_box,
+    "random_resized": lambda height, width, seed, generation: crops.random_resized_box(height, width, seed),
+    "centre": crops.random_centre_box,
+}
+# The shares of red, green and blue in PIL's greyscale, of 65536.
+_GREY_WEIGHTS = (19595, 38470, 7471)
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """What training does to a clip beyond resizing.
 
-    flip        mirror half of the clips left to right
-    antialias   average over the pixels that a shrunk pixel covers, as the reference's PIL does; without it,
-                loading is faster and the frames are rougher
+    crop           "corner": a square of five scales at a corner or the centre (the paper's).
+                   "random": such a square anywhere. "random_resized": a quarter to all of the frame, with an aspect
+                   of 3/4 to 4/3. "centre": a square of five scales at the centre in the 2018 code, the view of the
+                   evaluation in that of 2020.
+    generation     2018 or 2020: whose rounding the crops have
+    flip           mirror half of the clips left to right
+    colour_jitter  brightness, contrast and saturation are each multiplied by 1 - colour_jitter to 1 + colour_jitter
+    antialias      average over the pixels that a shrunk pixel covers, as the reference's PIL does; without it,
+                   loading is faster and the frames are rougher
     """
 
+    crop: str = "corner"
+    generation: int = 2020
     flip: bool = True
+    colour_jitter: float = 0.0
     antialias: bool = True
 
+    def __post_init__(self):
+        if self.crop not in CROPS:
+            raise UserError(f"--crop must be one of {', '.join(CROPS)}, not {self.crop!r}")
+        if self.generation not in crops.CROP_SCALES:
+            raise UserError(f"--crop_generation must be 2018 or 2020, not {self.generation}")
+        if not 0 <= self.colour_jitter <= 1:
+            raise UserError(f"--colour_jitter must lie between 0 and 1, not {self.colour_jitter}")
 
-def corner_crop_box(height: tf.Tensor, width: tf.Tensor, scale: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-    """Returns int32 [4]: top, left, side, side of a square crop.
+
+def augment(
+    frames: tf.Tensor, clip_frames: int, frame_size: int, seed: tf.Tensor, augmentation: Augmentation
+) -> tf.Tensor:
+    """Crops while decoding, resizes, flips and recolours one clip; one choice for all of its frames.
 
     Args:
-        height, width: int32 scalars, the frame's size in pixels.
-        scale: int32 scalar, index into CROP_SCALES; the side is truncated to whole pixels.
-        position: int32 scalar, index into CROP_POSITIONS; half pixels of the centre round to even, as in the
-            reference's 2020 code.
+        frames: string [clip_frames], JPEG files.
+        seed: int64 [2]; the same seed gives the same clip.
+
+    Returns:
+        uint8 [clip_frames, frame_size, frame_size, 3].
     """
-    short_side = tf.cast(tf.minimum(height, width), tf.float64)
-    side = tf.cast(short_side * tf.gather(tf.constant(CROP_SCALES, tf.float64), scale), tf.int32)
-    bottom, right = height - side, width - side
-    middle_top, middle_left = (tf.cast(tf.round(tf.cast(rest, tf.float64) / 2), tf.int32) for rest in (bottom, right))
-    zero = tf.zeros_like(bottom)
-    top = tf.gather(tf.stack([middle_top, zero, zero, bottom, bottom]), position)
-    left = tf.gather(tf.stack([middle_left, zero, right, zero, right]), position)
-    return tf.stack([top, left, side, side])
-
-
-def random_corner_crop_box(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Draws one of the five scales and one of the five positions, all equally likely, from int seed [2]."""
-    seeds = tf.random.split(seed, 2)
-    scale = tf.random.stateless_uniform([], seeds[0], 0, len(CROP_SCALES), tf.int32)
-    position = tf.random.stateless_uniform([], seeds[1], 0, len(CROP_POSITIONS), tf.int32)
-    return corner_crop_box(height, width, scale, position)
+    crop_seed, flip_seed, colour_seed = tf.unstack(tf.random.split(seed, 3))
+    if augmentation.crop == "centre" and augmentation.generation == 2020:
+        clip = resize_and_centre_crop(decode_frames(frames, clip_frames), frame_size)
+    else:
+        shape = tf.image.extract_jpeg_shape(frames[0])
+        box = CROPS[augmentation.crop](shape[0], shape[1], crop_seed, augmentation.generation)
+        cropped = decode_and_crop_frames(frames, clip_frames, box)
+        clip = resize_frames(cropped, (frame_size, frame_size), augmentation.antialias)
+    if augmentation.flip:
+        clip = random_flip(clip, flip_seed)
+    if augmentation.colour_jitter:
+        strength = augmentation.colour_jitter
+        factors = tf.random.stateless_uniform([3], colour_seed, 1 - strength, 1 + strength)
+        clip = adjust_colours(clip, *tf.unstack(factors))
+    return tf.ensure_shape(clip, [clip_frames, frame_size, frame_size, 3])
 
 
 def random_flip(clip: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Mirrors a clip [frames, height, width, channels] left to right with probability one half."""
     return tf.cond(tf.random.stateless_uniform([], seed) < 0.5, lambda: tf.reverse(clip, [2]), lambda: clip)
+
+
+def adjust_colours(clip: tf.Tensor, brightness: tf.Tensor, contrast: tf.Tensor, saturation: tf.Tensor) -> tf.Tensor:
+    """Multiplies brightness, contrast and saturation of uint8 [frames, height, width, 3], in this order.
+
+    Within one grey level of PIL's ImageEnhance: contrast is the distance from the frame's mean grey, saturation that
+    from each pixel's own grey.
+    """
+    clip = _blend(clip, tf.zeros([], tf.uint8), brightness)
+    mean = tf.reduce_mean(tf.cast(_grey(clip), tf.float32), axis=(1, 2, 3), keepdims=True)
+    clip = _blend(clip, tf.floor(mean + 0.5), contrast)
+    return _blend(clip, _grey(clip), saturation)
+
+
+def _blend(clip: tf.Tensor, other: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Moves `clip` away from (factor above 1) or towards `other`, cut to whole grey levels."""
+    other = tf.cast(other, tf.float32)
+    return tf.cast(tf.clip_by_value(other + factor * (tf.cast(clip, tf.float32) - other), 0.0, 255.0), tf.uint8)
+
+
+def _grey(clip: tf.Tensor) -> tf.Tensor:
+    weighted = tf.reduce_sum(tf.cast(clip, tf.int32) * tf.constant(_GREY_WEIGHTS), axis=-1, keepdims=True)
+    return tf.cast((weighted + 0x8000) // 0x10000, tf.uint8)

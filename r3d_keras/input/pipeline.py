@@ -1,111 +1,175 @@
 """tf.data pipelines over shards of clips."""
 
+from dataclasses import dataclass
+
 import tensorflow as tf
 
-from r3d_keras.input.augmentation import Augmentation, random_corner_crop_box, random_flip
-from r3d_keras.input.frames import (
-    decode_and_crop_frames,
-    decode_frames,
-    resize_and_centre_crop,
-    resize_frames,
-)
+from r3d_keras.input.augmentation import Augmentation, augment
+from r3d_keras.input.frames import decode_frames, resize_and_centre_crop
+from r3d_keras.input.records import INTACT, RecordReader
+from r3d_keras.input.sampling import ClipSource, Sampling
 from r3d_keras.input.shards import ClipData
 
-shuffle = tf.random.experimental.stateless_shuffle
+# So many damaged records in a row are a damaged data set.
+SUBSTITUTES_TRIED = 100
+PADDING = -1
 
-SHARDS_READ_AT_ONCE = 16
-SHUFFLED_AT_ONCE = 1024
+
+@dataclass(frozen=True)
+class SplitClips:
+    """The clips of a split under a sampling, ready to be read; made by `open_clips`."""
+
+    source: ClipSource
+    reader: RecordReader
+    clip_frames: int
+
+    @property
+    def epoch_length(self) -> int:
+        """Clips in an epoch."""
+        return self.source.num_items
+
+    def video_ids(self, numbers: list[int]) -> list[str]:
+        """Returns the videos of clips by their numbers, as the batches give them."""
+        return [str(self.source.video_ids[number]) for number in numbers]
+
+
+def open_clips(data: ClipData, split: str, sampling: Sampling) -> SplitClips:
+    """Opens the clips of a split. Raises UserError when there is no such split or index, or for gaps between clips."""
+    index = data.index(split)
+    return SplitClips(ClipSource(index, data.clip_frames, sampling), RecordReader(data, split, index), data.clip_frames)
 
 
 def training_clips(
-    data: ClipData,
-    split: str,
+    clips: SplitClips,
     batch_size: int,
     frame_size: int,
     *,
     seed: int,
     augmentation: Augmentation,
-    first_clip: int = 0,
+    first_batch: int = 0,
+    replicas: range = range(1),
+    num_replicas: int = 1,
 ) -> tf.data.Dataset:
-    """Returns an endless data set of augmented training batches.
+    """Returns an endless data set of augmented training batches, the parts of some replicas in turn.
 
-    An epoch holds every clip of the split exactly once, in a new random order: shards in random order, 16 read
-    in turns, and every 1024 clips in a row shuffled. A clip is a window of a video that does not overlap the
-    others, so a video weighs in proportion to its length: one of 160 frames gives ten clips an epoch, one of 16
-    or fewer gives one. Batches are always full; one may hold the end of an epoch and the beginning of the next.
+    An epoch holds every clip once, in a random order; global batch number g holds the clips at positions g *
+    batch_size and following of the endless sequence of epochs, and is cut into equal parts, one for each replica.
+    Batches are always full; one may hold the end of an epoch and the beginning of the next.
 
-    The order depends on (seed, epoch) alone, and a clip's crop and flip on (seed, epoch, clip) alone.
+    The clip at a position depends on (seed, position) alone; its frames, crop, flip and colours on (seed, epoch,
+    clip). So the global batches are the same for any number of replicas, workers and threads, and a run goes on at
+    any batch. The place of a damaged record is taken by the next clip that can be read.
 
     Args:
-        batch_size: clips in a batch.
+        batch_size: clips in a global batch, a multiple of `num_replicas`.
         frame_size: height and width of the delivered clips, in pixels.
-        first_clip: how many clips of the endless sequence to leave out at its beginning, to go on where a run
-            stopped.
+        first_batch: number of the global batch to begin with.
+        replicas: whose parts to deliver, of all `num_replicas`.
 
     Yields:
-        (uint8 [batch_size, clip_frames, frame_size, frame_size, 3], int64 labels [batch_size]).
+        dict of clips uint8 [batch_size / num_replicas, clip_frames, frame_size, frame_size, 3], label int64 [...], clip
+        int64 [...], their numbers in the epoch, and damaged int64 [...], see `RecordReader.read`.
     """
-    files = tf.constant(data.split(split).files)
-    first_epoch, clips_done = divmod(first_clip, data.split(split).num_clips)
+    part = batch_size // num_replicas
+    delivered = part * len(replicas)
+    epoch_length = clips.epoch_length
 
-    def epoch_records(epoch):
-        shard_seed, block_seed = tf.unstack(tf.random.split(tf.stack([tf.cast(seed, tf.int64), epoch]), 2))
-        shards = tf.data.Dataset.from_tensor_slices(shuffle(files, seed=shard_seed))
-        records = shards.interleave(tf.data.TFRecordDataset, cycle_length=SHARDS_READ_AT_ONCE, block_length=1)
-        # Not Dataset.shuffle: its order depends on TensorFlow's global seed too.
-        blocks = records.batch(SHUFFLED_AT_ONCE).enumerate()
-        blocks = blocks.map(lambda index, block: shuffle(block, seed=tf.random.fold_in(block_seed, index)))
-        return blocks.prefetch(1).unbatch().map(lambda serialized: (epoch, serialized))
+    def training_clip(number):
+        batch, place = number // delivered, number % delivered
+        position = batch * batch_size + replicas.start * part + place
+        epoch, step = position // epoch_length, position % epoch_length
+        # Not Dataset.shuffle: its order depends on TensorFlow's global seed and on all that came before.
+        item = tf.random.experimental.index_shuffle(step, tf.stack([seed, epoch]), epoch_length - 1)
+        record = _readable_record(clips, item, tf.stack([seed * 2**32 + epoch, item]))
+        frames = augment(record.pop("frames"), clips.clip_frames, frame_size, record.pop("seed"), augmentation)
+        return {"clips": frames, **record}
 
-    def augmented_clip(epoch, serialized):
-        record = data.parse(serialized)
-        clip_name = tf.strings.join([record["video_id"], tf.strings.as_string(record["clip_index"])], separator="#")
-        clip_hash = tf.strings.to_hash_bucket_fast(clip_name, 2**62)
-        seeds = tf.random.split(tf.stack([clip_hash, tf.cast(seed, tf.int64) * 2**32 + epoch]), 2)
-        clip = augment(record["frames"], data.clip_frames, frame_size, seeds, augmentation)
-        return clip, record["label"]
-
-    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
-    records = epochs.flat_map(epoch_records).skip(clips_done)
-    clips = records.map(augmented_clip, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return clips.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    numbers = tf.data.Dataset.range(first_batch * delivered, tf.int64.max)
+    augmented = numbers.map(training_clip, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return augmented.batch(part, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
-def augment(
-    frames: tf.Tensor, clip_frames: int, frame_size: int, seeds: tf.Tensor, augmentation: Augmentation
-) -> tf.Tensor:
-    """Crops while decoding, resizes and flips one clip; one choice for all of its frames.
+def _readable_record(clips: SplitClips, item: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Reads an item, or when its record is damaged the next one that is whole; `damaged` names the first failure."""
+    seeds = tf.random.split(seed, 2)
+
+    def read(item):
+        record = clips.reader.read(clips.source, item, seeds[0])
+        return {"frames": record["frames"], "label": record["label"], "clip": item, "damaged": record["damaged"]}
+
+    def next_readable(first):
+        _, found = tf.while_loop(
+            lambda tried, record: (record["damaged"] != INTACT) & (tried < SUBSTITUTES_TRIED),
+            lambda tried, record: (tried + 1, read((record["clip"] + 1) % clips.epoch_length)),
+            (tf.constant(0), first),
+        )
+        whole = tf.debugging.assert_equal(
+            found["damaged"], tf.constant(INTACT, tf.int64), f"{SUBSTITUTES_TRIED} damaged records in a row"
+        )
+        with tf.control_dependencies([whole]):
+            return {**found, "damaged": tf.identity(first["damaged"])}
+
+    first = read(item)
+    whole = tf.cond(first["damaged"] == INTACT, lambda: first, lambda: next_readable(first))
+    return {**whole, "seed": seeds[1]}
+
+
+def evaluation_clips(
+    clips: SplitClips,
+    batch_size: int,
+    frame_size: int,
+    *,
+    share: int = 0,
+    shares: int = 1,
+    pad: bool = False,
+) -> tf.data.Dataset:
+    """Returns every clip once, in the order of the videos, as the protocol views it.
 
     Args:
-        frames: string [clip_frames], JPEG files.
-        seeds: int64 [2, 2], for the crop and for the flip.
-
-    Returns:
-        uint8 [clip_frames, frame_size, frame_size, 3].
-    """
-    shape = tf.image.extract_jpeg_shape(frames[0])
-    box = random_corner_crop_box(shape[0], shape[1], seeds[0])
-    cropped = decode_and_crop_frames(frames, clip_frames, box)
-    clip = resize_frames(cropped, (frame_size, frame_size), augmentation.antialias)
-    if augmentation.flip:
-        clip = random_flip(clip, seeds[1])
-    return tf.ensure_shape(clip, [clip_frames, frame_size, frame_size, 3])
-
-
-def evaluation_clips(data: ClipData, split: str, batch_size: int, frame_size: int) -> tf.data.Dataset:
-    """Returns every clip of a split once, in the order of the shards, as the protocol views it.
+        frame_size: height and width of the delivered clips, in pixels.
+        share, shares: deliver every `shares`-th batch, from number `share` on.
+        pad: fill up the last batch, and give every share the same number of batches.
 
     Yields:
-        dict of clips uint8 [batch, clip_frames, frame_size, frame_size, 3], label int64 [batch],
-        video_id string [batch] and clip_index int64 [batch]; the last batch may be smaller.
+        dict of clips uint8 [batch, clip_frames, frame_size, frame_size, 3], label int64 [batch], video_id string
+        [batch], clip_index int64 [batch], clip int64 [batch], their numbers in the epoch, PADDING for what only fills
+        up, and damaged int64 [batch]: INTACT, or the number of a stored clip that cannot be read. Padded and damaged
+        clips are black, their labels -1. The last batch may be smaller without `pad`.
     """
+    batches = -(-clips.epoch_length // batch_size)
+    if pad:
+        batches = -(-batches // shares) * shares
+    end = batches * batch_size if pad else clips.epoch_length
+    video_ids, positions = tf.constant(clips.source.video_ids), tf.constant(clips.source.positions)
 
-    def protocol_clip(serialized):
-        record = data.parse(serialized)
-        clip = resize_and_centre_crop(decode_frames(record["frames"], data.clip_frames), frame_size)
-        clip = tf.ensure_shape(clip, [data.clip_frames, frame_size, frame_size, 3])
-        return {"clips": clip, **{key: record[key] for key in ("label", "video_id", "clip_index")}}
+    def no_record():
+        frames = tf.fill([clips.clip_frames], "")
+        return {"frames": frames, "label": tf.constant(-1, tf.int64), "damaged": tf.constant(INTACT, tf.int64)}
 
-    records = tf.data.TFRecordDataset(list(data.split(split).files))
-    clips = records.map(protocol_clip, num_parallel_calls=tf.data.AUTOTUNE)
-    return clips.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    def read(item):
+        record = clips.reader.read(clips.source, item, tf.zeros([2], tf.int64))
+        return {name: record[name] for name in ("frames", "label", "damaged")}
+
+    def protocol_clip(item):
+        is_padding = item >= clips.epoch_length
+        record = tf.cond(is_padding, no_record, lambda: read(item))
+        frames = record.pop("frames")
+        view = tf.cond(
+            is_padding | (record["damaged"] != INTACT),
+            lambda: tf.zeros([clips.clip_frames, frame_size, frame_size, 3], tf.uint8),
+            lambda: resize_and_centre_crop(decode_frames(frames, clips.clip_frames), frame_size),
+        )
+        known = tf.minimum(item, clips.epoch_length - 1)
+        return {
+            "clips": tf.ensure_shape(view, [clips.clip_frames, frame_size, frame_size, 3]),
+            **record,
+            "video_id": tf.where(is_padding, "", video_ids[known]),
+            "clip_index": positions[known],
+            "clip": tf.where(is_padding, tf.constant(PADDING, tf.int64), item),
+        }
+
+    items = tf.data.Dataset.range(end)
+    if shares > 1:
+        items = items.batch(batch_size).shard(shares, share).unbatch()
+    views = items.map(protocol_clip, num_parallel_calls=tf.data.AUTOTUNE)
+    return views.batch(batch_size).prefetch(tf.data.AUTOTUNE)

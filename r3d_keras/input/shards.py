@@ -1,14 +1,19 @@
 """Opening a prepared data set: what it holds and where its shards are."""
 
 import contextlib
+import io
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from r3d_keras.clip_index import ClipIndex, index_file_name
 from r3d_keras.errors import UserError
 
 
@@ -54,12 +59,29 @@ class ClipData:
             difference = f"class {index} is {of_model!r}, not {of_data!r}"
         raise UserError(f"the model's labels are not those of {self.data_dir}: {difference}")
 
+    def index(self, split_name: str) -> ClipIndex:
+        """Reads the index of a split's clips. Raises UserError when it is missing, damaged, or of other shards."""
+        split, path = self.split(split_name), os.path.join(self.data_dir, index_file_name(split_name))
+        try:
+            with tf.io.gfile.GFile(path, "rb") as file:
+                index = ClipIndex.load(io.BytesIO(file.read()))
+        except tf.errors.NotFoundError as error:
+            raise UserError(f"no clip index {path}: run python -m data.prepare again, into another folder") from error
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, tf.errors.OpError) as error:
+            raise UserError(f"the clip index {path} is damaged: delete the folder and prepare it again") from error
+        if np.bincount(index.shards, minlength=len(split.files)).tolist() != list(split.shard_lengths):
+            raise UserError(f"the clip index {path} is not that of its shards: delete the folder and prepare it again")
+        return index
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """Wraps reading of the shards: a damaged or truncated record becomes a UserError that names the folder."""
+        """Wraps reading of the shards: what is no clip in spite of its checksum becomes a UserError.
+
+        Records with a wrong checksum do not end here: see `r3d_keras.input.records`.
+        """
         try:
             yield
-        except tf.errors.DataLossError as error:
+        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
             raise UserError(
                 f"a shard in {self.data_dir} is damaged ({error.message.splitlines()[0]}): "
                 "delete the folder and run python -m data.prepare again"

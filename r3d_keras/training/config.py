@@ -35,6 +35,7 @@ class TrainingConfig:
     nesterov: bool = False
     evaluate_every: int = 1
     steps_per_call: int = 10
+    max_damaged_fraction: float = 0.01
     seed: int = 0
 
     def __post_init__(self):

@@ -13,7 +13,9 @@ from r3d_keras.errors import UserError
 from r3d_keras.evaluation.metrics import Metrics, compute_metrics
 from r3d_keras.evaluation.protocol import average_over_videos, make_probability_function, score_clips
 from r3d_keras.files import write_json
-from r3d_keras.input.pipeline import evaluation_clips, training_clips
+from r3d_keras.input.damage import DamageLog
+from r3d_keras.input.pipeline import evaluation_clips, open_clips, training_clips
+from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.shards import ClipData, open_clip_data
 from r3d_keras.models import ClipClassifier, build_model, load_model, save_model
 from r3d_keras.training.config import TrainingConfig, differences, to_json
@@ -21,6 +23,8 @@ from r3d_keras.training.sgd import SGD
 from r3d_keras.training.steps import distribute_batches, make_train_steps
 
 CHECKPOINTS_KEPT = 3
+# A run may go on with other values of these.
+RUN_DETAILS = ("model_dir", "epochs", "max_damaged_fraction")
 TRAINING_SPLIT, VALIDATION_SPLIT = "train", "validation"
 
 
@@ -87,7 +91,9 @@ class _Run:
     def __init__(self, config, data, strategy, model, optimizer, epochs_done):
         self.config, self.data, self.strategy = config, data, strategy
         self.model, self.optimizer, self.epochs_done = model, optimizer, epochs_done
-        self.num_clips = data.split(TRAINING_SPLIT).num_clips
+        self.clips = open_clips(data, TRAINING_SPLIT, Sampling())
+        self.num_clips = self.clips.epoch_length
+        self.damage = DamageLog(data, TRAINING_SPLIT, config.max_damaged_fraction)
         self.train_steps = make_train_steps(model, optimizer, strategy, config.batch_size)
         self.clip_probabilities = make_probability_function(model)
         model_dir = Path(config.model_dir)
@@ -102,9 +108,7 @@ class _Run:
             print(f"going on after epoch {int(self.epochs_done)} of {config.epochs}")
         first_step = config.steps_until(int(self.epochs_done), self.num_clips)
         last_step = config.steps_until(config.epochs, self.num_clips)
-        batches = distribute_batches(
-            self._batches_from(first_step * config.batch_size), self.strategy, config.batch_size
-        )
+        batches = distribute_batches(self._batches_from(first_step), self.strategy)
         with tqdm(
             total=last_step * config.batch_size,
             initial=first_step * config.batch_size,
@@ -117,16 +121,17 @@ class _Run:
                 self.epochs_done.assign(epoch)
                 self.checkpoints.save(epoch)
 
-    def _batches_from(self, first_clip: int):
+    def _batches_from(self, first_step: int):
         config = self.config
-        return lambda batch_size: training_clips(
-            self.data,
-            TRAINING_SPLIT,
-            batch_size,
+        return lambda replicas, num_replicas: training_clips(
+            self.clips,
+            config.batch_size,
             config.frame_size,
             seed=config.seed,
             augmentation=config.augmentation,
-            first_clip=first_clip,
+            first_batch=first_step,
+            replicas=replicas,
+            num_replicas=num_replicas,
         )
 
     def _run_epoch(self, epoch: int, batches, progress: tqdm) -> None:
@@ -138,6 +143,7 @@ class _Run:
             steps = min(config.steps_per_call, end_step - step)
             results = self.train_steps(batches, steps)
             self._check_losses(results.losses, step)
+            self.damage.add(results.damaged)
             loss_sum += float(results.losses.sum())
             correct += results.correct
             seen = (step + steps - first_step) * config.batch_size
@@ -168,8 +174,10 @@ class _Run:
         progress.write(line)
 
     def _validate(self) -> tuple[Metrics, Metrics]:
-        batches = evaluation_clips(self.data, VALIDATION_SPLIT, self.config.batch_size, self.config.frame_size)
-        clips = score_clips(self.clip_probabilities, batches)
+        clips = open_clips(self.data, VALIDATION_SPLIT, Sampling())
+        batches = evaluation_clips(clips, self.config.batch_size, self.config.frame_size)
+        damage = DamageLog(self.data, VALIDATION_SPLIT, self.config.max_damaged_fraction)
+        clips = score_clips(self.clip_probabilities, batches, damage)
         return compute_metrics(clips), compute_metrics(average_over_videos(clips))
 
     def _check_losses(self, losses, first_step: int) -> None:
@@ -197,7 +205,7 @@ def _claim_model_dir(config: TrainingConfig) -> None:
     """Writes config.json, or compares with the one that is there. More epochs may be asked for."""
     path = Path(config.model_dir) / "config.json"
     if path.exists():
-        different = differences(config, json.loads(path.read_text(encoding="utf-8")), ignore=("model_dir", "epochs"))
+        different = differences(config, json.loads(path.read_text(encoding="utf-8")), ignore=RUN_DETAILS)
         if different:
             raise UserError(f"{config.model_dir} holds another run: {'; '.join(different)}; choose another --model_dir")
     try:

@@ -14,10 +14,12 @@ class StepResults:
 
     losses    float32 [steps]: mean cross-entropy of each global batch, without the weight decay term
     correct   number of clips whose highest logit was the label's, over all steps
+    damaged   int64 [steps, global batch]: see `r3d_keras.input.pipeline.training_clips`
     """
 
     losses: np.ndarray
     correct: int
+    damaged: np.ndarray
 
 
 def make_train_steps(
@@ -45,31 +47,37 @@ def make_train_steps(
     @tf.function
     def run_steps(iterator, steps):
         losses = tf.TensorArray(tf.float32, size=steps)
+        damaged = tf.TensorArray(tf.int64, size=steps)
         correct = tf.zeros([], tf.int64)
         for step in tf.range(steps):
-            per_replica = strategy.run(replica_step, args=next(iterator))
+            batch = next(iterator)
+            damaged = damaged.write(step, strategy.gather(batch["damaged"], axis=0))
+            per_replica = strategy.run(replica_step, args=(batch["clips"], batch["label"]))
             loss, hits = (strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for value in per_replica)
             losses = losses.write(step, loss)
             correct += hits
-        return losses.stack(), correct
+        return losses.stack(), correct, damaged.stack()
 
     def train_steps(iterator: Iterator, steps: int) -> StepResults:
         # A tensor, not a Python number: another number of steps must not trace the graph again.
-        losses, correct = run_steps(iterator, tf.constant(steps))
-        return StepResults(losses.numpy(), int(correct))
+        losses, correct, damaged = run_steps(iterator, tf.constant(steps))
+        return StepResults(losses.numpy(), int(correct), damaged.numpy())
 
     return train_steps
 
 
 def distribute_batches(
-    make_batches: Callable[[int], tf.data.Dataset], strategy: tf.distribute.Strategy, global_batch_size: int
+    make_batches: Callable[[range, int], tf.data.Dataset], strategy: tf.distribute.Strategy
 ) -> Iterator:
     """Returns an iterator over global batches, each split over the replicas of `strategy`.
 
-    `make_batches(batch_size)` makes the data set of one replica's batches. Consecutive batches go to the
-    replicas in turn, so the global batches are the same for any number of replicas.
+    `make_batches(replicas, num_replicas)` makes the data set of the parts of some of all replicas, in turn.
     """
-    batches = strategy.distribute_datasets_from_function(
-        lambda context: make_batches(context.get_per_replica_batch_size(global_batch_size))
-    )
-    return iter(batches)
+
+    def of_worker(context):
+        num_replicas = context.num_replicas_in_sync
+        local = num_replicas // context.num_input_pipelines
+        first = context.input_pipeline_id * local
+        return make_batches(range(first, first + local), num_replicas)
+
+    return iter(strategy.distribute_datasets_from_function(of_worker))

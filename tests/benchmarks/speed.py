@@ -53,24 +53,27 @@ def _report(title: str, contestants: dict[str, Callable[[], float]]) -> None:
 def _input_contestants(data_dir: str) -> dict[str, Callable[[], float]]:
     import tensorflow as tf
 
-    from r3d_keras.input.augmentation import Augmentation, random_corner_crop_box
+    from r3d_keras.input.augmentation import Augmentation
+    from r3d_keras.input.crops import random_corner_box
     from r3d_keras.input.frames import decode_and_crop_frames
-    from r3d_keras.input.pipeline import training_clips
+    from r3d_keras.input.pipeline import open_clips, training_clips
+    from r3d_keras.input.sampling import Sampling
     from r3d_keras.input.shards import open_clip_data
 
     data = open_clip_data(data_dir)
     files = list(data.split("train").files)
+    windows = open_clips(data, "train", Sampling())
     records = tf.data.TFRecordDataset(files).map(data.parse).repeat().take(CLIPS.value)
 
     def pipeline(antialias: bool) -> float:
         augmentation = Augmentation(antialias=antialias)
-        clips = training_clips(data, "train", 32, FRAME_SIZE, seed=0, augmentation=augmentation)
+        clips = training_clips(windows, 32, FRAME_SIZE, seed=0, augmentation=augmentation)
         return _rate(clips.take(CLIPS.value // 32), CLIPS.value // 32 * 32)
 
     def floor() -> float:
         def crop(record):
             shape = tf.image.extract_jpeg_shape(record["frames"][0])
-            box = random_corner_crop_box(shape[0], shape[1], tf.stack([record["clip_index"], record["label"]]))
+            box = random_corner_box(shape[0], shape[1], tf.stack([record["clip_index"], record["label"]]), 2020)
             return decode_and_crop_frames(record["frames"], data.clip_frames, box)
 
         return _rate(records.map(crop, num_parallel_calls=tf.data.AUTOTUNE), CLIPS.value)

@@ -35,20 +35,22 @@ def test_what_is_in_it(square_shards, tmp_path):
 
 
 def test_a_flipped_bit_is_found(copied_shards):
-    shard = sorted(copied_shards.glob("*train*"))[0]
+    shard = sorted(copied_shards.glob("*-train.tfrecord-*"))[0]
     content = bytearray(shard.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[100] ^= 1
     shard.write_bytes(content)
     result = run(*INSPECT, f"--data_dir={copied_shards}", "--quick")
     assert result.returncode == 1
     (problem,) = [line for line in result.stdout.splitlines() if line.startswith(str(shard))]
-    assert ", record " in problem
-    assert problem.endswith("; the rest was not read")
+    assert problem.startswith(f"{shard}, record 0 at byte 0: corrupted record")
+    # The others were looked through all the same.
+    (row,) = [line.split() for line in result.stdout.splitlines() if line.startswith("train")]
+    assert row[1] == "27"
     assert result.stderr.splitlines()[-1].startswith(f"error: 1 problems in {copied_shards}: delete the folder")
 
 
 def test_a_missing_record_and_a_broken_frame_are_found(copied_shards):
-    shard = sorted(copied_shards.glob("*train*"))[0]
+    shard = sorted(copied_shards.glob("*-train.tfrecord-*"))[0]
     records = list(tf.data.TFRecordDataset(str(shard)).as_numpy_iterator())
     example = tf.train.Example.FromString(records[1])
     frames = example.features.feature["frames"].bytes_list.value
@@ -67,7 +69,11 @@ def test_a_missing_record_and_a_broken_frame_are_found(copied_shards):
         for record in records[:-1]:
             writer.write(record)
     result = run(*INSPECT, f"--data_dir={copied_shards}", "--quick")
-    assert f"{shard} holds {len(records) - 1} clips, not {len(records)}" in result.stdout
+    assert (
+        f"{shard}, record {len(records) - 1} at byte {sum(len(record) + 16 for record in records[:-1])}"
+        in result.stdout
+    )
+    assert "no record there" in result.stdout
     assert result.returncode == 1
 
 
@@ -83,7 +89,7 @@ def test_statistics_are_those_of_the_training_pixels(square_shards, tmp_path):
     result = run(*INSPECT, f"--data_dir={square_shards}", f"--statistics={path}")
     assert result.returncode == 0, result.stderr
     pixels = []
-    for shard in sorted(square_shards.glob("*train*")):
+    for shard in sorted(square_shards.glob("*-train.tfrecord-*")):
         for record in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
             frames = tf.train.Example.FromString(record).features.feature["frames"].bytes_list.value
             pixels.extend(tf.io.decode_jpeg(frame).numpy().reshape(-1, 3) for frame in frames)

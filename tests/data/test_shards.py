@@ -1,16 +1,19 @@
 import itertools
 import json
 import math
+import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data.folder import list_folder
 from data.preparation import Settings, prepare_shards
 from data.shards import shard_count
+from r3d_keras.clip_index import ClipIndex
 from r3d_keras.errors import UserError
 from tests.data.videos import counted_frames, decode, file_contents, frame_number, read_clips
 from tests.videos import write_video
@@ -56,6 +59,25 @@ def test_every_frame_is_in_its_clip(counted_shards):
             assert [clip["first_frame"] for clip in of_video] == [numbers[0] for numbers in expected]
             assert {clip["label"] for clip in of_video} == {label}
             assert {float(clip["frame_rate"]) for clip in of_video} == {25.0}
+
+
+def test_the_index_tells_where_every_clip_lies(counted_shards):
+    data_dir, _ = counted_shards
+    with open(data_dir / "clip_index-train.npz", "rb") as file:
+        index = ClipIndex.load(file)
+    files = sorted(data_dir.glob("*-train.tfrecord-*"))
+    lengths = dict(zip(index.video_ids.tolist(), index.frame_counts.tolist(), strict=True))
+    assert lengths == {f"{label}/{length}.avi": length for label in ("run", "walk") for length in CLIPS_BY_LENGTH}
+    assert index.clip_stride == 16
+    for video, name in enumerate(index.video_ids):
+        first, end = index.first_clips[video : video + 2]
+        assert end - first == len(CLIPS_BY_LENGTH[lengths[name]])
+        for clip in range(first, end):
+            contents = files[index.shards[clip]].read_bytes()[index.offsets[clip] :]
+            (size,) = struct.unpack_from("<Q", contents)
+            example = tf.train.Example.FromString(contents[12 : 12 + size]).features.feature
+            assert example["video_id"].bytes_list.value[0].decode() == name
+            assert example["clip_index"].int64_list.value[0] == clip - first
 
 
 def test_tfds_reads_the_set(counted_shards):

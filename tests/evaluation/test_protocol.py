@@ -8,7 +8,8 @@ import pytest
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.protocol import average_over_videos, make_probability_function, score_clips
 from r3d_keras.evaluation.scorer import load_scorer, score_video
-from r3d_keras.input.pipeline import evaluation_clips
+from r3d_keras.input.pipeline import evaluation_clips, open_clips
+from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.shards import open_clip_data
 from r3d_keras.models import build_model
 from tests.input.test_frames import reference_view
@@ -55,7 +56,9 @@ def test_a_video_file_is_scored_as_by_hand(model, scorer, square_videos, video, 
 def test_shards_and_files_give_nearly_the_same_scores(model, scorer, square_videos, square_shards):
     """The shards went through JPEG once more, so the scores differ by a little."""
     data = open_clip_data(square_shards)
-    clips = score_clips(make_probability_function(model), evaluation_clips(data, "validation", 5, 32))
+    clips = score_clips(
+        make_probability_function(model), evaluation_clips(open_clips(data, "validation", Sampling()), 5, 32)
+    )
     videos = average_over_videos(clips)
     assert len(videos.names) == 6
     for name, probabilities, label in zip(videos.names, videos.probabilities, videos.labels, strict=True):
@@ -67,7 +70,8 @@ def test_shards_and_files_give_nearly_the_same_scores(model, scorer, square_vide
 def test_the_batch_size_changes_nothing(model, square_shards):
     data = open_clip_data(square_shards)
     of_clips = make_probability_function(model)
-    one, five = (score_clips(of_clips, evaluation_clips(data, "validation", size, 32)) for size in (1, 5))
+    clips = open_clips(data, "validation", Sampling())
+    one, five = (score_clips(of_clips, evaluation_clips(clips, size, 32)) for size in (1, 5))
     assert one.names == five.names
     np.testing.assert_allclose(one.probabilities, five.probabilities, atol=1e-6)
 

@@ -1,48 +1,15 @@
-"""The paper's crops, against sides and offsets worked out from the reference."""
+"""Flips and colours, against what they are by definition and against PIL."""
+
+import io
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image, ImageEnhance
 
-from r3d_keras.input.augmentation import corner_crop_box, random_corner_crop_box, random_flip
-
-# Sides that the reference's 2020 code cuts at the five scales, by short side.
-REFERENCE_SIDES = {
-    240: [240, 201, 169, 142, 120],
-    256: [256, 215, 181, 152, 128],
-    128: [128, 107, 90, 76, 64],
-    360: [360, 302, 254, 214, 180],
-}
-
-
-@pytest.mark.parametrize(("short_side", "sides"), REFERENCE_SIDES.items())
-def test_sides_equal_the_reference(short_side, sides):
-    boxes = [corner_crop_box(short_side, short_side + 50, scale, 0).numpy() for scale in range(5)]
-    assert [box[2] for box in boxes] == sides
-    assert [box[3] for box in boxes] == sides
-
-
-def test_positions_by_hand():
-    # 240 high, 320 wide, side 169: 71 rows and 151 columns are left; 35.5 rounds to 36 and 75.5 to 76, both even.
-    boxes = [corner_crop_box(240, 320, 2, position).numpy().tolist() for position in range(5)]
-    assert boxes == [[36, 76, 169, 169], [0, 0, 169, 169], [0, 151, 169, 169], [71, 0, 169, 169], [71, 151, 169, 169]]
-    # Side 201: 39 rows and 119 columns; 19.5 rounds to 20 and 59.5 to 60.
-    assert corner_crop_box(240, 320, 1, 0).numpy().tolist() == [20, 60, 201, 201]
-
-
-def test_all_scales_and_positions_are_equally_likely():
-    boxes = tf.data.Dataset.range(5000).map(lambda index: random_corner_crop_box(240, 320, tf.stack([index, 7])))
-    values, counts = np.unique(list(boxes.as_numpy_iterator()), axis=0, return_counts=True)
-    # The full height leaves no vertical choice: three boxes instead of five, two of them twice as likely.
-    assert len(values) == 4 * 5 + 3
-    probabilities = counts[values[:, 2] < 240] / 5000
-    np.testing.assert_allclose(probabilities, 1 / 25, atol=4 * np.sqrt(0.04 * 0.96 / 5000))
-
-
-def test_a_seed_decides_the_box():
-    seed = tf.constant([3, 4], tf.int64)
-    first, second = (random_corner_crop_box(240, 320, seed).numpy().tolist() for _ in range(2))
-    assert first == second
+from r3d_keras.errors import UserError
+from r3d_keras.input.augmentation import Augmentation, adjust_colours, augment, random_flip
+from tests.input.test_frames import jpeg, largest_difference, reference_view, smooth_frame
 
 
 def test_flip_mirrors_whole_clips_half_of_the_time():
@@ -54,3 +21,60 @@ def test_flip_mirrors_whole_clips_half_of_the_time():
             np.testing.assert_array_equal(result, clip.numpy()[:, :, ::-1])
             flipped += 1
     assert abs(flipped - 200) < 4 * np.sqrt(400 / 4)
+
+
+@pytest.mark.parametrize(
+    "factors", [(0.5, 1, 1), (1.6, 1, 1), (1, 0.3, 1), (1, 1.7, 1), (1, 1, 0), (1, 1, 1.8), (0.8, 1.3, 0.6)]
+)
+def test_colours_equal_pil(factors):
+    frames = np.stack([smooth_frame(40, 50, seed) for seed in range(3)])
+    ours = adjust_colours(tf.constant(frames), *(tf.constant(factor, tf.float32) for factor in factors)).numpy()
+    for frame, changed in zip(frames, ours, strict=True):
+        image = Image.fromarray(frame)
+        for kind, factor in zip(
+            (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color), factors, strict=True
+        ):
+            image = kind(image).enhance(factor)
+        assert largest_difference(changed, np.asarray(image)) <= 1
+
+
+def clip_of(frame: np.ndarray) -> tf.Tensor:
+    return tf.constant([jpeg(frame)] * 4)
+
+
+def test_colour_jitter_changes_a_whole_clip_alike_and_within_its_strength():
+    grey = np.full((48, 64, 3), 100, np.uint8)
+    options = Augmentation(flip=False, colour_jitter=0.4)
+    levels = []
+    for index in range(30):
+        clip = augment(clip_of(grey), 4, 32, tf.constant([index, 1], tf.int64), options).numpy()
+        assert clip.min() == clip.max()  # every frame, row and colour of a grey clip
+        levels.append(int(clip[0, 0, 0, 0]))
+    assert 60 <= min(levels) < 75
+    assert 125 < max(levels) <= 140
+
+
+def test_the_centre_of_2020_is_the_view_of_the_evaluation():
+    frame = smooth_frame(90, 121)
+    clip = augment(clip_of(frame), 4, 48, tf.constant([0, 1], tf.int64), Augmentation("centre", 2020, flip=False))
+    decoded = np.asarray(Image.open(io.BytesIO(jpeg(frame))))
+    assert largest_difference(clip[0].numpy(), reference_view(decoded, 48)) <= 1
+
+
+@pytest.mark.parametrize("crop", ["corner", "random", "random_resized", "centre"])
+def test_every_crop_delivers_the_size_asked_for(crop):
+    for generation in (2018, 2020):
+        options = Augmentation(crop, generation, colour_jitter=0.2)
+        clip = augment(clip_of(smooth_frame(60, 81)), 4, 40, tf.constant([5, 6], tf.int64), options)
+        assert clip.shape == (4, 40, 40, 3)
+        assert clip.dtype == tf.uint8
+
+
+def test_mistakes():
+    for options, message in [
+        ({"crop": "middle"}, "--crop must be one of corner, random, random_resized, centre, not 'middle'"),
+        ({"generation": 2019}, "--crop_generation must be 2018 or 2020, not 2019"),
+        ({"colour_jitter": 1.5}, "--colour_jitter must lie between 0 and 1, not 1.5"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            Augmentation(**options)

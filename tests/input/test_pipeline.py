@@ -6,13 +6,14 @@ import io
 import cv2
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
 from r3d_keras.errors import UserError
 from r3d_keras.input import pipeline
 from r3d_keras.input.augmentation import Augmentation
+from r3d_keras.input.records import INTACT
+from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.shards import open_clip_data
 from tests.input.test_frames import largest_difference, reference_view
 
@@ -25,11 +26,12 @@ def data(square_shards):
     return open_clip_data(square_shards, 16)
 
 
-def take(data, batches: int, batch_size: int = 4, frame_size: int = 32, **options):
+def take(data, batches: int, batch_size: int = 4, frame_size: int = 32, sampling=None, **options):
+    """Takes the first batches of the training split: clips, labels, numbers, damaged."""
     options = {"seed": 0, "augmentation": Augmentation(), **options}
-    clips = pipeline.training_clips(data, "train", batch_size, frame_size, **options)
-    taken = list(clips.take(batches).as_numpy_iterator())
-    return np.concatenate([clips for clips, _ in taken]), np.concatenate([labels for _, labels in taken])
+    opened = pipeline.open_clips(data, "train", sampling or Sampling())
+    taken = list(pipeline.training_clips(opened, batch_size, frame_size, **options).take(batches).as_numpy_iterator())
+    return tuple(np.concatenate([batch[name] for batch in taken]) for name in ("clips", "label", "clip", "damaged"))
 
 
 def fingerprints(clips: np.ndarray) -> list[bytes]:
@@ -37,32 +39,50 @@ def fingerprints(clips: np.ndarray) -> list[bytes]:
 
 
 def test_batches_are_bytes(data):
-    clips, labels = take(data, 2)
+    clips, labels, _, _ = take(data, 2)
     assert clips.dtype == np.uint8
     assert clips.shape == (8, 16, 32, 32, 3)
     assert labels.dtype == np.int64
     assert set(labels) <= {0, 1}
 
 
-def test_an_epoch_holds_every_clip_once(data, monkeypatch):
-    # Without augmentation a clip is recognised by its pixels.
-    monkeypatch.setattr(
-        pipeline, "random_corner_crop_box", lambda height, width, seed: tf.stack([0, 0, height, height])
-    )
-    clips, labels = take(data, TRAINING_CLIPS * 2 // 4, augmentation=PLAIN)
+def test_an_epoch_holds_every_clip_once(data):
+    # The view of the evaluation is always the same, so a clip is recognised by its pixels.
+    plain = Augmentation("centre", 2020, flip=False)
+    clips, labels, numbers, damaged = take(data, TRAINING_CLIPS * 2 // 4, augmentation=plain)
     first, second = fingerprints(clips[:TRAINING_CLIPS]), fingerprints(clips[TRAINING_CLIPS:])
     assert len(set(first)) == TRAINING_CLIPS
     assert set(first) == set(second)
     assert first != second
     assert collections.Counter(labels[:TRAINING_CLIPS]) == {0: 14, 1: 14}
+    assert sorted(numbers[:TRAINING_CLIPS]) == sorted(numbers[TRAINING_CLIPS:]) == list(range(TRAINING_CLIPS))
+    assert (damaged == INTACT).all()
+
+
+def test_an_epoch_of_random_positions_holds_every_video_once(data):
+    _, labels, numbers, _ = take(data, 3, sampling=Sampling("uniform"))
+    assert sorted(numbers) == list(range(12))
+    assert collections.Counter(labels) == {0: 6, 1: 6}
 
 
 def test_a_run_goes_on_where_it_stopped(data):
-    whole, whole_labels = take(data, 16)
-    for first_clip in (12, 28, 32):
-        rest, rest_labels = take(data, (64 - first_clip) // 4, first_clip=first_clip)
-        np.testing.assert_array_equal(rest, whole[first_clip:])
-        np.testing.assert_array_equal(rest_labels, whole_labels[first_clip:])
+    whole = take(data, 16)
+    for first_batch in (3, 7, 8):
+        rest = take(data, 16 - first_batch, first_batch=first_batch)
+        for ours, theirs in zip(rest, whole, strict=True):
+            np.testing.assert_array_equal(ours, theirs[first_batch * 4 :])
+
+
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling("uniform")])
+def test_replicas_share_the_global_batches(data, sampling):
+    """Two workers, one of a single replica and one of two, deliver together what one process delivers alone."""
+    whole = take(data, 5, batch_size=6, sampling=sampling)
+    alone = take(data, 5, batch_size=6, sampling=sampling, replicas=range(1), num_replicas=3)
+    pair = take(data, 10, batch_size=6, sampling=sampling, replicas=range(1, 3), num_replicas=3)
+    for of_all, of_first, of_pair in zip(whole, alone, pair, strict=True):
+        batches = of_all.reshape(5, 6, *of_all.shape[1:])
+        np.testing.assert_array_equal(of_first.reshape(batches[:, :2].shape), batches[:, :2])
+        np.testing.assert_array_equal(of_pair.reshape(batches[:, 2:].shape), batches[:, 2:])
 
 
 def test_the_seed_decides_everything(data):
@@ -72,13 +92,13 @@ def test_the_seed_decides_everything(data):
 
 
 def test_a_clip_is_augmented_anew_in_each_epoch(data):
-    clips, _ = take(data, TRAINING_CLIPS * 4 // 4)
+    clips, *_ = take(data, TRAINING_CLIPS * 4 // 4)
     assert len(set(fingerprints(clips))) > TRAINING_CLIPS * 3
 
 
 def test_frames_of_a_clip_share_one_crop_and_flip(data):
     """From frame to frame only the square's edges move: another crop or flip in one frame would change most pixels."""
-    clips, _ = take(data, 7, frame_size=48)
+    clips, *_ = take(data, 7, frame_size=48)
     for clip in clips.astype(np.int32):
         changes = np.median(np.abs(np.diff(clip, axis=0)), axis=(1, 2, 3))
         is_loop = changes > 8
@@ -97,7 +117,8 @@ def test_flip_changes_only_some_clips(data):
 
 
 def test_evaluation_sees_every_clip_once_as_the_protocol_does(data, square_shards):
-    batches = list(pipeline.evaluation_clips(data, "validation", 5, 32).as_numpy_iterator())
+    clips = pipeline.open_clips(data, "validation", Sampling())
+    batches = list(pipeline.evaluation_clips(clips, 5, 32).as_numpy_iterator())
     assert [len(batch["clips"]) for batch in batches] == [5, 5, 2]
     seen = {
         (video_id, clip_index): (clip, label)
@@ -117,9 +138,28 @@ def test_evaluation_sees_every_clip_once_as_the_protocol_does(data, square_shard
             assert largest_difference(ours, reference_view(decoded, 32)) <= 1
 
 
+@pytest.mark.parametrize("shares", [1, 2, 4])
+def test_shares_of_an_evaluation_hold_every_clip_once(data, shares):
+    clips = pipeline.open_clips(data, "validation", Sampling())
+    numbers, batches = [], []
+    for share in range(shares):
+        of_share = list(
+            pipeline.evaluation_clips(clips, 5, 32, share=share, shares=shares, pad=True).as_numpy_iterator()
+        )
+        batches.append([len(batch["clips"]) for batch in of_share])
+        for batch in of_share:
+            padding = batch["clip"] == pipeline.PADDING
+            assert set(batch["label"][padding]) <= {-1}
+            assert not batch["clips"][padding].any()
+            numbers.extend(batch["clip"][~padding])
+    assert sorted(numbers) == list(range(VALIDATION_CLIPS))
+    assert all(sizes == [5] * len(batches[0]) for sizes in batches)
+
+
 def test_labels_follow_the_motion(data, square_videos):
     """A right-moving square's label is 'right': the picture's bright columns move by +3 a frame."""
-    for batch in pipeline.evaluation_clips(data, "validation", 16, 48).as_numpy_iterator():
+    clips = pipeline.open_clips(data, "validation", Sampling())
+    for batch in pipeline.evaluation_clips(clips, 16, 48).as_numpy_iterator():
         for clip, label in zip(batch["clips"], batch["label"], strict=True):
             shift, _ = cv2.phaseCorrelate(*(clip[index, :, :, 1].astype(np.float32) for index in (2, 4)))
             if abs(shift[0]) > 2:
@@ -138,5 +178,7 @@ def test_opening_mistakes(square_shards, tmp_path):
         data.split("test")
     with pytest.raises(UserError, match="class 1 is 'up', not 'right'"):
         data.check_labels(("left", "up"))
+    with pytest.raises(UserError, match="no split 'test'"):
+        data.index("test")
     with pytest.raises(UserError, match="3 classes, not 2"):
         data.check_labels(("left", "right", "up"))

@@ -39,8 +39,9 @@ def test_losses_and_statistics_equal_pytorch(shortcut):
     parameters = [tensor for tensor in state.values() if tensor.requires_grad]
     their_optimizer = torch.optim.SGD(parameters, LEARNING_RATE, momentum=0.9, dampening=0.9, weight_decay=1e-3)
 
-    data = tf.data.Dataset.from_tensor_slices((CLIPS, LABELS))
-    batches = distribute_batches(lambda _: data, strategy, BATCH_SIZE)
+    intact = np.full(LABELS.shape, -1)
+    data = tf.data.Dataset.from_tensor_slices({"clips": CLIPS, "label": LABELS, "damaged": intact})
+    batches = distribute_batches(lambda replicas, num_replicas: data, strategy)
     losses = make_train_steps(model, optimizer, strategy, BATCH_SIZE)(batches, STEPS).losses
     expected = []
     for clips, labels in zip(CLIPS, LABELS, strict=True):

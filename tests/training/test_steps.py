@@ -36,6 +36,13 @@ def residual_network() -> keras.Model:
     return build_model("resnet-10", 3, widen_factor=0.125, shortcut="A")
 
 
+def make_batches(global_batch):
+    """Batches of CLIPS over and over, for all replicas of one process."""
+    intact = np.full(len(CLIPS), -1)
+    data = tf.data.Dataset.from_tensor_slices({"clips": CLIPS, "label": LABELS, "damaged": intact}).repeat()
+    return lambda replicas, num_replicas: data.batch(global_batch // num_replicas)
+
+
 def train(devices: list[str], make_model, calls: list[int]) -> tuple[np.ndarray, keras.Model]:
     keras.utils.set_random_seed(0)
     strategy = mirrored(devices)
@@ -43,8 +50,7 @@ def train(devices: list[str], make_model, calls: list[int]) -> tuple[np.ndarray,
         model = make_model()
         optimizer = SGD(0.05)
         optimizer.build(model.trainable_variables)
-    data = tf.data.Dataset.from_tensor_slices((CLIPS, LABELS)).repeat()
-    batches = distribute_batches(data.batch, strategy, GLOBAL_BATCH)
+    batches = distribute_batches(make_batches(GLOBAL_BATCH), strategy)
     train_steps = make_train_steps(model, optimizer, strategy, GLOBAL_BATCH)
     return np.concatenate([train_steps(batches, steps).losses for steps in calls]), model
 
@@ -87,6 +93,5 @@ def test_correct_answers_are_counted():
         optimizer = SGD(0.0001, weight_decay=0.0)
         optimizer.build(model.trainable_variables)
     expected = int((model.predict(CLIPS, verbose=0).argmax(axis=1) == LABELS).sum())
-    data = tf.data.Dataset.from_tensor_slices((CLIPS, LABELS)).repeat()
-    batches = distribute_batches(data.batch, strategy, 32)
+    batches = distribute_batches(make_batches(32), strategy)
     assert make_train_steps(model, optimizer, strategy, 32)(batches, 1).correct == expected
