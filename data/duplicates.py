@@ -1,11 +1,11 @@
 """One content under several names: leaks between splits, and one video under two labels."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 from data.listing import Video
+from r3d_keras.files import sha256
 
 
 def find_duplicates(videos: Iterable[Video]) -> list[dict]:
@@ -21,10 +21,10 @@ def find_duplicates(videos: Iterable[Video]) -> list[dict]:
     for path in samples:
         if path.is_file():
             by_size[path.stat().st_size].append(path)
-    groups: dict[bytes, list[Path]] = defaultdict(list)
+    groups: dict[str, list[Path]] = defaultdict(list)
     for paths in by_size.values():
         for path in paths if len(paths) > 1 else ():
-            groups[_content(path)].append(path)
+            groups[sha256(path)].append(path)
     found = []
     for paths in groups.values():
         if len(paths) > 1:
@@ -37,11 +37,3 @@ def _problem(videos: list[Video]) -> str:
     if len({video.split for video in videos}) > 1:
         return "leak"
     return "two labels" if len({video.label for video in videos}) > 1 else "duplicate"
-
-
-def _content(path: Path) -> bytes:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.digest()

@@ -1,6 +1,7 @@
 """Files that appear under their final name only when they are whole."""
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -38,3 +39,12 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes `value` as readable JSON."""
     with whole_file(path) as partial:
         partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Returns the SHA-256 digest of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

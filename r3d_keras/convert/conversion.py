@@ -1,6 +1,5 @@
 """From a checkpoint file to a model: what was found, what was assumed, and the model."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from r3d_keras.convert.labels import read_labels
 from r3d_keras.convert.state_dict import Checkpoint, open_checkpoint
 from r3d_keras.convert.weights import assign_tensors, check_tensors, slots
 from r3d_keras.errors import UserError
+from r3d_keras.files import sha256
 from r3d_keras.models import ClipClassifier, build_model
 from r3d_keras.models.architectures import find_architecture
 from r3d_keras.models.initial_values import skipped_initial_values
@@ -129,9 +129,5 @@ def _rename_head(checkpoint: Checkpoint, network: Network) -> dict[str, StoredTe
 
 
 def _describe_origin(checkpoint: Checkpoint) -> str:
-    digest = hashlib.sha256()
-    with open(checkpoint.path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
     epoch = f", epoch {checkpoint.fields['epoch']}" if "epoch" in checkpoint.fields else ""
-    return f"converted from {checkpoint.path.name} (sha256 {digest.hexdigest()}{epoch})"
+    return f"converted from {checkpoint.path.name} (sha256 {sha256(checkpoint.path)}{epoch})"

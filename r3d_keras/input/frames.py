@@ -47,11 +47,11 @@ def _resize_antialiased(frames: tf.Tensor, sizes: list) -> tf.Tensor:
     """Resizes to one size after the other, rounding each time."""
     # The antialiasing kernel is fast on many channels only: frames side by side take half of the time, same bits.
     shape = tf.shape(frames)
-    pixels = tf.reshape(tf.transpose(frames, [1, 2, 0, 3]), tf.stack([shape[1], shape[2], 3 * shape[0]]))
+    pixels = tf.reshape(tf.transpose(frames, [1, 2, 0, 3]), tf.stack([shape[1], shape[2], shape[3] * shape[0]]))
     for size in sizes:
         pixels = _rounded(tf.image.resize(pixels, size, method="bilinear", antialias=True))
     height, width = tf.unstack(tf.shape(pixels)[:2])
-    return tf.transpose(tf.reshape(pixels, tf.stack([height, width, shape[0], 3])), [2, 0, 1, 3])
+    return tf.transpose(tf.reshape(pixels, tf.stack([height, width, shape[0], shape[3]])), [2, 0, 1, 3])
 
 
 def _rounded(pixels: tf.Tensor) -> tf.Tensor:
@@ -81,11 +81,11 @@ def resize_and_centre_crop(frames: tf.Tensor, size: int) -> tf.Tensor:
     new_height, new_width = tf.unstack(tf.shape(resized)[1:3])
     top, left = (tf.cast(tf.round(tf.cast(side - size, tf.float64) / 2), tf.int32) for side in (new_height, new_width))
     cropped = resized[:, top : top + size, left : left + size]
-    return tf.ensure_shape(cropped, [None, size, size, 3])
+    return tf.ensure_shape(cropped, [None, size, size, frames.shape[-1]])
 
 
 def protocol_view(clips: tf.Tensor, size: int) -> tf.Tensor:
-    """`resize_and_centre_crop` for clips: uint8 [batch, frames, height, width, 3] to [batch, frames, size, size, 3]."""
-    shape = tf.shape(clips)
-    frames = tf.reshape(clips, tf.stack([shape[0] * shape[1], shape[2], shape[3], 3]))
-    return tf.reshape(resize_and_centre_crop(frames, size), tf.stack([shape[0], shape[1], size, size, 3]))
+    """`resize_and_centre_crop` for clips of any number of channels, uint8 [batch, frames, height, width, channels]."""
+    shape, channels = tf.shape(clips), clips.shape[-1]
+    frames = tf.reshape(clips, tf.stack([shape[0] * shape[1], shape[2], shape[3], channels]))
+    return tf.reshape(resize_and_centre_crop(frames, size), tf.stack([shape[0], shape[1], size, size, channels]))

@@ -48,11 +48,11 @@ def _load_bundle(path: Path) -> Scorer:
         if not versions:
             raise UserError(f"no model in {path}: neither a SavedModel nor numbered versions of one")
         path = max(versions, key=lambda entry: int(entry.name))
-    metadata_path = path / "assets" / "metadata.json"
+    metadata_path = path / "assets" / "model_card.json"
     if not metadata_path.is_file():
-        raise UserError(f"{path} was not exported by r3d_keras: it has no assets/metadata.json")
+        raise UserError(f"{path} was not exported by r3d_keras: it has no assets/model_card.json")
     try:
-        metadata = Metadata.from_dict(json.loads(metadata_path.read_text(encoding="utf-8")))
+        metadata = Metadata.from_dict(json.loads(metadata_path.read_text(encoding="utf-8"))["metadata"])
         bundle = tf.saved_model.load(str(path))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"cannot read the SavedModel in {path}: {str(error).splitlines()[0]}") from error

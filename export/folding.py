@@ -1,0 +1,106 @@
+"""The form of a model that is served: batch normalisation folded into the convolutions, one precision."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from r3d_keras.errors import UserError
+from r3d_keras.models import ClipClassifier, build_model
+from r3d_keras.models.architectures import find_architecture
+from r3d_keras.models.initial_values import skipped_initial_values
+from r3d_keras.models.layers import BatchNormalization
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+def fold(model: ClipClassifier, precision: str = "float32") -> keras.Model:
+    """Returns a model for inference that computes what `model` does, with fewer layers.
+
+    A batch normalisation that follows a convolution becomes a part of its kernel and bias, computed in float64; one
+    that follows anything else stays. With bfloat16 or float16 the layers, and their weights in the file, have that
+    precision; the normalisation of the clips, the global pooling and the head stay float32.
+
+    Returns:
+        A model from clips [batch, frames, height, width, channels], uint8 or float 0 to 255, to features float32
+        [batch, features] and logits float32 [batch, classes].
+
+    Raises UserError for an unknown precision.
+    """
+    if precision not in PRECISIONS:
+        raise UserError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+    folded_into = _convolutions_before_normalizations(model)
+    absorbed = {normalization.name for normalization in folded_into.values()}
+    dtype_of = _layer_dtypes(model, precision)
+
+    def clone(layer):
+        config = layer.get_config()
+        if layer.name in folded_into:
+            config["use_bias"] = True
+        if layer.name in dtype_of:
+            config["dtype"] = dtype_of[layer.name]
+        return type(layer).from_config(config)
+
+    def call(layer, inputs, *others, **options):
+        return inputs if layer.name in absorbed else layer(inputs, *others, **options)
+
+    plain = keras.Model(model.inputs, model.outputs, name=model.name)
+    with skipped_initial_values():
+        folded = keras.models.clone_model(plain, clone_function=clone, call_function=call)
+    for layer in model.layers:
+        if layer.name in folded_into:
+            folded.get_layer(layer.name).set_weights(_folded_weights(layer, folded_into[layer.name]))
+        elif layer.weights and layer.name not in absorbed:
+            folded.get_layer(layer.name).set_weights(layer.get_weights())
+    head = folded.get_layer(find_architecture(model.metadata.architecture).head)
+    return keras.Model(folded.inputs[0], [head.input, head.output], name=model.name)
+
+
+def largest_difference(model: ClipClassifier, served: Callable, clips: np.ndarray) -> tuple[float, float]:
+    """Returns the largest difference between the logits of `model` and those of `served`, and the largest logit.
+
+    Args:
+        served: from clips to features and logits, as `fold` gives.
+        clips: uint8 [batch, frames, size, size, channels].
+    """
+    expected, given = (np.asarray(values, np.float64) for values in (model(clips, training=False), served(clips)[1]))
+    return float(np.abs(expected - given).max()), float(np.abs(expected).max())
+
+
+def _convolutions_before_normalizations(model: keras.Model) -> dict[str, BatchNormalization]:
+    """Returns the normalisation after each convolution whose values nothing else needs, by the convolution's name."""
+    pairs = {}
+    for layer in model.layers:
+        if isinstance(layer, BatchNormalization):
+            before = layer.input._keras_history.operation
+            if isinstance(before, keras.layers.Conv3D) and len(before._outbound_nodes) == 1:
+                pairs[before.name] = layer
+    return pairs
+
+
+def _folded_weights(convolution: keras.layers.Conv3D, normalization: BatchNormalization) -> list[np.ndarray]:
+    gain, shift, mean, variance = (
+        np.asarray(weight, np.float64)
+        for weight in (
+            normalization.gamma,
+            normalization.beta,
+            normalization.moving_mean,
+            normalization.moving_variance,
+        )
+    )
+    scale = gain / np.sqrt(variance + normalization.epsilon)
+    bias = np.asarray(convolution.bias, np.float64) if convolution.use_bias else 0.0
+    return [np.asarray(convolution.kernel, np.float64) * scale, (bias - mean) * scale + shift]
+
+
+def _layer_dtypes(model: ClipClassifier, precision: str) -> dict[str, str]:
+    """Returns the precision of every layer that computes in another than float32, by the layer's name."""
+    if precision == "float32":
+        return {}
+    mixed = build_model(weights=model, precision=f"mixed_{precision}")
+    return {
+        # The fused kernel wants float32 statistics.
+        layer.name: f"mixed_{precision}" if isinstance(layer, BatchNormalization) else precision
+        for layer in mixed.layers
+        if layer.compute_dtype == precision
+    }

@@ -1,0 +1,56 @@
+"""JPEG and PNG files of frames, checked and decoded inside the graph."""
+
+import tensorflow as tf
+
+from r3d_keras.input.frames import decode_frames
+
+# Bounds on what a request may make the server decode: 4K video fits.
+LARGEST_SIDE = 4096
+LARGEST_FRAME = 4096 * 2160
+
+_JPEG = b"\xff\xd8\xff"
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def decode_clip(files: tf.Tensor, clip_frames: int) -> tf.Tensor:
+    """Decodes JPEG or PNG files, string [clip_frames], to uint8 [clip_frames, height, width, 3] RGB.
+
+    Grey and CMYK files are converted. Fails with INVALID_ARGUMENT, before anything is decoded, when a file is neither,
+    is larger than LARGEST_SIDE on a side or LARGEST_FRAME pixels, or differs from the others in size.
+    """
+    sizes = tf.map_fn(_image_size, files, fn_output_signature=tf.TensorSpec([2], tf.int32))
+    widest = tf.reduce_max(sizes)
+    pixels = tf.reduce_max(tf.reduce_prod(tf.cast(sizes, tf.int64), axis=1))
+    checks = [
+        tf.debugging.Assert(tf.reduce_min(sizes) > 0, ["a frame has no pixels; heights and widths:", sizes]),
+        tf.debugging.Assert(
+            (widest <= LARGEST_SIDE) & (pixels <= LARGEST_FRAME),
+            [
+                f"a frame is too large, {LARGEST_SIDE} pixels a side and {LARGEST_FRAME} in all are allowed; it has",
+                sizes,
+            ],
+        ),
+        tf.debugging.Assert(
+            tf.reduce_all(sizes == sizes[0]), ["the frames of a clip differ in size; heights and widths:", sizes]
+        ),
+    ]
+    with tf.control_dependencies(checks):
+        return decode_frames(tf.identity(files), clip_frames)
+
+
+def _image_size(file: tf.Tensor) -> tf.Tensor:
+    """Returns height and width that the header of a JPEG or PNG file names, int32 [2]."""
+    beginning = tf.strings.substr(file, 0, len(_PNG))
+    is_jpeg = tf.strings.substr(file, 0, len(_JPEG)) == _JPEG
+    is_png = (beginning == _PNG) & (tf.strings.length(file) >= 24)
+    check = tf.debugging.Assert(
+        is_jpeg | is_png, ["a frame is neither a JPEG nor a PNG file; it begins with", beginning]
+    )
+    with tf.control_dependencies([check]):
+        return tf.cond(is_jpeg, lambda: tf.image.extract_jpeg_shape(file)[:2], lambda: _png_size(file))
+
+
+def _png_size(file: tf.Tensor) -> tf.Tensor:
+    # Width and height follow the signature and the first chunk's length and name, four bytes each.
+    width_and_height = tf.io.decode_raw(tf.strings.substr(file, 16, 8), tf.int32, little_endian=False)
+    return tf.ensure_shape(width_and_height, [2])[::-1]

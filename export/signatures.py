@@ -1,0 +1,181 @@
+"""What a bundle answers: four signatures over one network.
+
+Each brings its input to windows of frames as evaluation views them, runs the network over a few windows at a time, so
+that memory is bounded whatever a request holds, and names the best classes. A wrong request fails with
+INVALID_ARGUMENT and a sentence that says what is wrong.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from export.image_bytes import LARGEST_FRAME, LARGEST_SIDE, decode_clip
+from r3d_keras.input.frames import protocol_view
+from r3d_keras.models.classifier import Metadata
+
+# Windows that the network sees at once: enough to fill a CPU or a GPU.
+WINDOWS_AT_ONCE = 16
+CLASSES_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """The signatures of a network.
+
+    network   from clips [batch, clip_frames, frame_size, frame_size, channels] to features and logits, as
+              `export.folding.fold` returns
+    metadata  of the model it was made from
+    """
+
+    network: keras.Model
+    metadata: Metadata
+
+    def functions(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+        """Returns the functions to save, by the names of their signatures."""
+        frames = self.metadata.clip_frames
+        clips = tf.TensorSpec([None, frames, None, None, self._channels], tf.uint8, name="clips")
+        files = tf.TensorSpec([None, frames], tf.string, name="frames_bytes")
+        videos = tf.TensorSpec([None, None], tf.string, name="frames_bytes")
+        return {
+            "serving_default": tf.function(self._classify_clips, input_signature=[clips]),
+            "frames": tf.function(self._classify_frames, input_signature=[files]),
+            "video": tf.function(self._classify_videos, input_signature=[videos]),
+            "features": tf.function(self._clip_features, input_signature=[clips]),
+        }
+
+    @property
+    def _channels(self) -> int:
+        return len(self.metadata.normalization.mean)
+
+    def _classify_clips(self, clips):
+        _, logits = self._run_on_clips(clips)
+        return self._answer(logits, tf.nn.softmax(logits))
+
+    def _clip_features(self, clips):
+        features, _ = self._run_on_clips(clips)
+        return {"features": features}
+
+    def _classify_frames(self, frames_bytes):
+        frames = self.metadata.clip_frames
+        shape = tf.shape(frames_bytes)
+        check = _require(
+            (shape[0] > 0) & (_padded(shape, 2)[1] == frames) & (tf.size(frames_bytes) == shape[0] * frames),
+            f"frames_bytes must be [batch, {frames}] with at least one row; it is",
+            shape,
+        )
+        with tf.control_dependencies(check):
+            files = tf.reshape(frames_bytes, [-1, frames])
+        _, logits = self._run(shape[0], lambda begin, end: self._decoded(files[begin:end]))
+        return self._answer(logits, tf.nn.softmax(logits))
+
+    def _classify_videos(self, frames_bytes):
+        shape = tf.shape(frames_bytes)
+        check = _require(
+            (shape[0] > 0) & (tf.size(frames_bytes) == shape[0] * _padded(shape, 2)[1]),
+            "frames_bytes must be [batch, frames] with at least one row; it is",
+            shape,
+        )
+        with tf.control_dependencies(check):
+            is_frame = tf.strings.length(frames_bytes) > 0
+        counts = tf.reduce_sum(tf.cast(is_frame, tf.int32), axis=1)
+        check = _require(tf.reduce_min(counts) > 0, "a video has no frames; numbers of frames:", counts)
+        with tf.control_dependencies(check):
+            files = tf.boolean_mask(frames_bytes, is_frame)
+        rows, positions = self._windows(counts)
+        windows = tf.shape(rows)[0]
+        _, logits = self._run(windows, lambda begin, end: self._decoded(tf.gather(files, positions[begin:end])))
+
+        def mean_of_videos(values):
+            sums = tf.math.unsorted_segment_sum(values, rows, shape[0])
+            return sums / tf.cast(tf.math.bincount(rows, minlength=shape[0]), tf.float32)[:, tf.newaxis]
+
+        return self._answer(mean_of_videos(logits), mean_of_videos(tf.nn.softmax(logits)))
+
+    def _windows(self, counts):
+        """Cuts videos of `counts` frames, which follow each other, into windows as `r3d_keras.video.windows` does.
+
+        Returns the video of each window, int32 [windows], and its frames, int32 [windows, clip_frames].
+        """
+        frames = self.metadata.clip_frames
+        windows = (counts + frames - 1) // frames
+        rows = tf.repeat(tf.range(tf.size(counts)), windows)
+        first_windows = tf.cumsum(windows, exclusive=True)
+        first_frames = frames * (tf.range(tf.size(rows)) - tf.gather(first_windows, rows))
+        lengths = tf.minimum(tf.gather(counts, rows) - first_frames, frames)
+        offsets = tf.range(frames) % lengths[:, tf.newaxis]
+        begins = tf.gather(tf.cumsum(counts, exclusive=True), rows) + first_frames
+        return rows, begins[:, tf.newaxis] + offsets
+
+    def _decoded(self, files):
+        """Decodes string [windows, clip_frames] to views uint8 [windows, clip_frames, size, size, channels]."""
+        frames, size = self.metadata.clip_frames, self.metadata.frame_size
+
+        def view(clip_files):
+            return protocol_view(decode_clip(clip_files, frames)[tf.newaxis], size)[0, ..., : self._channels]
+
+        specification = tf.TensorSpec([frames, size, size, self._channels], tf.uint8)
+        return tf.map_fn(view, files, fn_output_signature=specification)
+
+    def _run_on_clips(self, clips):
+        frames, size = self.metadata.clip_frames, self.metadata.frame_size
+        shape = tf.shape(clips)
+        batch, given_frames, height, width, channels = tf.unstack(_padded(shape, 5))
+        check = _require(
+            (batch > 0)
+            & (given_frames == frames)
+            & (channels == self._channels)
+            & (height > 0)
+            & (width > 0)
+            & (tf.maximum(height, width) <= LARGEST_SIDE)
+            & (height * width <= LARGEST_FRAME)
+            & (tf.size(clips, tf.int64) == tf.reduce_prod(tf.cast(_padded(shape, 5), tf.int64))),
+            f"clips must be [batch, {frames}, height, width, {self._channels}] with at least one clip and frames of at "
+            f"most {LARGEST_SIDE} pixels a side and {LARGEST_FRAME} in all; they are",
+            shape,
+        )
+        with tf.control_dependencies(check):
+            clips = tf.identity(clips)
+        return self._run(batch, lambda begin, end: protocol_view(clips[begin:end], size))
+
+    def _run(self, count, views_between: Callable):
+        """Runs the network over `count` windows, some at a time; `views_between(begin, end)` makes their views.
+
+        Returns features float32 [count, features] and logits float32 [count, classes].
+        """
+        frames, size = self.metadata.clip_frames, self.metadata.frame_size
+        widths = [output.shape[-1] for output in self.network.outputs]
+        steps = (count + WINDOWS_AT_ONCE - 1) // WINDOWS_AT_ONCE
+        outputs = [
+            tf.TensorArray(tf.float32, steps, element_shape=[None, width], infer_shape=False) for width in widths
+        ]
+
+        def run_some(step, features, logits):
+            begin = step * WINDOWS_AT_ONCE
+            views = views_between(begin, tf.minimum(begin + WINDOWS_AT_ONCE, count))
+            views = tf.ensure_shape(views, [None, frames, size, size, self._channels])
+            some_features, some_logits = self.network(views, training=False)
+            return step + 1, features.write(step, some_features), logits.write(step, some_logits)
+
+        _, features, logits = tf.while_loop(
+            lambda step, *_: step < steps,
+            run_some,
+            (0, *outputs),
+            parallel_iterations=2,  # the next windows are decoded while the network is busy
+        )
+        return features.concat(), logits.concat()
+
+    def _answer(self, logits, probabilities):
+        scores, best = tf.math.top_k(probabilities, min(CLASSES_NAMED, self.metadata.num_classes))
+        classes = tf.gather(tf.constant(self.metadata.label_names), best)
+        return {"logits": logits, "probabilities": probabilities, "classes": classes, "scores": scores}
+
+
+def _padded(shape, rank: int):
+    """Returns the first `rank` sizes of a shape, zeros where it has fewer: a server does not check the rank."""
+    return tf.pad(shape, [[0, rank]])[:rank]
+
+
+def _require(condition, message: str, value) -> list[tf.Operation]:
+    return [tf.debugging.Assert(condition, [message, value])]
