@@ -40,11 +40,11 @@ def decode_clip(files: tf.Tensor, clip_frames: int) -> tf.Tensor:
 
 def _image_size(file: tf.Tensor) -> tf.Tensor:
     """Returns height and width that the header of a JPEG or PNG file names, int32 [2]."""
-    beginning = tf.strings.substr(file, 0, len(_PNG))
     is_jpeg = tf.strings.substr(file, 0, len(_JPEG)) == _JPEG
-    is_png = (beginning == _PNG) & (tf.strings.length(file) >= 24)
+    is_png = (tf.strings.substr(file, 0, len(_PNG)) == _PNG) & (tf.strings.length(file) >= 24)
+    # Not its first bytes: a message must be valid text.
     check = tf.debugging.Assert(
-        is_jpeg | is_png, ["a frame is neither a JPEG nor a PNG file; it begins with", beginning]
+        is_jpeg | is_png, ["a frame is neither a JPEG nor a PNG file; its length in bytes:", tf.strings.length(file)]
     )
     with tf.control_dependencies([check]):
         return tf.cond(is_jpeg, lambda: tf.image.extract_jpeg_shape(file)[:2], lambda: _png_size(file))

@@ -178,4 +178,4 @@ def _padded(shape, rank: int):
 
 
 def _require(condition, message: str, value) -> list[tf.Operation]:
-    return [tf.debugging.Assert(condition, [message, value])]
+    return [tf.debugging.Assert(condition, [message, value], summarize=8)]

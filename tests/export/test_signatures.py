@@ -1,0 +1,169 @@
+"""The signatures of a bundle, run by TensorFlow alone in another process, against the model and against PIL."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from export.bundle import publish
+from export.image_bytes import LARGEST_SIDE
+from r3d_keras.input.frames import protocol_view
+from r3d_keras.video.windows import windows
+from tests.export.models import LABELS, answers_of, trained_looking_model
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def model():
+    return trained_looking_model("resnet-10", widen_factor=0.125, frame_size=SIZE)
+
+
+@pytest.fixture(scope="module")
+def version(model, tmp_path_factory):
+    return publish(model, tmp_path_factory.mktemp("bundle")).version
+
+
+def random_clips(*shape):
+    return np.random.default_rng(sum(shape)).integers(0, 256, shape, dtype=np.uint8)
+
+
+def encoded(frame: np.ndarray, mode: str = "RGB", kind: str = "JPEG") -> bytes:
+    file = io.BytesIO()
+    options = {"quality": 95} if kind == "JPEG" else {}
+    Image.fromarray(frame).convert(mode).save(file, kind, **options)
+    return file.getvalue()
+
+
+def decoded(file: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
+
+
+def softmax(logits):
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def logits_of(model, clips) -> np.ndarray:
+    return model(protocol_view(np.asarray(clips), SIZE), training=False).numpy()
+
+
+def check_answer(answer: dict, logits: np.ndarray, probabilities: np.ndarray) -> None:
+    np.testing.assert_allclose(answer["logits"], logits, atol=1e-4, rtol=1e-5)
+    np.testing.assert_allclose(answer["probabilities"], probabilities, atol=1e-5)
+    best = np.argsort(-probabilities, axis=1)[:, :5]
+    assert answer["classes"].tolist() == [[LABELS[index].encode() for index in row] for row in best]
+    np.testing.assert_allclose(answer["scores"], np.take_along_axis(probabilities, best, axis=1), atol=1e-5)
+    assert {answer[name].dtype for name in ("logits", "probabilities", "scores")} == {np.dtype("float32")}
+
+
+def test_clips_of_any_size_and_number_give_the_model_s_numbers(model, version, tmp_path):
+    shapes = [(3, 16, 40, 60, 3), (1, 16, 70, 33, 3), (2, 16, 32, 32, 3), (35, 16, 36, 32, 3)]
+    clips = [random_clips(*shape) for shape in shapes]
+    for answer, batch in zip(
+        answers_of(version, [("serving_default", {"clips": batch}) for batch in clips], tmp_path), clips, strict=True
+    ):
+        logits = logits_of(model, batch)
+        check_answer(answer, logits, softmax(logits))
+
+
+def test_files_of_frames_give_the_numbers_of_their_pixels(model, version, tmp_path):
+    first, second = random_clips(16, 40, 60, 3), random_clips(16, 50, 36, 3)
+    files = [[encoded(frame) for frame in first], [encoded(frame, kind="PNG") for frame in second]]
+    [answer] = answers_of(version, [("frames", {"frames_bytes": np.array(files, object)})], tmp_path)
+    logits = np.concatenate([logits_of(model, [[decoded(file) for file in clip]]) for clip in files])
+    check_answer(answer, logits, softmax(logits))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_grey_and_cmyk_files_are_converted(model, version, tmp_path, mode):
+    files = [encoded(frame, mode) for frame in random_clips(16, 40, 60, 3) // 2 + 64]
+    [answer] = answers_of(version, [("frames", {"frames_bytes": np.array([files], object)})], tmp_path)
+    expected = softmax(logits_of(model, [[decoded(file) for file in files]]))
+    # PIL and TensorFlow round CMYK differently, by one level at most.
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5 if mode == "L" else 2e-2)
+
+
+def test_videos_of_any_length_in_one_request_give_the_protocol_s_numbers(model, version, tmp_path):
+    lengths = (1, 10, 16, 17, 40, 300)
+    videos = [[encoded(frame) for frame in random_clips(length, 36, 40, 3)] for length in lengths]
+    rows = np.full((len(lengths), max(lengths) + 3), b"", object)
+    for row, files in zip(rows, videos, strict=True):
+        row[: len(files)] = files
+    rows[2] = np.roll(rows[2], 5)  # padding may be anywhere
+    together, *alone = answers_of(
+        version,
+        [
+            ("video", {"frames_bytes": rows}),
+            *(("video", {"frames_bytes": np.array([files], object)}) for files in videos),
+        ],
+        tmp_path,
+    )
+    clips = [np.stack([window for _, window in windows([decoded(file) for file in files], 16)]) for files in videos]
+    logits = [logits_of(model, each) for each in clips]
+    means = np.stack([each.mean(axis=0) for each in logits])
+    check_answer(together, means, np.stack([softmax(each).mean(axis=0) for each in logits]))
+    for number, answer in enumerate(alone):
+        np.testing.assert_allclose(answer["probabilities"][0], together["probabilities"][number], atol=1e-6)
+
+
+def test_features_are_what_the_head_multiplies(model, version, tmp_path):
+    clips = random_clips(2, 16, 40, 60, 3)
+    [answer] = answers_of(version, [("features", {"clips": clips})], tmp_path)
+    kernel, bias = model.get_layer("fc").get_weights()
+    np.testing.assert_allclose(answer["features"] @ kernel + bias, logits_of(model, clips), atol=1e-4)
+
+
+def wide_jpeg() -> bytes:
+    return encoded(np.zeros((8, 20_000, 3), np.uint8))
+
+
+def clip_of(*files: bytes) -> np.ndarray:
+    good = encoded(random_clips(40, 60, 3))
+    return np.array([[*files, *[good] * (16 - len(files))]], object)
+
+
+BAD_REQUESTS = {
+    "15 frames of pixels": ("serving_default", random_clips(1, 15, 40, 40, 3), "must be [batch, 16, height, width, 3]"),
+    "no frames of pixels": ("serving_default", random_clips(1, 0, 40, 40, 3), "must be [batch, 16, height, width, 3]"),
+    "no clips": ("serving_default", random_clips(0, 16, 40, 40, 3), "with at least one clip"),
+    "no width": ("serving_default", random_clips(1, 16, 40, 0, 3), "must be [batch, 16, height, width, 3]"),
+    "a frame instead of clips": ("serving_default", random_clips(40, 40, 3), "must be [batch, 16, height, width, 3]"),
+    "one clip without batch": ("features", random_clips(16, 40, 40, 3), "must be [batch, 16, height, width, 3]"),
+    "six axes": ("serving_default", random_clips(1, 16, 8, 8, 3, 2), "must be [batch, 16, height, width, 3]"),
+    "four channels": ("serving_default", random_clips(1, 16, 8, 8, 4), "must be [batch, 16, height, width, 3]"),
+    "wide pixels": ("serving_default", random_clips(1, 16, 1, LARGEST_SIDE + 1, 3), f"at most {LARGEST_SIDE} pixels"),
+    "15 files": ("frames", clip_of()[:, :15], "must be [batch, 16]"),
+    "no files": ("frames", clip_of()[:, :0], "must be [batch, 16]"),
+    "no clips of files": ("frames", clip_of()[:0], "with at least one row"),
+    "a list of files": ("frames", clip_of()[0], "must be [batch, 16]"),
+    "an empty file": ("frames", clip_of(b""), "neither a JPEG nor a PNG"),
+    "no image": ("frames", clip_of(b"hello"), "neither a JPEG nor a PNG"),
+    "a truncated JPEG": ("frames", clip_of(encoded(random_clips(40, 60, 3))[:900]), "Invalid JPEG data"),
+    "a JPEG's first bytes": ("frames", clip_of(b"\xff\xd8\xff"), "JPEG"),
+    "a truncated PNG": ("frames", clip_of(encoded(random_clips(40, 60, 3), kind="PNG")[:60]), "PNG"),
+    "a PNG's first bytes": ("frames", clip_of(b"\x89PNG\r\n\x1a\n"), "neither a JPEG nor a PNG"),
+    "a wide JPEG": ("frames", clip_of(*[wide_jpeg()] * 16), f"{LARGEST_SIDE} pixels a side"),
+    "mixed sizes": ("frames", clip_of(encoded(random_clips(41, 60, 3))), "differ in size"),
+    "a video of padding": ("video", np.array([[b"", b""]], object), "no frames"),
+    "a video of nothing": ("video", np.zeros((1, 0), object), "no frames"),
+    "no videos": ("video", np.zeros((0, 4), object), "with at least one row"),
+    "frames without videos": ("video", clip_of()[0], "must be [batch, frames]"),
+    "a video of mixed sizes": ("video", clip_of(encoded(random_clips(41, 60, 3))), "differ in size"),
+    "a video with text": ("video", clip_of(b"hello"), "neither a JPEG nor a PNG"),
+}
+
+
+def test_bad_requests_are_told_what_is_wrong_and_the_next_good_one_is_answered(model, version, tmp_path):
+    good = random_clips(1, 16, 40, 40, 3)
+    requests = []
+    for signature, value, _ in BAD_REQUESTS.values():
+        name = "clips" if value.dtype == np.uint8 else "frames_bytes"
+        requests += [(signature, {name: value}), ("serving_default", {"clips": good})]
+    answers = answers_of(version, requests, tmp_path)
+    expected = softmax(logits_of(model, good))
+    for (name, (*_, words)), bad, after in zip(BAD_REQUESTS.items(), answers[::2], answers[1::2], strict=True):
+        assert isinstance(bad, str), name
+        assert words in bad, (name, bad)
+        np.testing.assert_allclose(after["probabilities"], expected, atol=1e-5)
