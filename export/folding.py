@@ -1,9 +1,8 @@
 """The form of a model that is served: batch normalisation folded into the convolutions, one precision."""
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
+from keras import ops
 
 from r3d_keras.errors import UserError
 from r3d_keras.models import ClipClassifier, build_model
@@ -53,18 +52,7 @@ def fold(model: ClipClassifier, precision: str = "float32") -> keras.Model:
         elif layer.weights and layer.name not in absorbed:
             folded.get_layer(layer.name).set_weights(layer.get_weights())
     head = folded.get_layer(find_architecture(model.metadata.architecture).head)
-    return keras.Model(folded.inputs[0], [head.input, head.output], name=model.name)
-
-
-def largest_difference(model: ClipClassifier, served: Callable, clips: np.ndarray) -> tuple[float, float]:
-    """Returns the largest difference between the logits of `model` and those of `served`, and the largest logit.
-
-    Args:
-        served: from clips to features and logits, as `fold` gives.
-        clips: uint8 [batch, frames, size, size, channels].
-    """
-    expected, given = (np.asarray(values, np.float64) for values in (model(clips, training=False), served(clips)[1]))
-    return float(np.abs(expected - given).max()), float(np.abs(expected).max())
+    return keras.Model(folded.inputs[0], [ops.cast(head.input, "float32"), head.output], name=model.name)
 
 
 def _convolutions_before_normalizations(model: keras.Model) -> dict[str, BatchNormalization]:

@@ -57,7 +57,7 @@ def main(names: list[str]) -> None:
     quiet.import_tensorflow()
 
     from r3d_keras.prediction.scorer import load_scorer
-    from r3d_keras.prediction.videos import expand_folders
+    from r3d_keras.video.file_names import expand_folders
 
     videos, others = expand_folders(names)
     if others:

@@ -1,9 +1,7 @@
 """The clips of many videos in one stream of batches, so that short videos keep the device busy too."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -11,10 +9,8 @@ import tensorflow as tf
 from r3d_keras.errors import UserError
 from r3d_keras.input.frames import resize_and_centre_crop
 from r3d_keras.video.decoding import VideoReader, is_stream
-from r3d_keras.video.file_names import VIDEO_SUFFIXES
+from r3d_keras.video.file_names import Video
 from r3d_keras.video.windows import windows
-
-Video = str | int  # a path, an address, or the number of a camera
 
 
 @dataclass
@@ -39,28 +35,6 @@ class ClipShape:
     clip_frames: int
     frame_size: int
     clip_stride: int
-
-
-def expand_folders(names: Iterable[str]) -> tuple[list[Video], int]:
-    """Replaces folders by the video files below them, sorted, and numbers that are no files by cameras.
-
-    Returns the videos and how many files in the folders are none by their suffix. Raises UserError for a folder
-    without videos.
-    """
-    videos: list[Video] = []
-    others = 0
-    for name in names:
-        if not os.path.isdir(name):
-            is_camera = name.isdecimal() and not os.path.exists(name)
-            videos.append(int(name) if is_camera else name)
-            continue
-        files = sorted(path for path in Path(name).rglob("*") if path.is_file() and not path.name.startswith("."))
-        found = [str(path) for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
-        if not found:
-            raise UserError(f"no video in the folder {name}")
-        others += len(files) - len(found)
-        videos.extend(found)
-    return videos, others
 
 
 def clip_values(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from r3d_keras.errors import UserError
-from r3d_keras.prediction.videos import ClipShape, clip_values, count_frames, expand_folders
+from r3d_keras.prediction.videos import ClipShape, clip_values, count_frames
+from r3d_keras.video.file_names import expand_folders
 from tests.videos import write_video, write_video_without_frames
 
 SHAPE = ClipShape(clip_frames=16, frame_size=32, clip_stride=16)

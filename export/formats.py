@@ -1,0 +1,117 @@
+"""Models for other runtimes, through Keras's own export, each compared in its runtime with the model it came from."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from r3d_keras.errors import UserError
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format.
+
+    file_name  what Keras writes
+    packages   what its conversion and its runtime need, as pip names them
+    run        function from the file and float32 clips to logits, in the format's own runtime
+    """
+
+    file_name: str
+    packages: tuple[str, ...]
+    run: Callable[[Path, np.ndarray], np.ndarray]
+
+
+def _run_onnx(path: Path, clips: np.ndarray) -> np.ndarray:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: clips})[0]
+
+
+def _run_litert(path: Path, clips: np.ndarray) -> np.ndarray:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+    [given], [answer] = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.resize_tensor_input(given["index"], clips.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(given["index"], clips)
+    interpreter.invoke()
+    return interpreter.get_tensor(answer["index"])
+
+
+def _run_openvino(path: Path, clips: np.ndarray) -> np.ndarray:
+    import openvino
+
+    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return compiled(clips)[0]
+
+
+FORMATS = {
+    "onnx": Format("model.onnx", ("tf2onnx", "onnx", "onnxruntime"), _run_onnx),
+    "litert": Format("model.tflite", ("ai-edge-litert",), _run_litert),
+    "openvino": Format("model.xml", ("openvino",), _run_openvino),
+}
+
+
+class PlanarMaxPooling(keras.layers.Layer):
+    """A max pooling of [batch, time, height, width, channels] as two of planes, which LiteRT has; the same values."""
+
+    def __init__(self, pool_size: tuple[int, int, int], strides: tuple[int, int, int], **options):
+        super().__init__(**options)
+        self._pool_size, self._strides = pool_size, strides
+
+    def call(self, clips):
+        _, time, height, width, channels = clips.shape
+        planes = ops.reshape(clips, (-1, height, width, channels))
+        planes = ops.max_pool(planes, self._pool_size[1:], self._strides[1:])
+        height, width = planes.shape[1:3]
+        lines = ops.reshape(planes, (-1, time, height * width, channels))
+        lines = ops.max_pool(lines, (self._pool_size[0], 1), (self._strides[0], 1))
+        return ops.reshape(lines, (-1, lines.shape[1], height, width, channels))
+
+
+def _with_planar_pooling(network: keras.Model, clips: np.ndarray) -> keras.Model:
+    """Returns the same network, for clips of one size, without poolings of three axes."""
+
+    def clone(layer):
+        if isinstance(layer, keras.layers.MaxPooling3D) and layer.padding == "valid":
+            return PlanarMaxPooling(layer.pool_size, layer.strides, name=layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    given = keras.Input(clips.shape[1:], dtype="float32", name="clips")
+    planar = keras.models.clone_model(network, input_tensors=given, clone_function=clone)
+    planar.set_weights(network.get_weights())
+    return planar
+
+
+def write_format(name: str, network: keras.Model, clips: np.ndarray, folder: Path) -> np.ndarray:
+    """Writes a model in the format `name` into `folder`, and returns the logits that its runtime gives.
+
+    Args:
+        network: from clips to logits, in float32.
+        clips: uint8 [batch, frames, size, size, channels]; the file takes any number of clips of this size, float32 0
+            to 255.
+
+    Raises UserError when a package is missing, or the converter or the runtime cannot do it, with its reason.
+    """
+    row = FORMATS[name]
+    path = folder / row.file_name
+    signature = [keras.InputSpec(shape=(None, *clips.shape[1:]), dtype="float32", name="clips")]
+    if name == "litert":
+        network = _with_planar_pooling(network, clips)
+    try:
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            network.export(str(path), format=name, input_signature=signature, verbose=False)
+        return row.run(path, clips.astype(np.float32))
+    except ImportError as error:
+        raise UserError(f"--format={name} needs: pip install -r requirements-formats.txt ({error})") from error
+    except Exception as error:  # every converter and runtime has errors of its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{name} cannot hold this model: {reason}") from error

@@ -1,0 +1,68 @@
+"""How long a server takes to answer, by the size of requests and how many are under way at a time."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from export.server_access import Server
+from r3d_keras.errors import UserError
+
+BATCH_SIZES = (1, 4, 8, 16)
+CONCURRENCIES = (1, 4, 16)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds in which half, 95 % and 99 % of the requests were answered, and clips answered a second."""
+
+    batch_size: int
+    concurrency: int
+    requests: int
+    p50: float
+    p95: float
+    p99: float
+    clips_per_second: float
+
+
+def measure_latencies(server: Server, clip: list[bytes], seconds: float) -> Iterator[Latency]:
+    """Measures every batch size with every concurrency for `seconds` each, by the signature `frames`.
+
+    Args:
+        clip: JPEG files of one clip's frames.
+
+    Raises UserError when a request fails.
+    """
+    for batch_size in BATCH_SIZES:
+        inputs = {"frames_bytes": np.array([clip] * batch_size, object)}
+        server.predict("frames", inputs)  # the first request of a size prepares the graph for it
+        for concurrency in CONCURRENCIES:
+            yield _measure(server, inputs, batch_size, concurrency, seconds)
+
+
+def _measure(server: Server, inputs: dict, batch_size: int, concurrency: int, seconds: float) -> Latency:
+    latencies: list[float] = []
+    errors: list[UserError] = []
+    begin = time.perf_counter()
+
+    def ask() -> None:
+        while not errors and time.perf_counter() - begin < seconds:
+            before = time.perf_counter()
+            try:
+                server.predict("frames", inputs)
+            except UserError as error:
+                errors.append(error)
+                return
+            latencies.append(1000 * (time.perf_counter() - before))
+
+    threads = [threading.Thread(target=ask) for _ in range(concurrency)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    rate = batch_size * len(latencies) / (time.perf_counter() - begin)
+    return Latency(batch_size, concurrency, len(latencies), *map(float, np.percentile(latencies, (50, 95, 99))), rate)

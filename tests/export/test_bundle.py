@@ -1,0 +1,161 @@
+"""What lies in and beside a published version."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from google.protobuf import text_format
+from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.config import model_server_config_pb2
+
+from export.bundle import publish
+from export.server_files import write_server_files
+from export.warm_up import WARM_UP_FILE
+from r3d_keras.errors import UserError
+from r3d_keras.models import build_model, save_model
+from r3d_keras.prediction.scorer import load_scorer
+from tests.commands import ROOT, refusal, run
+from tests.export.models import LABELS, answers_of, trained_looking_model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return trained_looking_model("resnet-10", widen_factor=0.125, frame_size=32, origin="drawn by hand")
+
+
+@pytest.fixture(scope="module")
+def base(model, tmp_path_factory):
+    base = tmp_path_factory.mktemp("bundles") / "actions"
+    publish(model, base, source={"file": "model.keras", "sha256": "0" * 64})
+    return base
+
+
+def test_versions_count_up_and_never_replace_one(model, tmp_path):
+    (tmp_path / "9").mkdir()
+    (tmp_path / "9" / "kept").touch()
+    assert [publish(model, tmp_path).version.name for _ in range(2)] == ["10", "11"]
+    assert (tmp_path / "9" / "kept").exists()
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_folder_of_a_number_is_there_only_when_whole(model, tmp_path):
+    save_model(model, tmp_path / "model.keras")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "export.saved_model", f"--model={tmp_path}/model.keras", f"--output_dir={tmp_path}/b"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    seen = 0
+    while process.poll() is None:
+        if (tmp_path / "b" / "1").exists():
+            seen += 1
+            assert (tmp_path / "b" / "1" / "saved_model.pb").exists()
+            assert (tmp_path / "b" / "1" / WARM_UP_FILE).exists()
+    assert process.returncode == 0
+    assert seen
+
+
+def test_the_card_and_the_labels_say_what_the_model_is(model, base):
+    assets = base / "1" / "assets"
+    assert (assets / "labels.txt").read_text().splitlines() == LABELS
+    card = json.loads((assets / "model_card.json").read_text())
+    assert card["metadata"] == json.loads(json.dumps(asdict(model.metadata)))
+    assert card["source"] == {"file": "model.keras", "sha256": "0" * 64}
+    assert card["parameters"] == sum(weight.value.numpy().size for weight in model.weights)
+    assert 0 <= card["largest_logit_difference"] < 1e-3
+    assert card["input_limits"]["pixels_a_side"] == 4096
+
+
+def test_warm_up_requests_are_prediction_logs_that_the_bundle_answers(base, tmp_path):
+    records = tf.data.TFRecordDataset(str(base / "1" / WARM_UP_FILE)).as_numpy_iterator()
+    logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
+    requests = [log.predict_log.request for log in logs]
+    assert {request.model_spec.signature_name for request in requests} == {
+        "serving_default",
+        "frames",
+        "video",
+        "features",
+    }
+    assert {request.model_spec.name for request in requests} == {"actions"}
+    inputs = [
+        (
+            request.model_spec.signature_name,
+            {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()},
+        )
+        for request in requests
+    ]
+    assert all(isinstance(answer, dict) for answer in answers_of(base / "1", inputs, tmp_path))
+
+
+def test_server_files_are_what_the_server_parses(base):
+    models = text_format.Parse((base / "models.config").read_text(), model_server_config_pb2.ModelServerConfig())
+    [model] = models.model_config_list.config
+    assert (model.name, model.base_path) == ("actions", "/models/actions")
+    service = yaml.safe_load((base / "docker-compose.yml").read_text())["services"]["actions"]
+    assert service["volumes"] == [".:/models/actions:ro"]
+    for file_name in ("models.config", "monitoring.config", "batching_params.pbtxt"):
+        assert any(argument.endswith(f"=/models/actions/{file_name}") for argument in service["command"])
+        assert (base / file_name).is_file()
+
+
+@pytest.mark.parametrize(
+    ("rates", "batch_size", "wait"),
+    [({1: 10.0, 2: 18.0, 4: 19.8, 8: 20.0}, 4, 50_000), ({1: 10.0, 2: 9.0}, 1, 0)],
+)
+def test_batches_are_as_large_as_pays(tmp_path, rates, batch_size, wait):
+    write_server_files(tmp_path, "actions", rates)
+    text = (tmp_path / "batching_params.pbtxt").read_text()
+    assert f"max_execution_batch_size {{ value: {batch_size} }}" in text
+    assert f"batch_timeout_micros {{ value: {wait} }}" in text
+    assert "pad_variable_length_inputs: false" in text
+
+
+def test_prediction_reads_a_bundle_as_it_reads_a_model(model, base):
+    clips = np.random.default_rng(0).integers(0, 256, (2, 16, 32, 32, 3), dtype=np.uint8)
+    scorer = load_scorer(base)
+    assert scorer.metadata == model.metadata
+    logits = model(clips).numpy()
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(scorer.probabilities(clips), expected, atol=1e-5)
+
+
+def test_a_flow_model_takes_two_channels(tmp_path):
+    flow = trained_looking_model("resnet-10", widen_factor=0.125, frame_size=32, input_channels=2, normalization="flow")
+    version = publish(flow, tmp_path / "flow").version
+    clips = np.random.default_rng(0).integers(0, 256, (2, 16, 32, 32, 2), dtype=np.uint8)
+    [answer] = answers_of(version, [("serving_default", {"clips": clips})], tmp_path)
+    np.testing.assert_allclose(answer["logits"], flow(clips).numpy(), atol=1e-4)
+
+
+def test_the_command_says_how_close_and_how_fast(model, tmp_path):
+    save_model(model, tmp_path / "model.keras")
+    (tmp_path / "metrics.json").write_text('{"videos": {"top1": 0.5}}')
+    arguments = (f"--model={tmp_path}/model.keras", f"--output_dir={tmp_path}/b", f"--metrics={tmp_path}/metrics.json")
+    done = run("-m", "export.saved_model", *arguments, "--precision=bfloat16", "--model_name=moves")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("clips/s on this machine by batch size: ")
+    assert lines[1].startswith("largest difference of a logit: ")
+    assert lines[2] == f"published {tmp_path}/b/1"
+    card = json.loads((tmp_path / "b" / "1" / "assets" / "model_card.json").read_text())
+    assert card["precision"] == "bfloat16"
+    assert card["source"]["metrics"] == {"videos": {"top1": 0.5}}
+    assert 'name: "moves"' in (tmp_path / "b" / "models.config").read_text()
+
+
+def test_mistakes_get_one_line(model, tmp_path):
+    nameless = build_model("resnet-10", 2, widen_factor=0.125)
+    with pytest.raises(UserError, match="carries no label names"):
+        publish(nameless, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write to --output_dir=.*file"):
+        publish(model, tmp_path / "file")
+    line = refusal("-m", "export.saved_model", "--model=x.keras", "--output_dir=b", f"--metrics={tmp_path}/none.json")
+    assert line.startswith(f"cannot read --metrics={tmp_path}/none.json")

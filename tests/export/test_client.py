@@ -1,0 +1,211 @@
+"""The client against a real server on loopback, over both protocols, with real videos."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import numpy as np
+import pytest
+
+from export import server_access
+from export.remote_videos import ask_about_video
+from export.server_access import connect
+from r3d_keras.errors import UserError
+from r3d_keras.evaluation.clip_sources import FileClips, FileSettings
+from tests.commands import refusal, run
+from tests.videos import moving_square, write_video
+
+PROTOCOLS = ("rest", "grpc")
+# Runs a module as a command in a process that cannot import TensorFlow, Keras or what needs them.
+WITHOUT_TENSORFLOW = (
+    "import runpy, sys; sys.modules.update(dict.fromkeys(('tensorflow', 'keras', 'tensorflow_datasets'))); "
+    "sys.argv = ['client', *sys.argv[1:]]; runpy.run_module('export.client', run_name='__main__')"
+)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Videos of 5, 16, 40 and 300 frames: less than a clip, one, several, and more than a request holds."""
+    folder = tmp_path_factory.mktemp("videos")
+    for length in (5, 16, 40, 300):
+        write_video(folder / f"{length:03d}.avi", moving_square(length, 1, seed=length))
+    return folder
+
+
+def flags_for(server, protocol: str) -> list[str]:
+    return [f"--server={server.address(protocol)}", f"--protocol={protocol}", "--model_name=actions"]
+
+
+def evaluated(model, path) -> np.ndarray:
+    """Returns the mean probabilities that evaluation gives a video file."""
+    source = FileClips([(path, "video", 0)], model.metadata.label_names, 16, FileSettings(240, 95, None))
+    logits = np.concatenate([model(batch["clips"]).numpy() for batch in source.batches(8, 32, crop=True)])
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (exponentials / exponentials.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_server_gives_the_numbers_of_evaluation(server, served_model, videos, protocol):
+    connection = connect(server.address(protocol), "actions", protocol, 60.0)
+    assert connection.clip_frames() == 16
+    for path in sorted(videos.iterdir()):
+        answer = ask_about_video(connection, path, 16, 240, 95)
+        expected = evaluated(served_model, path)
+        np.testing.assert_allclose(answer.probabilities, expected, atol=1e-5)
+        assert answer.clips == -(-int(path.stem) // 16)
+        best = served_model.metadata.label_names[expected.argmax()]
+        assert answer.best(1) == [{"label": best, "score": pytest.approx(expected.max(), abs=1e-5)}]
+
+
+def test_the_command_needs_no_tensorflow_over_rest(server, served_model, videos):
+    done = run("-c", WITHOUT_TENSORFLOW, *flags_for(server, "rest"), "--json", "--top_k=3", videos)
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["video"] for answer in answers] == [str(path) for path in sorted(videos.iterdir())]
+    assert [answer["clips"] for answer in answers] == [1, 1, 3, 19]
+    for answer in answers:
+        expected = np.sort(evaluated(served_model, answer["video"]))[::-1][:3]
+        np.testing.assert_allclose([each["score"] for each in answer["classes"]], expected, atol=1e-5)
+
+
+def test_an_unreadable_video_is_told_and_the_rest_is_done(server, videos, tmp_path):
+    (tmp_path / "text.avi").write_text("no video")
+    done = run("-m", "export.client", *flags_for(server, "rest"), videos / "016.avi", tmp_path / "text.avi")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{videos}/016.avi: ")
+    first, last = done.stderr.splitlines()
+    assert first.startswith(f"error: {tmp_path}/text.avi: not a video")
+    assert last == "error: 1 of 2 videos have no answer"
+
+
+def test_latencies_have_a_row_for_each_batch_size_and_concurrency(server, videos):
+    done = run(
+        "-m",
+        "export.client",
+        *flags_for(server, "rest"),
+        "--latency",
+        "--latency_seconds=0.2",
+        "--json",
+        videos / "005.avi",
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(row["batch_size"], row["concurrency"]) for row in rows] == [
+        (b, c) for b in (1, 4, 8, 16) for c in (1, 4, 16)
+    ]
+    assert all(0 < row["p50"] <= row["p95"] <= row["p99"] and row["requests"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--server=localhost", "--model_name=actions"], "--server=localhost is not of the form HOST:PORT"),
+        (["--server=localhost:1"], "--model_name is missing"),
+        (["--model_name=actions"], "--server is missing"),
+        (["--server=localhost:1", "--model_name=a", "--top_k=6"], "top_k"),
+    ],
+)
+def test_mistakes_get_one_line(flags, words):
+    assert words in refusal("-m", "export.client", *flags, "video.avi")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_another_model_s_name_is_told(server, protocol):
+    with pytest.raises(UserError, match=r"the server says: Servable not found for request: Latest\(other\)"):
+        connect(server.address(protocol), "other", protocol, 10.0).clip_frames()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_server_that_is_away_is_asked_again_and_then_told(protocol, monkeypatch):
+    monkeypatch.setattr(server_access, "FIRST_PAUSE_SECONDS", 0.05)
+    begin = time.perf_counter()
+    with pytest.raises(UserError, match=r"no answer from .*127\.0\.0\.1"):
+        connect(f"127.0.0.1:{free_port()}", "actions", protocol, 10.0).clip_frames()
+    assert time.perf_counter() - begin > 0.1
+
+
+@contextmanager
+def http_server(answers: list[tuple[int, bytes, float]]):
+    """Serves `answers` (status, body, seconds to think) one after the other, the last one for ever; yields the port."""
+    seen = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, body, seconds = answers[min(len(seen), len(answers) - 1)]
+            seen.append(self.path)
+            time.sleep(seconds)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1], seen
+        server.shutdown()
+
+
+METADATA = json.dumps(
+    {
+        "metadata": {
+            "signature_def": {
+                "signature_def": {
+                    "frames": {"inputs": {"frames_bytes": {"tensor_shape": {"dim": [{"size": "-1"}, {"size": "8"}]}}}},
+                    "video": {"inputs": {"frames_bytes": {"tensor_shape": {"dim": [{"size": "-1"}, {"size": "-1"}]}}}},
+                }
+            }
+        }
+    }
+).encode()
+
+
+def test_unavailable_is_asked_again(monkeypatch):
+    monkeypatch.setattr(server_access, "FIRST_PAUSE_SECONDS", 0.01)
+    with http_server([(503, b"{}", 0), (503, b"{}", 0), (200, METADATA, 0)]) as (port, seen):
+        assert connect(f"127.0.0.1:{port}", "actions", "rest", 10.0).clip_frames() == 8
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((200, METADATA, 2), "no answer from .*timed out"),
+        ((200, b"<html>", 0), "is no model server"),
+        ((404, b'{"error": "no such thing"}', 0), "the server says: no such thing"),
+        ((200, METADATA.replace(b'"video"', b'"other"'), 0), "was not exported by r3d_keras"),
+    ],
+)
+def test_an_odd_server_is_told(answer, words):
+    with http_server([answer]) as (port, _), pytest.raises(UserError, match=words):
+        connect(f"127.0.0.1:{port}", "actions", "rest", 0.5).clip_frames()
+
+
+@pytest.mark.slow
+def test_the_requirements_of_the_client_are_enough(server, videos, tmp_path):
+    run("-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", "requirements-client.txt"], check=True)
+    done = subprocess.run(
+        [python, "-m", "export.client", *flags_for(server, "rest"), str(videos / "016.avi")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{videos}/016.avi: ")
+    assert not (
+        tmp_path / "venv" / "lib" / f"python3.{sys.version_info.minor}" / "site-packages" / "tensorflow"
+    ).exists()

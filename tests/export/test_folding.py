@@ -1,0 +1,85 @@
+"""The folded form against the model itself."""
+
+import keras
+import numpy as np
+import pytest
+
+from export.folding import fold
+from r3d_keras.errors import UserError
+from r3d_keras.models.architectures import find_architecture
+from r3d_keras.models.layers import BatchNormalization
+from tests.export.models import LABELS, trained_looking_model
+
+NETWORKS = {
+    "resnet-10": {"widen_factor": 0.125, "shortcut": "A"},
+    "resnet-50": {"widen_factor": 0.0625},
+    "preresnet-18": {},
+    "wideresnet-50": {"widen_factor": 0.0625},
+    "resnext-50": {},
+    "resnet2p1d-18": {"widen_factor": 0.125},
+    "densenet-121": {},
+    "c3d": {"hidden_units": 16, "batch_norm": True},
+    "r3d_18": {},
+    "r2plus1d_18": {},
+}
+
+
+def largest_difference(model, served, clips) -> tuple[float, float]:
+    """Returns the largest difference between the logits of two models, and the largest logit of the first."""
+    expected, given = model(clips, training=False).numpy(), served(clips, training=False)[1].numpy()
+    return np.abs(expected - given).max(), np.abs(expected).max()
+
+
+def clips(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("architecture", "arguments"), NETWORKS.items())
+def test_logits_stay(architecture, arguments):
+    model = trained_looking_model(architecture, frame_size=32, **arguments)
+    difference, largest = largest_difference(model, fold(model), clips(2, 16, 32, 32, 3))
+    assert difference <= 2e-5 * max(largest, 1)
+
+
+def test_no_normalization_is_left_behind_a_convolution():
+    model = trained_looking_model("resnet-18", widen_factor=0.125)
+    folded = fold(model)
+    assert not [layer for layer in folded.layers if isinstance(layer, BatchNormalization)]
+    convolutions = [layer for layer in folded.layers if isinstance(layer, keras.layers.Conv3D)]
+    assert all(layer.use_bias for layer in convolutions)
+    assert not [weight for weight in folded.weights if "moving" in weight.name]
+
+
+def test_a_normalization_before_its_convolution_stays():
+    folded = fold(trained_looking_model("preresnet-18"))
+    names = [layer.name for layer in folded.layers if isinstance(layer, BatchNormalization)]
+    # In a pre-activation block the first comes after an addition, the second after a convolution.
+    assert "layer1.1.bn1" in names
+    assert "layer1.1.bn2" not in names
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("bfloat16", 0.05), ("float16", 0.01)])
+@pytest.mark.parametrize("architecture", ["resnet-10", "preresnet-18", "c3d"])
+def test_a_lower_precision_is_close_and_halves_the_weights(architecture, precision, tolerance):
+    model = trained_looking_model(architecture, frame_size=32, **NETWORKS[architecture])
+    served = fold(model, precision)
+    difference, largest = largest_difference(model, served, clips(2, 16, 32, 32, 3))
+    assert 0 < difference <= tolerance * largest
+    kernels = [layer.kernel for layer in served.layers if isinstance(layer, keras.layers.Conv3D)]
+    assert {kernel.dtype for kernel in kernels} == {precision}
+    head = find_architecture(architecture).head
+    assert served.get_layer(head).kernel.dtype == "float32"
+    assert [output.dtype for output in served.outputs] == ["float32", "float32"]
+
+
+def test_features_are_what_the_head_multiplies():
+    model = trained_looking_model("resnet-10", widen_factor=0.125)
+    features, logits = fold(model)(clips(2, 16, 32, 32, 3))
+    kernel, bias = model.get_layer("fc").get_weights()
+    np.testing.assert_allclose(features.numpy() @ kernel + bias, logits.numpy(), atol=1e-4)
+    assert logits.shape == (2, len(LABELS))
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(UserError, match=r"unknown precision 'int8'; known: float32, bfloat16, float16"):
+        fold(trained_looking_model("resnet-10", widen_factor=0.125), "int8")

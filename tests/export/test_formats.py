@@ -1,0 +1,58 @@
+"""Other formats, each in its own runtime; those whose packages are not installed are left out."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from export.bundle import publish_format
+from export.formats import FORMATS
+from r3d_keras.errors import UserError
+from tests.commands import refusal
+from tests.export.models import LABELS, trained_looking_model
+
+NETWORKS = {
+    "resnet-10": {"widen_factor": 0.125, "shortcut": "A"},
+    "densenet-121": {},
+    "resnet2p1d-18": {"widen_factor": 0.125},
+    "resnext-50": {},
+}
+# What the converters lack: grouped convolutions, and average poolings of three axes.
+IMPOSSIBLE = {("onnx", "resnext-50"), ("litert", "resnext-50"), ("litert", "densenet-121")}
+PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",), "openvino": ("openvino", "scipy")}
+
+
+@pytest.mark.parametrize(("architecture", "arguments"), NETWORKS.items())
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_runtime_gives_the_model_s_logits(name, architecture, arguments, tmp_path):
+    for package in PACKAGES[name]:
+        pytest.importorskip(package)
+    model = trained_looking_model(architecture, frame_size=32, **arguments)
+    if (name, architecture) in IMPOSSIBLE:
+        with pytest.raises(UserError, match=f"{name} cannot hold this model: "):
+            publish_format(model, tmp_path, name)
+        assert not list(tmp_path.iterdir())
+        return
+    published = publish_format(model, tmp_path, name)
+    assert published.difference <= 2e-5 * max(published.largest, 1)
+    clips = np.random.default_rng(0).integers(0, 256, (3, 16, 32, 32, 3), dtype=np.uint8)
+    logits = FORMATS[name].run(published.version / FORMATS[name].file_name, clips.astype(np.float32))
+    np.testing.assert_allclose(logits, model(clips).numpy(), atol=2e-5 * max(np.abs(logits).max(), 1))
+    assert (published.version / "labels.txt").read_text().split() == LABELS
+    card = json.loads((published.version / "model_card.json").read_text())
+    assert card["largest_logit_difference"] == published.difference
+
+
+def test_a_missing_package_is_told_and_nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    model = trained_looking_model("resnet-10", frame_size=32, widen_factor=0.125)
+    with pytest.raises(UserError, match=r"--format=litert needs: pip install -r requirements-formats\.txt"):
+        publish_format(model, tmp_path, "litert")
+    assert not list(tmp_path.iterdir())
+
+
+def test_flags_of_a_bundle_make_no_sense_with_a_file():
+    flags = ("--model=x.keras", "--output_dir=b", "--format=onnx", "--precision=bfloat16")
+    assert refusal("-m", "export.saved_model", *flags).startswith("--precision and --model_name are of a bundle")
