@@ -3,8 +3,8 @@
 Example:
     python -m tests.benchmarks.serving_load --model=model.keras --minutes=10
 
-The server is that of the tests (tests/export/loopback_server.py), not TF Serving. Half of the clients speak REST and send
-JPEG frames, half gRPC and pixels; one of them sends requests that must be refused. Printed ten times: requests
+The server is that of the tests (tests/export/loopback_server.py), not TF Serving. Half of the clients speak REST and
+send JPEG frames, half gRPC and pixels; one more sends requests that must be refused. Printed ten times: requests
 answered, errors, latencies, and the memory of the server. Exit code 1 when a good request failed, or a wrong one did
 not.
 """
@@ -99,8 +99,8 @@ def _load(model, base: Path, server_pid: int, ports: dict[str, str]) -> None:
         recent = latencies[:]
         middle, worst = (float(value) for value in np.percentile(recent, (50, 99)))
         print(
-            f"{(time.perf_counter() - begin) / 60:5.1f} min: {len(recent)} answered (p50 {middle:.0f} ms, p99 {worst:.0f} "
-            f"ms), {refused[0]} refused, {len(problems)} problems, {process.memory_info().rss / 1e6:.0f} MB",
+            f"{(time.perf_counter() - begin) / 60:5.1f} min: {len(recent)} answered (p50 {middle:.0f} ms, "
+            f"p99 {worst:.0f} ms), {refused[0]} refused, {len(problems)} problems, {process.memory_info().rss / 1e6:.0f} MB",
             flush=True,
         )
         if line == 4:
