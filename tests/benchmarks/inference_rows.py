@@ -36,17 +36,17 @@ def _contestants(architecture: str, precision: str, clips: np.ndarray) -> Contes
     from r3d_keras.models import build_model
 
     model = build_model(architecture, 400, frame_size=clips.shape[2])
-    contestants = {"ours": _ours(fold(model, precision), clips)}
+    contestants = {"ours": our_inference(fold(model, precision), clips)}
     for channels_last in (True, False):
         name = f"PyTorch, {'channels last' if channels_last else 'contiguous'}"
-        contestants[name] = _torch(architecture, precision, clips, channels_last)
+        contestants[name] = torch_inference(architecture, precision, clips, channels_last)
     contestants["OpenVINO"] = _openvino(fold(model), precision, clips)
     if precision == "float32" and architecture != "resnext-101":  # whose convolutions tf2onnx does not know
         contestants["ONNX Runtime"] = _onnx(fold(model), clips)
     return contestants
 
 
-def _ours(network, clips: np.ndarray) -> Callable[[], float]:
+def our_inference(network, clips: np.ndarray) -> Callable[[], float]:
     import tensorflow as tf
 
     function = tf.function(lambda values: network(values, training=False)[1])
@@ -55,7 +55,7 @@ def _ours(network, clips: np.ndarray) -> Callable[[], float]:
     return rate_of(lambda: function(inputs).numpy(), len(clips))
 
 
-def _torch(architecture: str, precision: str, clips: np.ndarray, channels_last: bool) -> Callable[[], float]:
+def torch_inference(architecture: str, precision: str, clips: np.ndarray, channels_last: bool) -> Callable[[], float]:
     import torch
 
     network = torch_network(architecture, training=False, channels_last=channels_last)

@@ -19,9 +19,9 @@ def measure(settings: Settings) -> list[Row]:
         clips = random_clips(batch_size, size)
         for precision in PRECISIONS:
             contestants = {
-                "ours": _ours(architecture, precision, clips),
-                "PyTorch, channels last": _torch(architecture, precision, clips, True),
-                "PyTorch, contiguous": _torch(architecture, precision, clips, False),
+                "ours": our_step(architecture, precision, clips),
+                "PyTorch, channels last": torch_step(architecture, precision, clips, True),
+                "PyTorch, contiguous": torch_step(architecture, precision, clips, False),
             }
             what = f"training step, {name}, batch {batch_size}, {precision}"
             goals = dict.fromkeys(contestants, GOALS[precision]) if architecture == "resnet-18" else {}
@@ -31,7 +31,7 @@ def measure(settings: Settings) -> list[Row]:
     return rows
 
 
-def _ours(architecture: str, precision: str, clips: np.ndarray) -> Callable[[], float]:
+def our_step(architecture: str, precision: str, clips: np.ndarray) -> Callable[[], float]:
     import tensorflow as tf
 
     from r3d_keras.models import build_model
@@ -50,7 +50,7 @@ def _ours(architecture: str, precision: str, clips: np.ndarray) -> Callable[[], 
     return rate_of(lambda: run_step([next(batches)], 1, 0.1), len(clips))
 
 
-def _torch(architecture: str, precision: str, clips: np.ndarray, channels_last: bool) -> Callable[[], float]:
+def torch_step(architecture: str, precision: str, clips: np.ndarray, channels_last: bool) -> Callable[[], float]:
     import torch
 
     network = torch_network(architecture, training=True, channels_last=channels_last)
