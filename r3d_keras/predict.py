@@ -28,7 +28,7 @@ from absl import flags
 from r3d_keras import command_line, quiet
 from r3d_keras.errors import UserError
 
-MODEL = flags.DEFINE_string("model", None, "A .keras file, or the folder of an exported bundle.")
+MODEL = flags.DEFINE_string("model", None, "A .keras file, or the folder of an exported bundle or OpenVINO model.")
 TOP_K = flags.DEFINE_integer("top_k", 1, "Classes named for each video.", lower_bound=1)
 THRESHOLD = flags.DEFINE_float("threshold", 0.0, "Name no class with a lower score.", 0.0, 1.0)
 JSON = flags.DEFINE_bool("json", False, "Print one JSON object a line instead of a table.")

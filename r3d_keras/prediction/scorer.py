@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.protocol import make_probability_function
+from r3d_keras.evaluation.scores import softmax
 from r3d_keras.models import ClipClassifier, load_model
 from r3d_keras.models.classifier import Metadata
 
@@ -30,11 +31,11 @@ class Scorer:
 
 
 def load_scorer(path: str | Path) -> Scorer:
-    """Loads a `.keras` file, or a SavedModel bundle (a version's folder, or its parent: then the newest version).
+    """Loads a `.keras` file, or what export.saved_model wrote: a version's folder, or its parent, then the newest one.
 
-    Raises UserError when there is neither.
+    A folder holds a bundle, or a model for OpenVINO, which runs there. Raises UserError when there is neither.
     """
-    return _load_bundle(Path(path)) if Path(path).is_dir() else _load_keras(path)
+    return _load_exported(Path(path)) if Path(path).is_dir() else _load_keras(path)
 
 
 def _load_keras(path: str | Path) -> Scorer:
@@ -42,20 +43,48 @@ def _load_keras(path: str | Path) -> Scorer:
     return Scorer(model.metadata, make_probability_function(model), model)
 
 
-def _load_bundle(path: Path) -> Scorer:
-    if not (path / "saved_model.pb").is_file():
-        versions = [entry for entry in path.iterdir() if entry.name.isdigit() and (entry / "saved_model.pb").is_file()]
-        if not versions:
-            raise UserError(f"no model in {path}: neither a SavedModel nor numbered versions of one")
-        path = max(versions, key=lambda entry: int(entry.name))
-    metadata_path = path / "assets" / "model_card.json"
-    if not metadata_path.is_file():
-        raise UserError(f"{path} was not exported by r3d_keras: it has no assets/model_card.json")
+def _load_exported(path: Path) -> Scorer:
+    files = {"saved_model.pb": _load_bundle, "model.xml": _load_openvino}
+    folders = [path, *sorted(_versions(path), key=lambda version: -int(version.name))]
+    for folder in folders:
+        for name, load in files.items():
+            if (folder / name).is_file():
+                return load(folder)
+    raise UserError(f"no model in {path}: neither {' nor '.join(files)}, there or in numbered versions")
+
+
+def _versions(path: Path) -> list[Path]:
+    return [entry for entry in path.iterdir() if entry.is_dir() and entry.name.isdigit()]
+
+
+def _load_bundle(folder: Path) -> Scorer:
+    metadata = _read_metadata(folder / "assets" / "model_card.json")
     try:
-        metadata = Metadata.from_dict(json.loads(metadata_path.read_text(encoding="utf-8"))["metadata"])
-        bundle = tf.saved_model.load(str(path))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"cannot read the SavedModel in {path}: {str(error).splitlines()[0]}") from error
+        bundle = tf.saved_model.load(str(folder))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the SavedModel in {folder}: {str(error).splitlines()[0]}") from error
     serve = bundle.signatures["serving_default"]
     # The signature belongs to its bundle: keeping a reference to the bundle keeps its variables alive.
     return Scorer(metadata, lambda clips, bundle=bundle: serve(clips=clips)["probabilities"].numpy())
+
+
+def _load_openvino(folder: Path) -> Scorer:
+    metadata = _read_metadata(folder / "model_card.json")
+    try:
+        import openvino
+
+        compiled = openvino.Core().compile_model(str(folder / "model.xml"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    except ImportError as error:
+        raise UserError(f"{folder} holds a model for OpenVINO: pip install -r requirements-formats.txt") from error
+    except RuntimeError as error:
+        raise UserError(f"OpenVINO cannot read {folder / 'model.xml'}: {str(error).splitlines()[0]}") from error
+    return Scorer(metadata, lambda clips: softmax(compiled(np.asarray(clips, np.float32))[0]))
+
+
+def _read_metadata(path: Path) -> Metadata:
+    if not path.is_file():
+        raise UserError(f"{path.parent} was not exported by r3d_keras: it has no {path.name}")
+    try:
+        return Metadata.from_dict(json.loads(path.read_text(encoding="utf-8"))["metadata"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}") from error

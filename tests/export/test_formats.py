@@ -9,6 +9,7 @@ import pytest
 from export.bundle import publish_format
 from export.formats import FORMATS
 from r3d_keras.errors import UserError
+from r3d_keras.prediction.scorer import load_scorer
 from tests.commands import refusal
 from tests.export.models import LABELS, trained_looking_model
 
@@ -42,6 +43,19 @@ def test_a_runtime_gives_the_model_s_logits(name, architecture, arguments, tmp_p
     assert (published.version / "labels.txt").read_text().split() == LABELS
     card = json.loads((published.version / "model_card.json").read_text())
     assert card["largest_logit_difference"] == published.difference
+
+
+def test_prediction_runs_an_openvino_model(tmp_path):
+    for package in PACKAGES["openvino"]:
+        pytest.importorskip(package)
+    model = trained_looking_model("resnet-10", frame_size=32, widen_factor=0.125)
+    publish_format(model, tmp_path, "openvino")
+    clips = np.random.default_rng(0).integers(0, 256, (3, 16, 32, 32, 3), dtype=np.uint8)
+    exponentials = np.exp(model(clips).numpy())
+    scorer = load_scorer(tmp_path)
+    assert scorer.metadata == model.metadata
+    expected = exponentials / exponentials.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(scorer.probabilities(clips), expected, atol=1e-5)
 
 
 def test_a_missing_package_is_told_and_nothing_is_left(tmp_path, monkeypatch):
