@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-slow test-beam test-tfio lint clean
+.PHONY: quickstart test test-slow test-beam test-tfio test-formats benchmark lint clean
 
 # Motions videos -> shards -> trained model -> accuracy -> SavedModel -> answers about held-out videos.
 quickstart: .venv/.installed
@@ -26,6 +26,14 @@ test-beam: .venv-beam/.installed
 test-tfio: .venv-tfio/.installed
 	.venv-tfio/bin/python -m pytest tests/test_s3.py tests/test_remote.py
 
+# Models in other formats, each in its own runtime.
+test-formats: .venv-benchmark/.installed
+	.venv-benchmark/bin/python -m pytest tests/export/test_formats.py
+
+# Against PyTorch, PIL, OpenVINO and ONNX Runtime; VIDEOS=folder takes real videos for the input rows.
+benchmark: .venv-benchmark/.installed
+	.venv-benchmark/bin/python -m tests.benchmarks $(if $(VIDEOS),--video_dir=$(VIDEOS))
+
 lint: .venv/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -42,6 +50,11 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements-test.txt
 	touch $@ .venv/.installed
+
+.venv-benchmark/.installed: requirements.txt requirements-test.txt requirements-formats.txt requirements-benchmark.txt
+	$(PYTHON) -m venv .venv-benchmark
+	.venv-benchmark/bin/python -m pip install --quiet -r requirements-benchmark.txt
+	touch $@
 
 .venv-%/.installed: requirements.txt requirements-%.txt requirements-%-test.txt
 	$(PYTHON) -m venv .venv-$*

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from r3d_keras import quiet
 from r3d_keras.errors import UserError
 
 Inputs = dict[str, np.ndarray]
@@ -106,6 +107,7 @@ class GrpcServer:
 
     def __init__(self, address: str, model_name: str, timeout_seconds: float):
         try:
+            quiet.import_tensorflow()
             import grpc
             from tensorflow_serving.apis import prediction_service_pb2_grpc
         except ImportError as error:

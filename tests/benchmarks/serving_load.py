@@ -100,7 +100,8 @@ def _load(model, base: Path, server_pid: int, ports: dict[str, str]) -> None:
         middle, worst = (float(value) for value in np.percentile(recent, (50, 99)))
         print(
             f"{(time.perf_counter() - begin) / 60:5.1f} min: {len(recent)} answered (p50 {middle:.0f} ms, "
-            f"p99 {worst:.0f} ms), {refused[0]} refused, {len(problems)} problems, {process.memory_info().rss / 1e6:.0f} MB",
+            f"p99 {worst:.0f} ms), {refused[0]} refused, {len(problems)} problems, "
+            f"{process.memory_info().rss / 1e6:.0f} MB",
             flush=True,
         )
         if line == 4:

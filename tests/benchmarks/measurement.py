@@ -1,0 +1,117 @@
+"""Measuring contestants in turns, and what comes of it."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every row is measured with.
+
+    rounds      turns of all contestants
+    quick       small shapes that say nothing about speed: to try the command itself
+    video_dir   folder of real videos; None leaves out what needs them
+    """
+
+    rounds: int
+    quick: bool
+    video_dir: str | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison. Higher is better where `unit` is a rate; `ratio` is ours through the peer's, round by round."""
+
+    what: str
+    peer: str
+    unit: str
+    ours: float
+    theirs: float
+    ratio: float
+    lowest_ratio: float
+    highest_ratio: float
+    goal: float | None = None
+
+
+@dataclass(frozen=True)
+class Left:
+    """What could not be measured here, and why."""
+
+    what: str
+    reason: str
+
+
+Contestants = dict[str, Callable[[], float]]
+
+
+def compare(what: str, unit: str, contestants: Contestants, rounds: int, goals: dict[str, float]) -> list[Row]:
+    """Runs the contestants in turns, `rounds` times, and compares the first with each of the others.
+
+    A contestant returns a rate. `goals` are ratios by the peer's name.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, measure in contestants.items():
+            rates[name].append(measure())
+    ours, *peers = contestants
+    return [_row(what, peer, unit, rates[ours], rates[peer], goals.get(peer)) for peer in peers]
+
+
+def _row(what: str, peer: str, unit: str, ours: list[float], theirs: list[float], goal: float | None) -> Row:
+    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
+    medians = (statistics.median(values) for values in (ours, theirs, ratios))
+    return Row(what, peer, unit, *medians, min(ratios), max(ratios), goal)
+
+
+def rate_of(function: Callable[[], object], count: int) -> Callable[[], float]:
+    """Returns a contestant that calls `function`, which does `count` things."""
+
+    def measure() -> float:
+        begin = time.perf_counter()
+        function()
+        return count / (time.perf_counter() - begin)
+
+    return measure
+
+
+def describe_machine() -> dict[str, str]:
+    """Returns processor, cores and versions of what is compared."""
+    import importlib.metadata
+
+    packages = ("tensorflow", "keras", "torch", "openvino", "onnxruntime", "opencv-python-headless", "pillow")
+    versions = {}
+    for name in packages:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def as_markdown(rows: list[Row], left: list[Left], machine: dict[str, str]) -> str:
+    """Returns the table, the machine and what was not measured, as Markdown."""
+    lines = [
+        ", ".join(f"{name} {value}" for name, value in machine.items()),
+        "",
+        "| what | peer | ours | theirs | ratio (lowest to highest) | goal |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        goal = "" if row.goal is None else f"{row.goal:g}"
+        ratio = f"{row.ratio:.2f} ({row.lowest_ratio:.2f} to {row.highest_ratio:.2f})"
+        lines.append(
+            f"| {row.what} | {row.peer} | {row.ours:.3g} {row.unit} | {row.theirs:.3g} {row.unit} | {ratio} | {goal} |"
+        )
+    lines += ["", *(f"Not measured: {each.what} ({each.reason})." for each in left)]
+    return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,67 @@
+"""What must be measured in a process of its own; prints one number.
+
+Usage: python -m tests.benchmarks.one_process memory WHO KIND BATCH SIZE     (peak of memory, GB)
+       python -m tests.benchmarks.one_process replicas COUNT BATCH SIZE      (clips/s)
+"""
+
+import re
+import statistics
+import sys
+import time
+from pathlib import Path
+
+
+def main(what: str, *arguments: str) -> None:
+    print({"memory": peak_memory, "replicas": replica_rate}[what](*arguments))
+
+
+def peak_memory(who: str, kind: str, batch_size: str, size: str) -> float:
+    """Returns the most memory that three calls had in use, in GB."""
+    from export.folding import fold
+    from r3d_keras.models import build_model
+    from tests.benchmarks import inference_rows, training_rows
+    from tests.benchmarks.networks import random_clips
+
+    clips = random_clips(int(batch_size), int(size))
+    contestant = {
+        ("ours", "training"): lambda: training_rows.our_step("resnet-18", "float32", clips),
+        ("ours", "inference"): lambda: inference_rows.our_inference(fold(build_model("resnet-18", 400)), clips),
+        ("PyTorch", "training"): lambda: training_rows.torch_step("resnet-18", "float32", clips, True),
+        ("PyTorch", "inference"): lambda: inference_rows.torch_inference("resnet-18", "float32", clips, True),
+    }[who, kind]()
+    for _ in range(3):
+        contestant()
+    return int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e6
+
+
+def replica_rate(count: str, batch_size: str, size: str) -> float:
+    """Returns clips/s of a training step on so many logical devices, which share this machine's cores."""
+    import numpy as np
+    import tensorflow as tf
+
+    from r3d_keras.models import build_model
+    from r3d_keras.training.sgd import SGD
+    from r3d_keras.training.steps import TrainingStep, distribute_batches
+    from tests.benchmarks.networks import random_clips
+
+    device = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * int(count))
+    strategy = tf.distribute.MirroredStrategy([f"/cpu:{number}" for number in range(int(count))])
+    with strategy.scope():
+        model, optimizer = build_model("resnet-18", 400), SGD()
+        optimizer.build(model.trainable_variables)
+    part = random_clips(int(batch_size) // int(count), int(size))
+    data = tf.data.Dataset.from_tensors({"clips": part, "label": np.arange(len(part))}).repeat()
+    batches = distribute_batches(lambda replicas, num_replicas: data, strategy)
+    run_step = TrainingStep(model, optimizer, strategy, int(batch_size))
+    run_step([next(batches)], 0, 0.1)
+    seconds = []
+    for step in range(3):
+        begin = time.perf_counter()
+        run_step([next(batches)], step, 0.1)
+        seconds.append(time.perf_counter() - begin)
+    return int(batch_size) / statistics.median(seconds)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,111 @@
+"""Conversion, start-up, memory and scaling: what is measured in processes of its own."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.benchmarks.measurement import Row, Settings, compare
+
+COMMANDS = (
+    "train.py", "-m data.prepare", "-m data.inspect", "-m r3d_keras.convert", "-m r3d_keras.evaluate",
+    "-m r3d_keras.score", "-m r3d_keras.predict", "-m export.saved_model", "-m export.client",
+)  # fmt: skip
+LOADED_BY_OTHERS = "a bare `import tensorflow`"
+
+
+def measure_start_up(settings: Settings) -> list[Row]:
+    """Compares `--help` of every command, and one short video from nothing, with the import of TensorFlow alone."""
+    rows = []
+    importing = _calls("-c", "import tensorflow")
+    for command in COMMANDS[:1] if settings.quick else COMMANDS:
+        contestants = {"ours": _calls(*command.split(), "--help"), LOADED_BY_OTHERS: importing}
+        rows += compare(f"start-up, {command} --help", "calls/s", contestants, settings.rounds, {})
+    with tempfile.TemporaryDirectory() as folder:
+        model, video = _write_model(Path(folder), settings), _write_video(Path(folder))
+        answering = {"ours": _calls("-m", "r3d_keras.predict", f"--model={model}", video), LOADED_BY_OTHERS: importing}
+        rows += compare("start-up, predict of one short video, R3D-18", "calls/s", answering, settings.rounds, {})
+    return rows
+
+
+def measure_conversion(settings: Settings) -> list[Row]:
+    """Compares the conversion of a ResNet-200 with torch.load of the same file, each in a process of its own."""
+    import torch
+
+    architecture = "resnet-10" if settings.quick else "resnet-200"
+    with tempfile.TemporaryDirectory() as folder:
+        from tests.benchmarks.networks import torch_network
+
+        state = {f"module.{name}": tensor for name, tensor in torch_network(architecture, False, False).state.items()}
+        checkpoint = Path(folder) / f"{architecture}-kinetics.pth"
+        torch.save({"arch": architecture, "state_dict": state}, checkpoint)
+        convert = _calls("-m", "r3d_keras.convert", f"--checkpoint={checkpoint}", f"--output={folder}/model.keras")
+        load = _calls("-c", f"import torch; torch.load({str(checkpoint)!r}, weights_only=True)")
+        contestants = {"ours": convert, "torch.load of the file": load}
+        return compare(f"conversion, {architecture}", "calls/s", contestants, settings.rounds, {})
+
+
+def measure_memory(settings: Settings) -> list[Row]:
+    """Compares the peak memory of inference and training steps with PyTorch's, as clips a GB beyond the first."""
+    small, large, size = (2, 4, 32) if settings.quick else (2, 8, 112)
+    rows = []
+    for kind in ("inference", "training"):
+        contestants = {
+            name: lambda name=name, kind=kind: _clips_a_gigabyte(name, kind, small, large, size)
+            for name in ("ours", "PyTorch")
+        }
+        rows += compare(f"memory, {kind}, R3D-18, float32", "clips/GB", contestants, min(settings.rounds, 3), {})
+    return rows
+
+
+def measure_scaling(settings: Settings) -> list[Row]:
+    """Compares a training step on two logical devices with one, on the same cores: what distribution costs."""
+    batch_size, size = (2, 32) if settings.quick else (8, 112)
+    contestants = {
+        "ours": lambda: _step_rate(2, batch_size, size),
+        "one replica": lambda: _step_rate(1, batch_size, size),
+    }
+    what = f"training step, R3D-18, batch {batch_size}, two replicas on these cores"
+    return compare(what, "clips/s", contestants, min(settings.rounds, 3), {})
+
+
+def _calls(*arguments: str) -> Callable[[], float]:
+    def measure() -> float:
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, *map(str, arguments)], check=True, capture_output=True)
+        return 1 / (time.perf_counter() - begin)
+
+    return measure
+
+
+def _write_model(folder: Path, settings: Settings) -> Path:
+    from r3d_keras.models import build_model, save_model
+
+    arguments = {"widen_factor": 0.125} if settings.quick else {}
+    save_model(build_model("resnet-18", label_names=["a", "b"], **arguments), folder / "model.keras")
+    return folder / "model.keras"
+
+
+def _write_video(folder: Path) -> Path:
+    from tests.videos import moving_square, write_video
+
+    write_video(folder / "video.avi", moving_square(75, 1, seed=0, height=240, width=320), codec="MJPG")
+    return folder / "video.avi"
+
+
+def _clips_a_gigabyte(who: str, kind: str, small: int, large: int, size: int) -> float:
+    """Returns by how many clips a batch may grow for a GB more at the peak, each batch in a process of its own."""
+    peaks = [_in_process("memory", who, kind, batch_size, size) for batch_size in (small, large)]
+    return (large - small) / max(peaks[1] - peaks[0], 1e-3)
+
+
+def _step_rate(replicas: int, batch_size: int, size: int) -> float:
+    return _in_process("replicas", replicas, batch_size, size)
+
+
+def _in_process(*arguments: object) -> float:
+    command = [sys.executable, "-m", "tests.benchmarks.one_process", *map(str, arguments)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
