@@ -105,14 +105,15 @@ class RestHandler(BaseHTTPRequestHandler):
     model: Model
 
     def do_GET(self):
-        self._answer("GET", b"")
+        self._answer()
 
     def do_POST(self):
-        self._answer("POST", self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        self._answer()
 
-    def _answer(self, method: str, body: bytes) -> None:
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         try:
-            status, value = 200, self._value(method, body)
+            status, value = 200, self._value(self.command, body)
         except RefusedError as error:
             status, value = error.http_status, {"error": str(error)}
         answer = json.dumps(value).encode()
