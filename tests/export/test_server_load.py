@@ -48,6 +48,8 @@ def test_every_bad_request_is_an_invalid_argument_and_the_next_good_one_is_answe
         with pytest.raises(UserError) as refused:
             connection.predict(signature, {"clips" if value.dtype == np.uint8 else "frames_bytes": value})
         assert words in str(refused.value), name
+        if protocol == "grpc":
+            assert refused.value.__cause__.code() == grpc.StatusCode.INVALID_ARGUMENT, name
         check_good_request(connection, served_model)
 
 
