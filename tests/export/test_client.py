@@ -72,6 +72,7 @@ def test_the_command_needs_no_tensorflow_over_rest(server, served_model, videos)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [answer["video"] for answer in answers] == [str(path) for path in sorted(videos.iterdir())]
     assert [answer["clips"] for answer in answers] == [1, 1, 3, 19]
+    assert [answer["duration"] for answer in answers] == [0.2, 0.64, 1.6, 12.0]  # 25 frames a second
     for answer in answers:
         expected = np.sort(evaluated(served_model, answer["video"]))[::-1][:3]
         np.testing.assert_allclose([each["score"] for each in answer["classes"]], expected, atol=1e-5)
