@@ -7,9 +7,9 @@ Examples:
 
 Frames are shrunk, encoded as JPEG and sent to the signature `video` of a bundle of export.saved_model: whole videos, as
 evaluation scores them. Over REST it needs requirements-client.txt alone, and no TensorFlow. --json prints one object a
-line: video, clips, and classes (label and score, best first). --latency sends the first clip of a video again and
-again, and prints the milliseconds in which 50, 95 and 99 % of the requests are answered, and clips/s, for requests of 1
-to 16 clips of which 1 to 16 are under way.
+line: video, duration (seconds), clips, and classes (label and score, best first). --latency sends the first clip of a
+video again and again, and prints the milliseconds in which 50, 95 and 99 % of the requests are answered, and clips/s,
+for requests of 1 to 16 clips of which 1 to 16 are under way.
 """
 
 import json
@@ -85,7 +85,8 @@ def _classify(server, videos: list, clip_frames: int) -> int:
 def _print_answer(video, answer) -> None:
     classes = answer.best(TOP_K.value)
     if JSON.value:
-        print(json.dumps({"video": str(video), "clips": answer.clips, "classes": classes}, ensure_ascii=False))
+        value = {"video": str(video), "duration": round(answer.duration, 3), "clips": answer.clips, "classes": classes}
+        print(json.dumps(value, ensure_ascii=False))
     else:
         print(f"{video}: " + ", ".join(f"{each['label']} {100 * each['score']:.1f}%" for each in classes))
 
@@ -100,7 +101,8 @@ def _print_latencies(server, videos: list, clip_frames: int) -> None:
 
     if len(videos) != 1:
         raise UserError(f"--latency takes one video, not {len(videos)}")
-    files = list(islice(encoded_frames(videos[0], SHORT_SIDE.value, QUALITY.value), clip_frames))
+    frames = encoded_frames(videos[0], SHORT_SIDE.value, QUALITY.value)
+    files = [file for _, file in islice(frames, clip_frames)]
     if not files:
         raise UserError(f"no frame can be decoded: {videos[0]}")
     if not JSON.value:

@@ -19,11 +19,13 @@ CLIPS_A_REQUEST = 8
 class RemoteAnswer:
     """Means over the clips of a video.
 
+    duration       seconds to the end of the last frame; of unknown rate a frame counts as 1/25 s
     clips          how many there are
     probabilities  float32 [classes]
     names          of the classes that the server named, by their index
     """
 
+    duration: float
     clips: int
     probabilities: np.ndarray
     names: dict[int, str]
@@ -56,8 +58,10 @@ def ask_about_video(
 
     Raises UserError when the video cannot be read or the server does not answer.
     """
-    clips, total, names = 0, 0.0, {}
-    for files in _parts(encoded_frames(path, short_side, quality), CLIPS_A_REQUEST * clip_frames):
+    duration, clips, total, names = 0.0, 0, 0.0, {}
+    for frames in _parts(encoded_frames(path, short_side, quality), CLIPS_A_REQUEST * clip_frames):
+        ends, files = zip(*frames, strict=True)
+        duration = max(duration, *ends)
         padding = [b""] * (CLIPS_A_REQUEST * clip_frames - len(files))
         outputs = server.predict("video", {"frames_bytes": np.array([[*files, *padding]], object)})
         part_clips = -(-len(files) // clip_frames)
@@ -68,17 +72,18 @@ def ask_about_video(
         tell(len(files))
     if not clips:
         raise UserError(f"no frame can be decoded: {path}")
-    return RemoteAnswer(clips, (total / clips).astype(np.float32), names)
+    return RemoteAnswer(duration, clips, (total / clips).astype(np.float32), names)
 
 
-def encoded_frames(path: str | Path, short_side: int, quality: int) -> Iterator[bytes]:
-    """Yields the frames of a video as JPEG files. Raises UserError as `VideoReader`."""
+def encoded_frames(path: str | Path, short_side: int, quality: int) -> Iterator[tuple[float, bytes]]:
+    """Yields the end in seconds and the JPEG file of every frame. Raises UserError as `VideoReader`."""
     with VideoReader(path) as video:
-        for _, pixels in video.timed_frames():
-            yield encode_jpeg(pixels(), short_side, quality)
+        frame_seconds = 1 / (video.header.frame_rate or 25.0)
+        for time, pixels in video.timed_frames():
+            yield time + frame_seconds, encode_jpeg(pixels(), short_side, quality)
 
 
-def _parts(files: Iterable[bytes], length: int) -> Iterator[list[bytes]]:
-    iterator = iter(files)
+def _parts(frames: Iterable[tuple[float, bytes]], length: int) -> Iterator[list[tuple[float, bytes]]]:
+    iterator = iter(frames)
     while part := list(islice(iterator, length)):
         yield part

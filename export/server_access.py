@@ -125,6 +125,8 @@ class GrpcServer:
             options=[
                 ("grpc.max_send_message_length", LARGEST_MESSAGE),
                 ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+                # What is larger than this is not sent again; the frames of a video exceed the usual 256 KiB.
+                ("grpc.per_rpc_retry_buffer_size", LARGEST_MESSAGE),
                 ("grpc.service_config", json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": retries}]})),
             ],
         )

@@ -40,8 +40,7 @@ def main(positional: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "actions"
         publish(model, base)
-        script = Path(__file__).parents[1] / "export" / "loopback_server.py"
-        command = [sys.executable, str(script), str(base), "actions"]
+        command = [sys.executable, "-m", "tests.export.loopback_server", f"--base={base}", "--name=actions"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
             ports = dict(zip(("grpc", "rest"), server.stdout.readline().split(), strict=True))
             try:
@@ -88,11 +87,13 @@ def _load(model, base: Path, server_pid: int, ports: dict[str, str]) -> None:
                 if "neither a JPEG nor a PNG" not in str(error):
                     problems.append(str(error))
 
+    process = psutil.Process(server_pid)
+    print(f"at the start: {process.memory_info().rss / 1e6:.0f} MB", flush=True)
+    begin = time.perf_counter()
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(CLIENTS.value)]
     threads.append(threading.Thread(target=ask_wrongly))
     for thread in threads:
         thread.start()
-    begin, process = time.perf_counter(), psutil.Process(server_pid)
     pause = MINUTES.value * 6  # seconds between two of ten lines
     for line in range(10):
         time.sleep(max(0.0, begin + (line + 1) * pause - time.perf_counter()))

@@ -1,16 +1,17 @@
 """A small model, its bundle, and a server on loopback that answers with it."""
 
+import contextlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from export.bundle import publish
+from tests.commands import ROOT
 from tests.export.models import trained_looking_model
-
-LOOPBACK_SERVER = Path(__file__).with_name("loopback_server.py")
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,27 @@ def served_model():
     return trained_looking_model("resnet-10", widen_factor=0.125, frame_size=32)
 
 
+@contextlib.contextmanager
+def running_server(base: Path, *flags: str) -> Iterator[Loopback]:
+    command = [sys.executable, "-m", "tests.export.loopback_server", f"--base={base}", "--name=actions", *flags]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            ports = [int(port) for port in process.stdout.readline().split()]
+            yield Loopback(process, *ports, base)
+        finally:
+            process.kill()
+
+
 @pytest.fixture(scope="package")
 def server(served_model, tmp_path_factory):
     base = tmp_path_factory.mktemp("served") / "actions"
     publish(served_model, base)
-    command = [sys.executable, str(LOOPBACK_SERVER), str(base), "actions"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        ports = [int(port) for port in process.stdout.readline().split()]
-        yield Loopback(process, *ports, base)
-        process.kill()
+    with running_server(base) as loopback:
+        yield loopback
+
+
+@pytest.fixture(scope="package")
+def batching_server(server):
+    """The same bundle on a server that puts requests that arrive together into one run, up to 8 rows."""
+    with running_server(server.base, "--max_batch=8") as loopback:
+        yield loopback

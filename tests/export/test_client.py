@@ -6,11 +6,15 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import grpc
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from export import server_access
 from export.remote_videos import ask_about_video
@@ -68,9 +72,23 @@ def test_the_command_needs_no_tensorflow_over_rest(server, served_model, videos)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [answer["video"] for answer in answers] == [str(path) for path in sorted(videos.iterdir())]
     assert [answer["clips"] for answer in answers] == [1, 1, 3, 19]
+    assert [answer["duration"] for answer in answers] == [0.2, 0.64, 1.6, 12.0]  # 25 frames a second
     for answer in answers:
         expected = np.sort(evaluated(served_model, answer["video"]))[::-1][:3]
         np.testing.assert_allclose([each["score"] for each in answer["classes"]], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_server_that_batches_gives_each_video_its_own_numbers(batching_server, served_model, videos, protocol):
+    # Eight videos at once: their requests have one shape, whatever the length, and share runs of the graph.
+    arguments = (*flags_for(batching_server, protocol), "--json", "--concurrency=8", videos, videos)
+    done = run("-m", "export.client", *arguments)
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["video"] for answer in answers] == [str(path) for path in sorted(videos.iterdir())] * 2
+    for answer in answers:
+        score = evaluated(served_model, answer["video"]).max()
+        assert answer["classes"][0]["score"] == pytest.approx(score, abs=1e-5)
 
 
 def test_an_unreadable_video_is_told_and_the_rest_is_done(server, videos, tmp_path):
@@ -136,7 +154,7 @@ def test_a_server_that_is_away_is_asked_again_and_then_told(protocol, monkeypatc
 
 
 @contextmanager
-def http_server(answers: list[tuple[int, bytes, float]]):
+def http_server(answers: list[tuple[int, bytes, float]], port: int = 0):
     """Serves `answers` (status, body, seconds to think) one after the other, the last one for ever; yields the port."""
     seen = []
 
@@ -153,7 +171,7 @@ def http_server(answers: list[tuple[int, bytes, float]]):
         def log_message(self, *_):
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+    with HTTPServer(("127.0.0.1", port), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_address[1], seen
         server.shutdown()
@@ -178,6 +196,43 @@ def test_unavailable_is_asked_again(monkeypatch):
     with http_server([(503, b"{}", 0), (503, b"{}", 0), (200, METADATA, 0)]) as (port, seen):
         assert connect(f"127.0.0.1:{port}", "actions", "rest", 10.0).clip_frames() == 8
     assert len(seen) == 3
+
+
+def test_a_refused_connection_is_tried_again(monkeypatch):
+    monkeypatch.setattr(server_access, "FIRST_PAUSE_SECONDS", 0.5)
+    port = free_port()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(lambda: connect(f"127.0.0.1:{port}", "actions", "rest", 10.0).clip_frames())
+        time.sleep(0.3)
+        assert not asked.done()
+        with http_server([(200, METADATA, 0)], port):
+            assert asked.result() == 8
+
+
+class UnavailableTwice(prediction_service_pb2_grpc.PredictionServiceServicer):
+    def __init__(self):
+        self.requests = 0
+
+    def Predict(self, request, context):  # noqa: N802
+        self.requests += 1
+        if self.requests < 3:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "later")
+        answer = predict_pb2.PredictResponse()
+        answer.outputs["bytes"].CopyFrom(tf.make_tensor_proto(len(request.inputs["frames_bytes"].string_val[0])))
+        return answer
+
+
+def test_a_request_as_large_as_videos_are_is_sent_again_over_grpc(monkeypatch):
+    monkeypatch.setattr(server_access, "FIRST_PAUSE_SECONDS", 0.01)
+    service, size = UnavailableTwice(), 8_000_000
+    server = grpc.server(ThreadPoolExecutor(1), options=[("grpc.max_receive_message_length", -1)])
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    connection = connect(f"127.0.0.1:{port}", "actions", "grpc", 30.0)
+    assert connection.predict("video", {"frames_bytes": np.array([[bytes(size)]], object)}) == {"bytes": size}
+    assert service.requests == 3
+    server.stop(None)
 
 
 @pytest.mark.parametrize(
