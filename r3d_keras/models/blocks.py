@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from r3d_keras.models.initial_values import InitialNormal
-from r3d_keras.models.layers import BatchNormalization
+from r3d_keras.models.layers import BatchNormalization, GroupedConvolution
 from r3d_keras.models.precision import pooling_dtype
 
 
@@ -34,12 +34,13 @@ def convolution(
     if not pads_itself and max(kernel_size) > 1:
         x = layers.ZeroPadding3D(tuple(size // 2 for size in kernel_size), name=f"{name}.pad")(x)
     deviation = math.sqrt(2.0 / (filters * math.prod(kernel_size)))
-    return layers.Conv3D(
+    layer_class, grouping = (GroupedConvolution, {"groups": groups}) if groups > 1 else (layers.Conv3D, {})
+    return layer_class(
         filters,
         kernel_size,
         strides,
         padding="same" if pads_itself else "valid",
-        groups=groups,
+        **grouping,
         use_bias=use_bias,
         kernel_initializer=InitialNormal(stddev=deviation),
         name=name,

@@ -1,4 +1,4 @@
-"""The two layers that Keras does not have as the reference needs them."""
+"""The layers that Keras does not have as the reference needs them."""
 
 import keras
 from keras import ops
@@ -134,3 +134,43 @@ class ZeroPaddedShortcut(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "filters": self.filters, "strides": self.strides}
+
+
+@keras.saving.register_keras_serializable("r3d_keras")
+class GroupedConvolution(keras.layers.Conv3D):
+    """A grouped convolution with the weights of Keras's own, for CPUs, where TensorFlow has none of three axes.
+
+    Keras compiles one with XLA, whose convolutions are slow there. Here neighbouring groups become one block of at
+    least BLOCK_CHANNELS channels: an ordinary convolution whose kernel is zero between the groups of a block. Other
+    backends, and TensorFlow with a GPU, convolve as Keras does.
+    """
+
+    BLOCK_CHANNELS = 32
+
+    def call(self, inputs):
+        if keras.backend.backend() != "tensorflow" or self.data_format != "channels_last":
+            return super().call(inputs)
+        import tensorflow as tf
+
+        if tf.config.list_physical_devices("GPU"):
+            return super().call(inputs)
+        kernels = self._block_kernels(tf.convert_to_tensor(self.kernel), inputs.shape[-1])
+        strides = [1, *self.strides, 1]
+        blocks = zip(tf.split(inputs, len(kernels), axis=-1), kernels, strict=True)
+        outputs = tf.concat(
+            [tf.nn.conv3d(block, kernel, strides, self.padding.upper()) for block, kernel in blocks], axis=-1
+        )
+        outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias)) if self.use_bias else outputs
+        return self.activation(outputs)
+
+    def _block_kernels(self, kernel, channels: int) -> list:
+        """Returns a kernel [*kernel_size, in, out] for each block, of the groups' kernels [*kernel_size, 1, out]."""
+        import tensorflow as tf
+
+        group_channels, filters = channels // self.groups, kernel.shape[-1] // self.groups
+        in_block = 1  # groups in a block: a divisor of all groups
+        while in_block * group_channels < self.BLOCK_CHANNELS and self.groups % (2 * in_block) == 0:
+            in_block *= 2
+        own = tf.repeat(tf.repeat(tf.eye(in_block, dtype=kernel.dtype), group_channels, axis=0), filters, axis=1)
+        parts = tf.split(kernel, self.groups // in_block, axis=-1)
+        return [tf.tile(part, [1, 1, 1, in_block, 1]) * own for part in parts]
