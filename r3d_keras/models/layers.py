@@ -1,6 +1,7 @@
 """The layers that Keras does not have as the reference needs them."""
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -171,6 +172,6 @@ class GroupedConvolution(keras.layers.Conv3D):
         in_block = 1  # groups in a block: a divisor of all groups
         while in_block * group_channels < self.BLOCK_CHANNELS and self.groups % (2 * in_block) == 0:
             in_block *= 2
-        own = tf.repeat(tf.repeat(tf.eye(in_block, dtype=kernel.dtype), group_channels, axis=0), filters, axis=1)
+        own = tf.constant(np.kron(np.eye(in_block), np.ones((group_channels, filters))), kernel.dtype)
         parts = tf.split(kernel, self.groups // in_block, axis=-1)
         return [tf.tile(part, [1, 1, 1, in_block, 1]) * own for part in parts]

@@ -19,8 +19,8 @@ NETWORKS = {
     "resnet2p1d-18": {"widen_factor": 0.125},
     "resnext-50": {},
 }
-# What the converters lack: grouped convolutions, and average poolings of three axes.
-IMPOSSIBLE = {("onnx", "resnext-50"), ("litert", "resnext-50"), ("litert", "densenet-121")}
+# LiteRT lacks average poolings of three axes.
+IMPOSSIBLE = {("litert", "densenet-121")}
 PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",), "openvino": ("openvino", "scipy")}
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 import torch
 
 from r3d_keras.models import build_model, load_model, save_model
-from r3d_keras.models.layers import BatchNormalization, ZeroPaddedShortcut, set_batch_normalization
+from r3d_keras.models.layers import BatchNormalization, GroupedConvolution, ZeroPaddedShortcut, set_batch_normalization
 from r3d_keras.models.normalization import ClipNormalization, find_normalization
 
 CLIPS = np.random.default_rng(0).normal(3.0, 2.0, (2, 2, 2, 2, 5)).astype(np.float32)
@@ -162,3 +162,33 @@ def test_normalization_stays_float32_under_mixed_precision():
         keras.config.set_dtype_policy("float32")
     assert outputs.dtype == tf.float32
     np.testing.assert_allclose(outputs, [115 - 114.7748], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("channels", "filters", "groups", "stride"), [(128, 128, 32, 1), (64, 128, 32, 2), (96, 192, 3, 1), (6, 12, 6, 2)]
+)
+def test_grouped_convolutions_equal_pytorch(channels, filters, groups, stride):
+    random = np.random.default_rng(0)
+    clips = random.normal(size=(2, 3, 6, 5, channels)).astype(np.float32)
+    kernel = random.normal(size=(3, 3, 3, channels // groups, filters)).astype(np.float32)
+    bias = random.normal(size=filters).astype(np.float32)
+    layer = GroupedConvolution(filters, 3, stride, groups=groups)
+    layer.build(clips.shape)
+    layer.set_weights([kernel, bias])
+    theirs = [
+        torch.from_numpy(np.moveaxis(clips, -1, 1).copy()),
+        torch.from_numpy(kernel.transpose(4, 3, 0, 1, 2).copy()),
+    ]
+    for tensor in theirs:
+        tensor.requires_grad_()
+    expected = torch.nn.functional.conv3d(*theirs, torch.from_numpy(bias), stride, groups=groups)
+    expected.square().sum().backward()
+    with tf.GradientTape() as tape:
+        given = tf.constant(clips)
+        tape.watch(given)
+        outputs = layer(given)
+        loss = tf.reduce_sum(tf.square(outputs))
+    of_clips, of_kernel = tape.gradient(loss, [given, layer.kernel.value])
+    np.testing.assert_allclose(np.moveaxis(outputs.numpy(), -1, 1), expected.detach().numpy(), atol=1e-4, rtol=1e-4)
+    np.testing.assert_allclose(np.moveaxis(of_clips.numpy(), -1, 1), theirs[0].grad.numpy(), rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(of_kernel.numpy().transpose(4, 3, 0, 1, 2), theirs[1].grad.numpy(), rtol=1e-3, atol=1e-2)
