@@ -81,8 +81,7 @@ def test_grey_and_cmyk_files_are_converted(model, version, tmp_path, mode):
     files = [encoded(frame, mode) for frame in random_clips(16, 40, 60, 3) // 2 + 64]
     [answer] = answers_of(version, [("frames", {"frames_bytes": np.array([files], object)})], tmp_path)
     expected = softmax(logits_of(model, [[decoded(file) for file in files]]))
-    # PIL and TensorFlow round CMYK differently, by one level at most.
-    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5 if mode == "L" else 2e-2)
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
 
 
 def test_videos_of_any_length_in_one_request_give_the_protocol_s_numbers(model, version, tmp_path):
