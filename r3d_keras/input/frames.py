@@ -45,13 +45,17 @@ def resize_frames(frames: tf.Tensor, size: tuple | tf.Tensor, antialias: bool = 
 
 def _resize_antialiased(frames: tf.Tensor, sizes: list) -> tf.Tensor:
     """Resizes to one size after the other, rounding each time."""
-    # The antialiasing kernel is fast on many channels only: frames side by side take half of the time, same bits.
-    shape = tf.shape(frames)
-    pixels = tf.reshape(tf.transpose(frames, [1, 2, 0, 3]), tf.stack([shape[1], shape[2], shape[3] * shape[0]]))
+    # The antialiasing kernel is fast on many channels only, so the frames become channels: the same bits in half of
+    # the time. As matrices they are transposed twice as fast as with their three dimensions.
+    frame_count, height, width = tf.unstack(tf.shape(frames)[:3])
+    channels = frames.shape[-1]
+    pixels = tf.transpose(tf.reshape(frames, tf.stack([frame_count, height * width * channels])))
+    pixels = tf.reshape(pixels, tf.stack([height, width, channels * frame_count]))
     for size in sizes:
         pixels = _rounded(tf.image.resize(pixels, size, method="bilinear", antialias=True))
     height, width = tf.unstack(tf.shape(pixels)[:2])
-    return tf.transpose(tf.reshape(pixels, tf.stack([height, width, shape[0], shape[3]])), [2, 0, 1, 3])
+    pixels = tf.transpose(tf.reshape(pixels, tf.stack([height * width * channels, frame_count])))
+    return tf.reshape(pixels, tf.stack([frame_count, height, width, channels]))
 
 
 def _rounded(pixels: tf.Tensor) -> tf.Tensor:
