@@ -71,6 +71,9 @@ CLIP_FRAMES = flags.DEFINE_integer("clip_frames", None, "Frames of a clip, 16 by
 FRAME_SIZE = flags.DEFINE_integer("frame_size", None, "Height and width of the clips the network sees, 112 by default.")
 FLIP = flags.DEFINE_bool("flip", True, "Mirror half of the clips; turn off where left and right matter.")
 ANTIALIAS = flags.DEFINE_bool("antialias", True, "Shrink training clips as the reference does; faster without.")
+SCALED_DECODING = flags.DEFINE_bool(
+    "scaled_decoding", False, "Let the decoder shrink crops of twice --frame_size or more: faster for large frames."
+)
 SAMPLING = flags.DEFINE_string(
     "sampling",
     "windows",
@@ -158,7 +161,9 @@ def configuration():
         synchronized_batch_norm=SYNCHRONIZED_BATCH_NORM.value,
         unbiased_variance=UNBIASED_VARIANCE.value,
         sampling=Sampling(SAMPLING.value, FRAME_STRIDE.value),
-        augmentation=Augmentation(CROP.value, CROP_GENERATION.value, FLIP.value, COLOUR_JITTER.value, ANTIALIAS.value),
+        augmentation=Augmentation(
+            CROP.value, CROP_GENERATION.value, FLIP.value, COLOUR_JITTER.value, ANTIALIAS.value, SCALED_DECODING.value
+        ),
         batch_size=BATCH_SIZE.value,
         accumulate=ACCUMULATE.value,
         epochs=EPOCHS.value,

@@ -11,6 +11,7 @@ from PIL import Image
 from r3d_keras.input.frames import (
     decode_and_crop_frames,
     decode_frames,
+    decode_shrunk_frames,
     protocol_view,
     resize_and_centre_crop,
     resize_frames,
@@ -76,6 +77,27 @@ def test_cropping_while_decoding_equals_cropping_afterwards(box):
     top, left, height, width = box
     cropped = decode_and_crop_frames(files, 2, tf.constant(box))
     np.testing.assert_array_equal(cropped, decode_frames(files, 2)[:, top : top + height, left : left + width])
+
+
+def test_cropping_starts_anywhere_in_a_block():
+    files = tf.constant([jpeg(smooth_frame(48, 80))])
+    whole = decode_frames(files, 1)
+    for left in range(34):
+        cropped = decode_and_crop_frames(files, 1, tf.constant([0, left, 48, 80 - left - left % 3]))
+        np.testing.assert_array_equal(cropped, whole[:, :, left : 80 - left % 3])
+
+
+@pytest.mark.parametrize(
+    ("box", "ratio"), [([0, 0, 96, 96], 2), ([10, 31, 65, 65], 2), ([9, 33, 63, 64], 1), ([0, 0, 96, 128], 2)]
+)
+def test_the_decoder_shrinks_as_far_as_the_wanted_size_is_left(box, ratio):
+    file = jpeg(smooth_frame(96, 128))
+    top, left, height, width = (value // ratio for value in box)
+    image = Image.open(io.BytesIO(file))
+    image.draft("RGB", (128 // ratio, 96 // ratio))  # PIL asks libjpeg for the same
+    expected = np.asarray(image)[top : top + height, left : left + width]
+    shrunk = decode_shrunk_frames(tf.constant([file]), 1, tf.constant(box), 32)
+    assert largest_difference(shrunk[0], expected) == 0
 
 
 def test_protocol_view_of_clips_is_that_of_their_frames():
