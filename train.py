@@ -90,6 +90,9 @@ ACCUMULATE = flags.DEFINE_integer(
 )
 PRECISION = flags.DEFINE_string("precision", "float32", "float32, mixed_bfloat16, or mixed_float16 with loss scaling.")
 JIT_COMPILE = flags.DEFINE_bool("jit_compile", False, "Compile with XLA: try it on a GPU, leave it on a CPU.")
+GRADIENT_CHECKPOINTING = flags.DEFINE_bool(
+    "gradient_checkpointing", False, "Compute blocks twice instead of keeping what they computed: less memory, slower."
+)
 EPOCHS = flags.DEFINE_integer("epochs", 30, "How often every training clip is seen.")
 LEARNING_RATE = flags.DEFINE_float("learning_rate", 0.01, "Learning rate at the beginning; the paper's is 0.1.")
 SCHEDULE = flags.DEFINE_string(
@@ -179,6 +182,7 @@ def configuration():
         nesterov=NESTEROV.value,
         precision=PRECISION.value,
         jit_compile=JIT_COMPILE.value,
+        gradient_checkpointing=GRADIENT_CHECKPOINTING.value,
         evaluate_every=EVALUATE_EVERY.value,
         max_damaged_fraction=MAX_DAMAGED_FRACTION.value,
         save_every_steps=SAVE_EVERY_STEPS.value,

@@ -1,8 +1,25 @@
 """The layers that Keras does not have as the reference needs them."""
 
+import contextlib
+import threading
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 from keras import ops
+
+# Of each thread: the replicas of a tf.distribute strategy are traced in threads of their own.
+_statistics = threading.local()
+
+
+@contextlib.contextmanager
+def without_statistics_updates() -> Iterator[None]:
+    """Batch normalisation that is run within leaves its moving statistics as they are."""
+    _statistics.stay = True
+    try:
+        yield
+    finally:
+        _statistics.stay = False
 
 
 @keras.saving.register_keras_serializable("r3d_keras")
@@ -36,7 +53,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             outputs, mean, variance, count = self._fused(inputs, use_batch_statistics)
         else:
             outputs, mean, variance, count = self._unfused(inputs, use_batch_statistics, replicas)
-        if use_batch_statistics:
+        if use_batch_statistics and not getattr(_statistics, "stay", False):
             if not self.unbiased_variance:
                 count = ops.cast(count, variance.dtype)
                 variance *= ops.maximum(count - 1.0, 1.0) / count

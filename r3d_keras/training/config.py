@@ -50,6 +50,7 @@ class TrainingConfig:
     nesterov: bool = False
     precision: str = "float32"
     jit_compile: bool = False
+    gradient_checkpointing: bool = False
     evaluate_every: int = 1
     max_damaged_fraction: float = 0.01
     save_every_steps: int | None = None

@@ -117,7 +117,7 @@ def prepare(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Parts:
         DamageLog(data, TRAINING_SPLIT, config.max_damaged_fraction),
         model,
         optimizer,
-        TrainingStep(model, optimizer, strategy, config.batch_size, config.jit_compile),
+        TrainingStep(model, optimizer, strategy, config.batch_size, config.jit_compile, config.gradient_checkpointing),
         schedule,
         _validation(config, strategy, data, model),
     )

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from r3d_keras.training.recomputation import recomputing
+
 
 @dataclass(frozen=True)
 class StepResult:
@@ -45,8 +47,13 @@ class TrainingStep:
         strategy: tf.distribute.Strategy,
         global_batch_size: int,
         jit_compile: bool = False,
+        gradient_checkpointing: bool = False,
     ):
-        """`jit_compile` compiles forward and backward pass with XLA; slow on CPUs."""
+        """`jit_compile` compiles forward and backward pass with XLA; slow on CPUs.
+
+        `gradient_checkpointing` computes blocks again in the backward pass instead of keeping what they computed.
+        """
+        self._network = recomputing(model) if gradient_checkpointing else lambda clips: model(clips, training=True)
         self._model, self._optimizer, self._strategy = model, optimizer, strategy
         self._global_batch_size = global_batch_size
         self._random_states = [
@@ -104,7 +111,7 @@ class TrainingStep:
 
     def _forward_and_backward(self, clips, labels, loss_scale):
         with tf.GradientTape() as tape:
-            logits = self._model(clips, training=True)
+            logits = self._network(clips)
             cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(cross_entropy) / self._global_batch_size
             scaled_loss = loss * loss_scale
