@@ -126,6 +126,12 @@ CHANGE_CONFIGURATION = flags.DEFINE_bool(
 DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Check data, model, memory and disk space, tell the plan and its time, and write nothing."
 )
+DATA_SERVICE = flags.DEFINE_list(
+    "data_service",
+    [],
+    "Input hosts that make the training batches, as in host1:5050,host2:5050: machines that run "
+    "python -m r3d_keras.data_service.",
+)
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the weights, the order of clips and the augmentation.")
 
 
@@ -189,6 +195,7 @@ def configuration():
         save_every_minutes=SAVE_EVERY_MINUTES.value,
         checkpoints_kept=CHECKPOINTS_KEPT.value,
         seed=SEED.value,
+        data_service=tuple(DATA_SERVICE.value),
     )
 
 

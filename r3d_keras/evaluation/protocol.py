@@ -13,9 +13,10 @@ from r3d_keras.input.records import INTACT
 
 
 def make_logit_function(model: keras.Model) -> Callable[[tf.Tensor], np.ndarray]:
-    """Returns a function from clips [batch, frames, height, width, 3] to float32 logits [batch, classes]."""
+    """Returns a function from clips, uint8 [batch, frames, height, width, 3], to float32 logits [batch, classes]."""
 
-    @tf.function(reduce_retracing=True)
+    # One trace for batches of any size: the last one is smaller.
+    @tf.function(input_signature=[tf.TensorSpec(model.input_shape, tf.uint8)])
     def logits(clips):
         return tf.cast(model(clips, training=False), tf.float32)
 
@@ -23,7 +24,7 @@ def make_logit_function(model: keras.Model) -> Callable[[tf.Tensor], np.ndarray]
 
 
 def make_probability_function(model: keras.Model) -> Callable[[tf.Tensor], np.ndarray]:
-    """Returns a function from clips [batch, frames, height, width, 3] to float32 probabilities [batch, classes]."""
+    """Returns a function from clips, as `make_logit_function`, to float32 probabilities [batch, classes]."""
     logits = make_logit_function(model)
     return lambda clips: softmax(logits(clips))
 

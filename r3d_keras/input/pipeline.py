@@ -1,5 +1,6 @@
 """tf.data pipelines over shards of clips."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -10,6 +11,7 @@ from r3d_keras.input.augmentation import Augmentation, augment
 from r3d_keras.input.frames import decode_frames, resize_and_centre_crop, resize_short_side
 from r3d_keras.input.records import INTACT, RecordReader
 from r3d_keras.input.sampling import ClipSource, Sampling
+from r3d_keras.input.service import batches_of_hosts
 from r3d_keras.input.shards import ClipData
 
 # So many damaged records in a row are a damaged data set.
@@ -58,6 +60,7 @@ def training_clips(
     first_batch: int = 0,
     replicas: range = range(1),
     num_replicas: int = 1,
+    hosts: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Returns an endless data set of augmented training batches, the parts of some replicas in turn.
 
@@ -74,6 +77,7 @@ def training_clips(
         frame_size: height and width of the delivered clips, in pixels.
         first_batch: number of the global batch to begin with.
         replicas: whose parts to deliver, of all `num_replicas`.
+        hosts: addresses of input hosts that make the batches, see `r3d_keras.input.service`; this machine when empty.
 
     Yields:
         dict of clips uint8 [batch_size / num_replicas, clip_frames, frame_size, frame_size, channels], label int64
@@ -96,9 +100,17 @@ def training_clips(
         frames = augment(frames, clips.clip_frames, frame_size, seed_of_clip, augmentation, clips.modality)
         return {"clips": frames, **record}
 
-    numbers = tf.data.Dataset.range(first_batch * delivered, tf.int64.max)
-    augmented = numbers.map(training_clip, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return augmented.batch(part, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    def parts_of(host: int) -> tf.data.Dataset:
+        """Every so many parts, one for each host, the first of them number `host`."""
+        first, step = first_batch * len(replicas) + host, max(len(hosts), 1)
+        numbers = tf.data.Dataset.range(tf.int64.max).map(
+            lambda count: (first + count // part * step) * part + count % part
+        )
+        augmented = numbers.map(training_clip, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return augmented.batch(part, drop_remainder=True)
+
+    parts = batches_of_hosts(hosts, parts_of) if hosts else parts_of(0)
+    return parts.prefetch(tf.data.AUTOTUNE)
 
 
 def _readable_record(clips: SplitClips, item: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:

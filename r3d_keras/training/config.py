@@ -10,7 +10,14 @@ from r3d_keras.input.sampling import Sampling
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 # What may change from one start of a run to the next: it does not touch the steps that are still to come.
-FREE_FIELDS = ("model_dir", "max_damaged_fraction", "save_every_steps", "save_every_minutes", "checkpoints_kept")
+FREE_FIELDS = (
+    "model_dir",
+    "data_service",
+    "max_damaged_fraction",
+    "save_every_steps",
+    "save_every_minutes",
+    "checkpoints_kept",
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class TrainingConfig:
     save_every_minutes: float = 15.0
     checkpoints_kept: int = 3
     seed: int = 0
+    data_service: tuple[str, ...] = ()
 
     def __post_init__(self):
         for name in (

@@ -13,7 +13,6 @@ from r3d_keras.training.config import TrainingConfig
 from r3d_keras.training.memory import memory_told, peak_memory, readable
 from r3d_keras.training.model_dir import check_model_dir
 from r3d_keras.training.setup import Parts, prepare
-from r3d_keras.training.steps import distribute_batches
 
 MEASURED_STEPS = 5
 MEASURED_SECONDS = 30.0
@@ -84,9 +83,7 @@ def _shares(parts: Parts) -> str:
 
 def _measure_steps(parts: Parts) -> tuple[float, float]:
     """Returns the seconds of a step, and those of them that passed waiting for data; the first step is left out."""
-    batches = distribute_batches(
-        lambda replicas, num_replicas: parts.micro_batches(replicas, num_replicas, 0), parts.strategy
-    )
+    batches = parts.micro_batches(0)
     measured, waits, began = 0, 0.0, 0.0
     for step in range(MEASURED_STEPS + 1):
         before = time.monotonic()

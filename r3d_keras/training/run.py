@@ -28,7 +28,7 @@ from r3d_keras.training.schedules import scale_learning_rate
 from r3d_keras.training.setup import Parts, prepare
 from r3d_keras.training.signals import StopRequest, stop_requests
 from r3d_keras.training.state import INITIAL_LOSS_SCALE, RunState
-from r3d_keras.training.steps import StepResult, distribute_batches, first_replica_statistics_everywhere
+from r3d_keras.training.steps import StepResult, first_replica_statistics_everywhere
 from r3d_keras.training.tensorboard import STEPS_BETWEEN_POINTS, TensorBoardLog
 
 
@@ -109,11 +109,7 @@ class _Run:
         """Runs the epochs that are left; returns False when it was asked to stop."""
         first, last = (step * self.config.batch_size for step in (self.state.step, self._last_step))
         self.progress = Progress(first, last, shown=self.is_chief)
-        first_step = self.state.step
-        batches = distribute_batches(
-            lambda replicas, num_replicas: self.parts.micro_batches(replicas, num_replicas, first_step),
-            self.parts.strategy,
-        )
+        batches = self.parts.micro_batches(self.state.step)
         try:
             while self.state.epoch <= self.config.epochs:
                 self._train_epoch(batches)

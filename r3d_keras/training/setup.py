@@ -1,5 +1,6 @@
 """The parts of a run, made from its configuration."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from r3d_keras.errors import UserError
 from r3d_keras.input.damage import DamageLog
 from r3d_keras.input.pipeline import SplitClips, open_clips, training_clips
 from r3d_keras.input.sampling import Sampling
+from r3d_keras.input.service import check_hosts, watched
 from r3d_keras.input.shards import ClipData, open_clip_data
 from r3d_keras.models import ClipClassifier, build_model, load_model
 from r3d_keras.models.fine_tuning import freeze, stage_factors
@@ -19,7 +21,7 @@ from r3d_keras.models.layers import set_batch_normalization
 from r3d_keras.training.config import TrainingConfig
 from r3d_keras.training.schedules import Schedule, make_schedule, scale_learning_rate
 from r3d_keras.training.sgd import SGD
-from r3d_keras.training.steps import TrainingStep
+from r3d_keras.training.steps import TrainingStep, distribute_batches
 from r3d_keras.training.validation import Validation
 
 TRAINING_SPLIT, VALIDATION_SPLIT = "train", "validation"
@@ -54,26 +56,32 @@ class Parts:
         """Returns the number of steps after which `epoch` epochs have been seen."""
         return self.config.steps_until(epoch, self.clips.epoch_length)
 
-    def micro_batches(self, replicas: range, num_replicas: int, first_step: int) -> tf.data.Dataset:
-        """Returns the training batches of some replicas, from a step on; see `training_clips`."""
+    def micro_batches(self, first_step: int) -> Iterator[dict]:
+        """Returns the training batches from a step on, each split over the replicas; see `training_clips`."""
         config = self.config
-        return training_clips(
-            self.clips,
-            config.micro_batch_size,
-            config.frame_size,
-            seed=config.seed,
-            augmentation=config.augmentation,
-            first_batch=first_step * config.accumulate,
-            replicas=replicas,
-            num_replicas=num_replicas,
-        )
+
+        def of_replicas(replicas: range, num_replicas: int) -> tf.data.Dataset:
+            return training_clips(
+                self.clips,
+                config.micro_batch_size,
+                config.frame_size,
+                seed=config.seed,
+                augmentation=config.augmentation,
+                first_batch=first_step * config.accumulate,
+                replicas=replicas,
+                num_replicas=num_replicas,
+                hosts=config.data_service,
+            )
+
+        batches = distribute_batches(of_replicas, self.strategy)
+        return watched(batches, config.data_service) if config.data_service else batches
 
 
 def prepare(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Parts:
     """Opens the data and builds the model under `strategy`; writes nothing.
 
-    Raises UserError for no data, clips of another length, a batch that does not fit the data or the replicas, and
-    what `build_model` refuses.
+    Raises UserError for no data, clips of another length, a batch that does not fit the data or the replicas, an input
+    host that does not answer, and what `build_model` refuses.
     """
     schedule = _schedule(config)
     source = _load_weights(config.weights) if config.weights else None
@@ -82,6 +90,7 @@ def prepare(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Parts:
     clips = open_clips(data, TRAINING_SPLIT, config.sampling)
     config = _complete(config, source, clips)
     _check_batch(config, clips.epoch_length, strategy.num_replicas_in_sync)
+    check_hosts(config.data_service, data.split(TRAINING_SPLIT).files[0])
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = build_model(
