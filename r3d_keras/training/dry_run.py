@@ -12,6 +12,7 @@ from r3d_keras.training.cluster import is_chief, lost_workers_told, make_strateg
 from r3d_keras.training.config import TrainingConfig
 from r3d_keras.training.memory import memory_told, peak_memory, readable
 from r3d_keras.training.model_dir import check_model_dir
+from r3d_keras.training.progress import bottleneck
 from r3d_keras.training.setup import Parts, prepare
 
 MEASURED_STEPS = 5
@@ -67,8 +68,8 @@ def _measured_plan(parts: Parts) -> list[str]:
     later = "falls with the validation loss" if config.schedule == "plateau" else f"{last:g} in the last step"
     return [
         f"step        {_shares(parts)}, {config.precision}: {step_seconds:.3g} s, "
-        f"{config.batch_size / step_seconds:.3g} clips/s, {100 * waited / step_seconds:.0f}% of it waiting for data; "
-        f"memory {readable(peak_memory())} at most",
+        f"{config.batch_size / step_seconds:.3g} clips/s, memory {readable(peak_memory())} at most; "
+        f"{bottleneck(waited / step_seconds)}",
         f"rate        {config.schedule}: {first:g} in the first step, {later}",
         f"plan        {config.epochs} epochs of {steps_an_epoch:,} steps = {steps:,} steps, {rounds} validations of "
         f"{_duration(validation_seconds)}: about {_duration(steps * step_seconds + rounds * validation_seconds)}",

@@ -8,6 +8,14 @@ from tqdm import tqdm
 from r3d_keras.training.memory import peak_memory, readable
 
 SECONDS_BETWEEN_LINES = 30.0  # where the output is a file, which keeps every line
+# Share of the time from which on waiting for data is worth a remedy.
+NOTABLE_WAIT = 0.05
+
+
+def bottleneck(wait_share: float) -> str:
+    """Says how long steps wait for data, and which side is the slower one."""
+    side = "input" if wait_share > NOTABLE_WAIT else "model"
+    return f"{100 * wait_share:.0f}% of the time waiting for data: the {side} is the bottleneck"
 
 
 class Progress:
@@ -36,6 +44,10 @@ class Progress:
     def clips_per_second(self) -> float:
         """Speed since the clock was last started."""
         return self._clips / max(time.monotonic() - self._began, 1e-9)
+
+    def speed(self) -> str:
+        """Says the speed since the clock was last started, and what bounds it."""
+        return f"{self.clips_per_second:.3g} clips/s, {bottleneck(self.wait_share)}"
 
     @property
     def wait_share(self) -> float:

@@ -202,6 +202,7 @@ class _Run:
         loss, top1 = state.loss_sum / state.steps, state.correct / (state.steps * config.batch_size)
         values = {"epoch/loss": loss, "epoch/top1": top1}
         line = f"epoch {state.epoch}/{config.epochs}: training loss {loss:.3f}, top-1 {100 * top1:.1f}%"
+        speed = self.progress.speed()
         rate = self.parts.schedule.rate(state.epoch, state.steps - 1, state.steps)
         is_due = state.epoch % config.evaluate_every == 0 or state.epoch == config.epochs
         clips = None
@@ -219,7 +220,7 @@ class _Run:
             if clips:
                 self.logs.write("val.log", (state.epoch, clips.loss, clips.top1))
             self.tensorboard.scalars(state.step, values)
-        self.progress.write(line)
+        self.progress.write(f"{line} ({speed})")
         state.begin_next_epoch()
         self._save()
 

@@ -22,6 +22,7 @@ from r3d_keras.errors import UserError
 # row: module and function
 ROWS = {
     "input": ("input_rows", "measure"),
+    "input_hosts": ("input_rows", "measure_hosts"),
     "training": ("training_rows", "measure"),
     "inference": ("inference_rows", "measure"),
     "conversion": ("other_rows", "measure_conversion"),
@@ -45,11 +46,12 @@ def main(positional: list[str]) -> None:
     command_line.make_folder(OUTPUT_DIR.value, "output_dir")
     quiet.import_tensorflow()
 
-    from r3d_keras.files import whole_file, write_json
-    from tests.benchmarks.measurement import Left, Settings, as_markdown, describe_machine
+    from tests.benchmarks.measurement import Left, Settings, describe_machine
 
     settings = Settings(ROUNDS.value, QUICK.value, VIDEO_DIR.value)
     rows, left = [], [Left("anything on a GPU", "python -m tests.benchmarks.gpu, on a machine that has one")]
+    if len(os.sched_getaffinity(0)) < 2:
+        left.append(Left("scaling over cores", "this machine has one"))
     for name in SELECTED.value:
         module, function = ROWS[name]
         print(f"measuring: {name}", flush=True)
@@ -57,16 +59,20 @@ def main(positional: list[str]) -> None:
             rows += getattr(importlib.import_module(f"tests.benchmarks.{module}"), function)(settings)
         except ImportError as error:
             left.append(Left(name, f"{error}: pip install -r requirements-benchmark.txt"))
-    if len(os.sched_getaffinity(0)) < 2:
-        left.append(Left("scaling over cores", "this machine has one"))
-    machine = describe_machine()
-    table = as_markdown(rows, left, machine)
+        _write(rows, left, describe_machine())
+    print((Path(OUTPUT_DIR.value) / "table.md").read_text(encoding="utf-8"))
+
+
+def _write(rows: list, left: list, machine: dict[str, str]) -> None:
+    """Writes what is measured so far: a long run that is cut short keeps it."""
+    from r3d_keras.files import whole_file, write_json
+    from tests.benchmarks.measurement import as_markdown
+
     folder = Path(OUTPUT_DIR.value)
     results = {"machine": machine, "rows": [asdict(row) for row in rows], "left": [asdict(each) for each in left]}
     write_json(folder / "results.json", results)
     with whole_file(folder / "table.md") as partial:
-        partial.write_text(table, encoding="utf-8")
-    print(table)
+        partial.write_text(as_markdown(rows, left, machine), encoding="utf-8")
 
 
 if __name__ == "__main__":

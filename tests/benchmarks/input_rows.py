@@ -33,6 +33,33 @@ def measure(settings: Settings) -> list[Row]:
     return rows
 
 
+def measure_hosts(settings: Settings) -> list[Row]:
+    """Compares batches that come from one and two input hosts with those of the trainer itself, on the same cores."""
+    from tests.input_hosts import free_port, start_host
+
+    clips, short_side = (32, 128) if settings.quick else (256, 240)
+    addresses, processes = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        data_dir = _write_shards(Path(folder), short_side, settings)
+        try:
+            for _ in range(2):
+                port = free_port()
+                processes.append(start_host(port))
+                addresses.append(f"localhost:{port}")
+            rows = []
+            for number in (1, 2):
+                contestants = {
+                    "ours": _ours(data_dir, clips, True, tuple(addresses[:number])),
+                    "no input host": _ours(data_dir, clips, True),
+                }
+                what = f"input, short side {short_side}, from {number} input host{'s' * (number > 1)} on these cores"
+                rows += compare(what, "clips/s", contestants, settings.rounds, {})
+        finally:
+            for process in processes:
+                process.kill()
+    return rows
+
+
 def _write_shards(folder: Path, short_side: int, settings: Settings) -> Path:
     from data.folder import list_folder
     from data.preparation import Settings as PreparationSettings
@@ -71,7 +98,7 @@ def _frames(settings: Settings, number: int, count: int) -> Iterator[np.ndarray]
                     return
 
 
-def _ours(data_dir: Path, clips: int, antialias: bool) -> Callable[[], float]:
+def _ours(data_dir: Path, clips: int, antialias: bool, hosts: tuple[str, ...] = ()) -> Callable[[], float]:
     from r3d_keras.input.augmentation import Augmentation
     from r3d_keras.input.pipeline import open_clips, training_clips
     from r3d_keras.input.sampling import Sampling
@@ -79,7 +106,12 @@ def _ours(data_dir: Path, clips: int, antialias: bool) -> Callable[[], float]:
 
     windows = open_clips(open_clip_data(data_dir), "train", Sampling())
     augmentation = Augmentation(antialias=antialias)
-    return lambda: _rate(training_clips(windows, 32, FRAME_SIZE, seed=0, augmentation=augmentation), clips // 32, 32)
+
+    def measure() -> float:
+        batches = training_clips(windows, 8, FRAME_SIZE, seed=0, augmentation=augmentation, hosts=hosts)
+        return _rate(batches, clips // 8, 8)
+
+    return measure
 
 
 def _floor(data_dir: Path, clips: int) -> Callable[[], float]:
@@ -130,9 +162,9 @@ def _load_as_the_reference(frames: list[bytes], random: np.random.Generator) -> 
 
 
 def _rate(dataset, batches: int, batch_size: int) -> float:
-    """Returns clips/s over `batches`, after the first few have filled the buffers."""
+    """Returns clips/s over `batches`, after as many: an input host makes up to 16 before they are asked for."""
     iterator = iter(dataset)
-    for _ in range(2):
+    for _ in range(batches):
         next(iterator)
     begin = time.perf_counter()
     for _ in range(batches):

@@ -2,6 +2,7 @@
 
 Usage: python -m tests.benchmarks.one_process memory WHO KIND BATCH SIZE     (peak of memory, GB)
        python -m tests.benchmarks.one_process replicas COUNT BATCH SIZE      (clips/s)
+       python -m tests.benchmarks.one_process workers BATCH SIZE             (clips/s; TF_CONFIG names the workers)
 """
 
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 
 def main(what: str, *arguments: str) -> None:
-    print({"memory": peak_memory, "replicas": replica_rate}[what](*arguments))
+    print({"memory": peak_memory, "replicas": replica_rate, "workers": worker_rate}[what](*arguments))
 
 
 def peak_memory(who: str, kind: str, batch_size: str, size: str) -> float:
@@ -36,6 +37,25 @@ def peak_memory(who: str, kind: str, batch_size: str, size: str) -> float:
 
 def replica_rate(count: str, batch_size: str, size: str) -> float:
     """Returns clips/s of a training step on so many logical devices, which share this machine's cores."""
+    import tensorflow as tf
+
+    device = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * int(count))
+    strategy = tf.distribute.MirroredStrategy([f"/cpu:{number}" for number in range(int(count))])
+    return _step_rate(strategy, int(batch_size), int(size))
+
+
+def worker_rate(batch_size: str, size: str) -> float:
+    """Returns clips/s of a training step of all worker processes together."""
+    from r3d_keras.training.cluster import make_strategy, wait_for_all
+
+    strategy = make_strategy()
+    rate = _step_rate(strategy, int(batch_size), int(size))
+    wait_for_all(strategy)
+    return rate
+
+
+def _step_rate(strategy, batch_size: int, size: int) -> float:
     import numpy as np
     import tensorflow as tf
 
@@ -44,23 +64,20 @@ def replica_rate(count: str, batch_size: str, size: str) -> float:
     from r3d_keras.training.steps import TrainingStep, distribute_batches
     from tests.benchmarks.networks import random_clips
 
-    device = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * int(count))
-    strategy = tf.distribute.MirroredStrategy([f"/cpu:{number}" for number in range(int(count))])
     with strategy.scope():
         model, optimizer = build_model("resnet-18", 400), SGD()
         optimizer.build(model.trainable_variables)
-    part = random_clips(int(batch_size) // int(count), int(size))
+    part = random_clips(batch_size // strategy.num_replicas_in_sync, size)
     data = tf.data.Dataset.from_tensors({"clips": part, "label": np.arange(len(part))}).repeat()
     batches = distribute_batches(lambda replicas, num_replicas: data, strategy)
-    run_step = TrainingStep(model, optimizer, strategy, int(batch_size))
+    run_step = TrainingStep(model, optimizer, strategy, batch_size)
     run_step([next(batches)], 0, 0.1)
     seconds = []
     for step in range(3):
         begin = time.perf_counter()
         run_step([next(batches)], step, 0.1)
         seconds.append(time.perf_counter() - begin)
-    return int(batch_size) / statistics.median(seconds)
+    return batch_size / statistics.median(seconds)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Conversion, start-up, memory and scaling: what is measured in processes of its own."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.measurement import Row, Settings, compare
+from tests.training.runs import worker_tasks
 
 COMMANDS = (
     "train.py", "-m data.prepare", "-m data.inspect", "-m r3d_keras.convert", "-m r3d_keras.evaluate",
@@ -61,14 +63,18 @@ def measure_memory(settings: Settings) -> list[Row]:
 
 
 def measure_scaling(settings: Settings) -> list[Row]:
-    """Compares a training step on two logical devices with one, on the same cores: what distribution costs."""
+    """Compares a step on two logical devices, and of two workers, with one: what distribution costs on these cores."""
     batch_size, size = (2, 32) if settings.quick else (8, 112)
-    contestants = {
-        "ours": lambda: _step_rate(2, batch_size, size),
-        "one replica": lambda: _step_rate(1, batch_size, size),
+    ways = {
+        "two replicas": lambda: _in_process("replicas", 2, batch_size, size),
+        "two worker processes": lambda: _of_workers(batch_size, size),
     }
-    what = f"training step, R3D-18, batch {batch_size}, two replicas on these cores"
-    return compare(what, "clips/s", contestants, min(settings.rounds, 3), {})
+    rows = []
+    for name, measure in ways.items():
+        contestants = {"ours": measure, "one replica": lambda: _in_process("replicas", 1, batch_size, size)}
+        what = f"training step, R3D-18, batch {batch_size}, {name} on these cores"
+        rows += compare(what, "clips/s", contestants, min(settings.rounds, 3), {})
+    return rows
 
 
 def _calls(*arguments: str) -> Callable[[], float]:
@@ -101,11 +107,24 @@ def _clips_a_gigabyte(who: str, kind: str, small: int, large: int, size: int) ->
     return (large - small) / max(peaks[1] - peaks[0], 1e-3)
 
 
-def _step_rate(replicas: int, batch_size: int, size: int) -> float:
-    return _in_process("replicas", replicas, batch_size, size)
+def _of_workers(batch_size: int, size: int) -> float:
+    """Returns clips/s of both workers together, as the first one sees them."""
+    workers = [_start("workers", batch_size, size, TF_CONFIG=task) for task in worker_tasks(2)]
+    rate, _ = (_number_of(worker) for worker in workers)
+    return rate
 
 
 def _in_process(*arguments: object) -> float:
+    return _number_of(_start(*arguments))
+
+
+def _start(*arguments: object, **environment: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "tests.benchmarks.one_process", *map(str, arguments)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(done.stdout.split()[-1])
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | environment)
+
+
+def _number_of(process: subprocess.Popen) -> float:
+    out, _ = process.communicate()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return float(out.split()[-1])

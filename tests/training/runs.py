@@ -26,14 +26,19 @@ def start(*arguments: object, program: tuple[str, ...] = ("train.py",), **enviro
 
 
 def start_workers(number: int, *arguments: object) -> list[subprocess.Popen]:
-    """Starts train.py in several processes that train together, on free ports of this machine."""
+    """Starts train.py in several processes that train together."""
+    return [start(*arguments, TF_CONFIG=task) for task in worker_tasks(number)]
+
+
+def worker_tasks(number: int) -> list[str]:
+    """Returns TF_CONFIG for each of several workers, on free ports of this machine."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
     tasks = [{"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}} for index in range(number)]
-    return [start(*arguments, TF_CONFIG=json.dumps(task)) for task in tasks]
+    return [json.dumps(task) for task in tasks]
 
 
 def finish(process: subprocess.Popen, code: int = 0, timeout: float = 600) -> tuple[str, str]:

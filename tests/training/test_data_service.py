@@ -1,10 +1,6 @@
 """Input hosts: real processes on this machine that make the training batches."""
 
-import contextlib
 import signal
-import socket
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -16,24 +12,9 @@ from r3d_keras.input.pipeline import open_clips, training_clips
 from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.service import check_hosts
 from r3d_keras.input.shards import open_clip_data
-from tests.commands import ROOT, refusal
+from tests.commands import refusal
+from tests.input_hosts import free_port, start_host
 from tests.training.runs import TINY, assert_same_run, finish, kill, start, steps_logged, wait_for_step
-
-
-def free_port() -> int:
-    """Returns a port that is free, as the one after it is."""
-    while True:
-        with socket.socket() as first, socket.socket() as second, contextlib.suppress(OSError):
-            first.bind(("", 0))
-            second.bind(("", first.getsockname()[1] + 1))
-            return first.getsockname()[1]
-
-
-def start_host(port: int, host: str = "localhost") -> subprocess.Popen:
-    command = [sys.executable, "-m", "r3d_keras.data_service", f"--port={port}", f"--host={host}"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == f"making batches; on the trainers: --data_service={host}:{port}\n"
-    return process
 
 
 @pytest.fixture(scope="module")
