@@ -10,6 +10,7 @@ compute: let nobody else reach these ports.
 """
 
 import contextlib
+import os
 import socket
 import time
 
@@ -33,8 +34,9 @@ def main(positional: list[str]) -> None:
     from r3d_keras.training.signals import stop_requests
 
     service, host = tf.data.experimental.service, HOST.value or socket.gethostname()
-    dispatcher = service.DispatchServer(service.DispatcherConfig(port=PORT.value))
-    worker = service.WorkerServer(
+    # A server stops when nothing refers to it any more.
+    _dispatcher = service.DispatchServer(service.DispatcherConfig(port=PORT.value))
+    _worker = service.WorkerServer(
         service.WorkerConfig(
             dispatcher_address=f"localhost:{PORT.value}",
             worker_address=f"{host}:{PORT.value + 1}",
@@ -45,7 +47,8 @@ def main(positional: list[str]) -> None:
     with stop_requests() as stop:
         while not stop:
             time.sleep(0.2)
-    del worker, dispatcher
+    # Destroying the servers waits, at times for ever, for trainers that are still connected; they hold nothing to save.
+    os._exit(0)
 
 
 def _require_free(port: int) -> None:
