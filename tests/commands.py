@@ -1,5 +1,7 @@
 """Running the project's commands as a user does."""
 
+import contextlib
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -22,3 +24,12 @@ def refusal(*arguments: object) -> str:
     assert len(lines) == 1, lines
     assert lines[0].startswith("error: ")
     return lines[0].removeprefix("error: ")
+
+
+def free_port() -> int:
+    """Returns a port that is free, as the one after it is."""
+    while True:
+        with socket.socket() as first, socket.socket() as second, contextlib.suppress(OSError):
+            first.bind(("", 0))
+            second.bind(("", first.getsockname()[1] + 1))
+            return first.getsockname()[1]

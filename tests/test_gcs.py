@@ -10,16 +10,11 @@ import urllib.request
 
 import pytest
 
-from tests.commands import run
+from tests.commands import free_port, run
 from tests.data.videos import file_contents
 from tests.videos import moving_square, write_video
 
 emulator = pytest.importorskip("gcp_storage_emulator.server")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def mend_emulator(patch):

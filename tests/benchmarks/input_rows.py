@@ -16,26 +16,33 @@ FRAME_SIZE = 112
 SHORT_SIDES = (128, 240, 360)
 REFERENCE, FLOOR = "the reference's way (PIL, one process times the cores)", "decoding and cropping alone"
 GOALS = {REFERENCE: 3.0, FLOOR: 0.85}
+WAYS = {
+    "antialiased": {},
+    "--noantialias": {"antialias": False},
+    "--noantialias --scaled_decoding": {"antialias": False, "scaled_decoding": True},
+}
 
 
 def measure(settings: Settings) -> list[Row]:
-    """Compares clips/s of JPEG clips of several sizes, with antialiasing and without."""
+    """Compares clips/s of JPEG clips of several sizes, in each of the ways to shrink them."""
     rows = []
     clips = 32 if settings.quick else 256
     for short_side in SHORT_SIDES[:1] if settings.quick else SHORT_SIDES:
         with tempfile.TemporaryDirectory() as folder:
             data_dir = _write_shards(Path(folder), short_side, settings)
             peers = {FLOOR: _floor(data_dir, clips), REFERENCE: _reference(data_dir)}
-            for antialias in (True, False):
-                what = f"input, short side {short_side}, {'antialiased' if antialias else '--noantialias'}"
-                contestants = {"ours": _ours(data_dir, clips, antialias), **peers}
-                rows += compare(what, "clips/s", contestants, settings.rounds, GOALS)
+            for way, options in WAYS.items():
+                contestants = {"ours": _ours(data_dir, clips, options), **peers}
+                rows += compare(
+                    f"input, short side {short_side}, {way}", "clips/s", contestants, settings.rounds, GOALS
+                )
     return rows
 
 
 def measure_hosts(settings: Settings) -> list[Row]:
     """Compares batches that come from one and two input hosts with those of the trainer itself, on the same cores."""
-    from tests.input_hosts import free_port, start_host
+    from tests.commands import free_port
+    from tests.input_hosts import start_host
 
     clips, short_side = (32, 128) if settings.quick else (256, 240)
     addresses, processes = [], []
@@ -49,8 +56,8 @@ def measure_hosts(settings: Settings) -> list[Row]:
             rows = []
             for number in (1, 2):
                 contestants = {
-                    "ours": _ours(data_dir, clips, True, tuple(addresses[:number])),
-                    "no input host": _ours(data_dir, clips, True),
+                    "ours": _ours(data_dir, clips, {}, tuple(addresses[:number])),
+                    "no input host": _ours(data_dir, clips, {}),
                 }
                 what = f"input, short side {short_side}, from {number} input host{'s' * (number > 1)} on these cores"
                 rows += compare(what, "clips/s", contestants, settings.rounds, {})
@@ -98,14 +105,14 @@ def _frames(settings: Settings, number: int, count: int) -> Iterator[np.ndarray]
                     return
 
 
-def _ours(data_dir: Path, clips: int, antialias: bool, hosts: tuple[str, ...] = ()) -> Callable[[], float]:
+def _ours(data_dir: Path, clips: int, options: dict[str, bool], hosts: tuple[str, ...] = ()) -> Callable[[], float]:
     from r3d_keras.input.augmentation import Augmentation
     from r3d_keras.input.pipeline import open_clips, training_clips
     from r3d_keras.input.sampling import Sampling
     from r3d_keras.input.shards import open_clip_data
 
     windows = open_clips(open_clip_data(data_dir), "train", Sampling())
-    augmentation = Augmentation(antialias=antialias)
+    augmentation = Augmentation(**options)
 
     def measure() -> float:
         batches = training_clips(windows, 8, FRAME_SIZE, seed=0, augmentation=augmentation, hosts=hosts)

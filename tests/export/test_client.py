@@ -1,7 +1,6 @@
 """The client against a real server on loopback, over both protocols, with real videos."""
 
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -21,7 +20,7 @@ from export.remote_videos import ask_about_video
 from export.server_access import connect
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.clip_sources import FileClips, FileSettings
-from tests.commands import refusal, run
+from tests.commands import free_port, refusal, run
 from tests.videos import moving_square, write_video
 
 PROTOCOLS = ("rest", "grpc")
@@ -136,12 +135,6 @@ def test_mistakes_get_one_line(flags, words):
 def test_another_model_s_name_is_told(server, protocol):
     with pytest.raises(UserError, match=r"the server says: Servable not found for request: Latest\(other\)"):
         connect(server.address(protocol), "other", protocol, 10.0).clip_frames()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -12,8 +12,8 @@ from r3d_keras.input.pipeline import open_clips, training_clips
 from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.service import check_hosts
 from r3d_keras.input.shards import open_clip_data
-from tests.commands import refusal
-from tests.input_hosts import free_port, start_host
+from tests.commands import free_port, refusal
+from tests.input_hosts import start_host
 from tests.training.runs import TINY, assert_same_run, finish, kill, start, steps_logged, wait_for_step
 
 
