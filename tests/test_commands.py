@@ -211,7 +211,7 @@ def test_a_folder_of_another_run_is_refused(trained, square_shards):
     assert "holds another run: seed was 0, now 1" in line
 
 
-@pytest.mark.parametrize("damage", ["truncated", "one bit flipped"])
+@pytest.mark.parametrize("damage", ["truncated", pytest.param("one bit flipped", marks=pytest.mark.slow)])
 def test_damaged_records_are_left_out_up_to_a_part(damage, trained, square_shards, tmp_path):
     shards = tmp_path / "shards"
     shutil.copytree(square_shards, shards)

@@ -43,7 +43,7 @@ SQUARE_CLIPS = np.concatenate([golden_clip(seed, cut_to=(16, 48, 48)) for seed i
 LABELS = np.array([3, 0, 1])
 
 # Architecture and cardinality of networks whose step takes ten seconds; another of the family is among the quick tests.
-LONG_STEPS = [("resnext-50", 4), ("preresnet-50", None), ("mc3_18", None)]
+LONG_STEPS = [("resnext-50", 4), ("preresnet-50", None), ("mc3_18", None), ("r3d_18", None)]
 
 
 def slow_if_long(architecture: str, arguments: dict):

@@ -22,8 +22,10 @@ def test_it_tells_the_plan_and_writes_nothing(arguments, tmp_path):
     assert lines["model"].startswith("resnet-10, ")
     assert "2 classes" in lines["model"]
     assert lines["input"] == "16 frames of 32x32"
-    assert re.match(r"4 clips on 1 replica, in 2 parts, float32: [\d.e-]+ s, \d.* clips/s, \d+% of it", lines["step"])
-    assert re.search(r"memory \d+ MB", lines["step"])
+    assert lines["step"].startswith("4 clips on 1 replica, in 2 parts, float32: ")
+    speed, share = lines["step"].split("; ")
+    assert re.search(r": [\d.e-]+ s, \d.* clips/s, memory \d+ MB at most$", speed)
+    assert re.fullmatch(r"\d+% of the time waiting for data: the (model|input) is the bottleneck", share)
     assert lines["rate"].startswith("cosine: 0.01 in the first step, ")
     assert lines["plan"].startswith("4 epochs of 7 steps = 28 steps, 2 validations of ")
     assert lines["disk"].startswith("5 checkpoints of ")

@@ -41,14 +41,15 @@ from tests.training.test_steps import Trial
 from r3d_keras.models import build_model
 make_model = lambda: build_model("resnet-50", 3, widen_factor=0.25)
 trial = Trial(make_model=make_model, gradient_checkpointing=sys.argv[1] == "1")
-clips = np.random.default_rng(0).integers(0, 256, (8, 16, 112, 112, 3), dtype=np.uint8)
-batch = {"clips": clips, "label": np.zeros(8, np.int64)}
+clips = np.random.default_rng(0).integers(0, 256, (16, 16, 112, 112, 3), dtype=np.uint8)
+batch = {"clips": clips, "label": np.zeros(16, np.int64)}
 for number in range(2):
     trial.run_step([batch], number, 0.01)
 print(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
 """
 
 
+@pytest.mark.slow
 def test_it_takes_less_memory():
     peaks = []
     for chosen in "01":
