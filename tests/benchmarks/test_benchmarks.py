@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
+
 from tests.benchmarks.measurement import compare
 from tests.commands import refusal, run
 
 
+@pytest.mark.slow  # A minute: a process of every way.
 def test_a_row_is_measured_and_written(tmp_path):
     done = run("-m", "tests.benchmarks", "--rows=training", "--quick", "--rounds=1", f"--output_dir={tmp_path}")
     assert done.returncode == 0, done.stderr
