@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from data.annotation_files import field, read_json, split_of
-from data.listing import TEST, Listing, Segment
 from data.samples import Samples
 from data.video_files import VideosByName
 from r3d_keras.errors import UserError
+from r3d_keras.video.listing import TEST, Listing, Segment
 
 
 def list_activitynet(video_dir: Path, annotations: Path) -> Listing:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data.listing import TEST, TRAIN, VALIDATION
 from r3d_keras.errors import UserError
+from r3d_keras.video.listing import TEST, TRAIN, VALIDATION
 
 # As the official files of the data sets spell them.
 SPLIT_NAMES = {

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from data.listing import Video
 from r3d_keras.files import sha256
+from r3d_keras.video.listing import Video
 
 
 def find_duplicates(videos: Iterable[Video]) -> list[dict]:

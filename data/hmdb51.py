@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from data.annotation_files import read_lines
-from data.listing import TRAIN, VALIDATION, Listing
 from data.samples import Samples
-from data.video_files import VideosByName, name_of, require_folder
+from data.video_files import VideosByName, name_of
 from r3d_keras.errors import UserError
+from r3d_keras.video.folders import require_folder
+from r3d_keras.video.listing import TRAIN, VALIDATION, Listing
 
 SPLIT_FILES = "the folder testTrainMulti_7030_splits with <class>_test_split1.txt and so on is expected"
 UNUSED = "0"
@@ -22,7 +23,7 @@ def list_hmdb51(video_dir: Path, annotations: Path, split_number: int) -> Listin
 
     Raises UserError on missing files or a mistake in one, and when no video is found.
     """
-    require_folder(annotations, "annotations", SPLIT_FILES)
+    require_folder(annotations, f"--annotations={annotations}", SPLIT_FILES)
     ending = f"_test_split{split_number}.txt"
     label_names = sorted(path.name.removesuffix(ending) for path in annotations.glob(f"[!.]*{ending}"))
     if len(label_names) < 2:

@@ -68,8 +68,8 @@ def main(positional: list[str]) -> None:
 
 def _write_statistics(states, path: Path) -> None:
     from data.inspection import PixelSums
-    from data.listing import TRAIN
     from r3d_keras.files import write_json
+    from r3d_keras.video.listing import TRAIN
 
     pixels = PixelSums()
     for state in states:
@@ -85,7 +85,8 @@ def _write_statistics(states, path: Path) -> None:
 
 
 def _print_splits(data, states) -> None:
-    print(f"{data.data_dir}: {len(data.label_names)} classes, clips of {data.clip_frames} frames")
+    print(f"{data.data_dir}: {len(data.label_names)} classes")
+    print(f"clips: {data.recipe}")
     print(f"{'split':12}{'clips':>9}{'videos':>9}{'shards':>8}{'MB':>10}  most frequent frame sizes")
     for split in data.splits:
         own = [state for state in states if state.split == split]

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data.annotation_files import read_rows, seconds, split_of
-from data.listing import TEST, Listing
 from data.samples import ClassNames, Samples
 from data.video_files import VideosByName
 from r3d_keras.errors import UserError
+from r3d_keras.video.listing import TEST, Listing
 
 SORTED, FIRST_APPEARANCE = "sorted", "first_appearance"
 LABEL_ORDERS = (SORTED, FIRST_APPEARANCE)

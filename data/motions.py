@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from data.folder import list_folder
-from data.listing import TRAIN, VALIDATION, Listing
 from data.processes import progress_bar, run_tasks
 from r3d_keras.errors import UserError
+from r3d_keras.video.listing import TRAIN, VALIDATION, Listing
 
 CLASSES = (
     "moving_left",

@@ -3,23 +3,25 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+import statistics
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from etils import epath
 
 from data.beam import write_shards
-from data.clips import ClipSettings
 from data.duplicates import find_duplicates
-from data.listing import SPLITS, TRAIN, LeftOut, Listing
 from data.processes import progress_bar, run_tasks
 from data.shards import ShardResult, ShardTask, plan_shards, read_result, write_shard
 from r3d_keras import remote
-from r3d_keras.clip_index import RGB, ClipIndex, index_file_name
+from r3d_keras.clip_index import ClipIndex, index_file_name
 from r3d_keras.clip_record import clip_features
 from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file, write_json
+from r3d_keras.video.clips import KEEP_FRACTION
+from r3d_keras.video.listing import SPLITS, TRAIN, LeftOut, Listing
+from r3d_keras.video.recipe import RECIPE_FILE, Recipe, recipe_of_report
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -36,26 +38,21 @@ JUDGED_FROM = 20
 class Settings:
     """Everything but the videos that decides what the shards hold.
 
-    The fields that `ClipSettings` has too are explained there; without a `clip_stride` it is `clip_frames`.
-
+    recipe               of the clips, with every frame taken: training chooses a stride
     validation_fraction  part of each class that the lister held out
+    seed                 of the order of the clips in the shards
+    keep_fraction        a video that stopped before this part of its frames is left out
     max_bad_fraction     a run ends when a larger part of the videos gives no clip
     citation             of the data set, for its TFDS metadata
-    modality             "rgb" or "flow"
     """
 
     dataset: str
-    short_side: int
-    clip_frames: int
-    quality: int
+    recipe: Recipe
     validation_fraction: float
     seed: int
-    clip_stride: int | None = None
-    frame_rate: float | None = None
-    keep_fraction: float = 0.5
+    keep_fraction: float = KEEP_FRACTION
     max_bad_fraction: float = 1.0
     citation: str = ""
-    modality: str = RGB
 
     @property
     def version(self) -> str:
@@ -63,10 +60,9 @@ class Settings:
 
         360.16.1609500000 is 360 pixels, 16 frames, every 16 frames, quality 95, frame rate as it was (in hundredths).
         """
-        stride = self.clip_stride or self.clip_frames
-        return (
-            f"{self.short_side}.{self.clip_frames}.{stride}{self.quality:03d}{round(100 * (self.frame_rate or 0)):05d}"
-        )
+        recipe = self.recipe
+        rate = round(100 * (recipe.frame_rate or 0))
+        return f"{recipe.short_side}.{recipe.clip_frames}.{recipe.clip_stride}{recipe.quality:03d}{rate:05d}"
 
 
 def prepare_shards(
@@ -107,6 +103,7 @@ def _prepare(
         _move_shards(results, settings.dataset, data_dir)
         _write_indexes(results, settings, data_dir)
         write_json(data_dir / REPORT_FILE, report)
+        write_json(data_dir / RECIPE_FILE, asdict(_with_rates(settings.recipe, results)))
         _write_metadata(listing, settings, results, data_dir)
         work_folder.rmtree()
     except OSError as error:
@@ -130,9 +127,13 @@ def _fingerprint(listing: Listing, settings: Settings) -> dict:
         segment = (video.segment.start, video.segment.end) if video.segment else None
         size = video.path.stat().st_size if video.path.is_file() else None
         digest.update(json.dumps([video.split, video.video_id, video.label, segment, size]).encode())
-    shaping = asdict(settings)
-    # Neither changes what the shards hold.
-    del shaping["max_bad_fraction"], shaping["citation"]
+    shaping = {
+        "dataset": settings.dataset,
+        "validation_fraction": settings.validation_fraction,
+        "seed": settings.seed,
+        "keep_fraction": settings.keep_fraction,
+        **asdict(settings.recipe),
+    }
     return {"settings": shaping, "videos": len(listing.videos), "videos_digest": digest.hexdigest()}
 
 
@@ -162,9 +163,11 @@ def _is_finished(data_dir: epath.Path, fingerprint: dict) -> bool:
 
 def _check_fingerprint(data_dir: epath.Path, found: dict, wanted: dict) -> None:
     difference = None
+    # What an earlier version wrote lacks fields of the recipe.
+    settings = {**found["settings"], **asdict(recipe_of_report({"fingerprint": found}))}
     for name, value in wanted["settings"].items():
-        if found["settings"].get(name) != value:
-            difference = f"--{name}={found['settings'].get(name)}, not {value}"
+        if settings.get(name) != value:
+            difference = f"--{name}={settings.get(name)}, not {value}"
             break
     else:
         if found["videos"] != wanted["videos"]:
@@ -191,19 +194,9 @@ def _check_shards(data_dir: epath.Path, report: dict) -> None:
 def _write_shards(
     listing: Listing, settings: Settings, work_folder: epath.Path, workers: int, pipeline: "beam.Pipeline | None"
 ) -> list[ShardResult]:
-    clip_settings = ClipSettings(
-        short_side=settings.short_side,
-        clip_frames=settings.clip_frames,
-        clip_stride=settings.clip_stride or settings.clip_frames,
-        frame_rate=settings.frame_rate,
-        quality=settings.quality,
-        keep_fraction=settings.keep_fraction,
-        seed=settings.seed,
-        modality=settings.modality,
-    )
     tasks: list[ShardTask] = []
     for split in SPLITS:
-        tasks.extend(plan_shards(listing, split, clip_settings, work_folder))
+        tasks.extend(plan_shards(listing, split, settings.recipe, settings.keep_fraction, settings.seed, work_folder))
     finished = [result for result in map(read_result, tasks) if result]
     if finished:
         print(f"going on with {work_folder.parent}: {len(finished)} of {len(tasks)} shards are finished")
@@ -279,6 +272,19 @@ def _final_names(results: list[ShardResult], split: str, dataset: str) -> list[t
     ]
 
 
+def _with_rates(recipe: Recipe, results: list[ShardResult]) -> Recipe:
+    """Returns the recipe with the frame rates of the training videos, where it keeps every frame of them."""
+    rates = [
+        outcome.frame_rate
+        for result in results
+        for outcome in result.outcomes
+        if result.split == TRAIN and outcome.clips and outcome.frame_rate
+    ]
+    if recipe.frame_rate or not rates:
+        return recipe
+    return replace(recipe, source_rates=(min(rates), statistics.median(rates), max(rates)))
+
+
 def _move_shards(results: list[ShardResult], dataset: str, data_dir: epath.Path) -> None:
     for split in SPLITS:
         for shard, file_name in _final_names(results, split, dataset):
@@ -300,8 +306,8 @@ def _write_indexes(results: list[ShardResult], settings: Settings, data_dir: epa
             first_clips=np.cumsum([0] + [video.clips for video in videos]),
             shards=np.repeat(np.arange(len(shards)), [shard.clips for shard in shards]),
             offsets=np.concatenate([shard.offsets for shard in shards]),
-            clip_stride=settings.clip_stride or settings.clip_frames,
-            modality=settings.modality,
+            clip_stride=settings.recipe.clip_stride,
+            modality=settings.recipe.modality,
         )
         with whole_file(data_dir / index_file_name(split)) as partial, open(partial, "wb") as file:
             index.save(file)
@@ -321,14 +327,10 @@ def _write_metadata(listing: Listing, settings: Settings, results: list[ShardRes
             split_infos.append(tfds.core.SplitInfo(split, lengths, size, template.replace(split=split)))
     tfds.folder_dataset.write_metadata(
         data_dir=data_dir,
-        features=clip_features(settings.clip_frames, listing.label_names),
+        features=clip_features(settings.recipe.clip_frames, listing.label_names),
         split_infos=split_infos,
         check_data=False,
         version=settings.version,
-        description=(
-            f"Clips of {settings.clip_frames} JPEG frames ({settings.modality}), one every "
-            f"{settings.clip_stride or settings.clip_frames} frames, short side at most {settings.short_side}, "
-            f"quality {settings.quality}, frame rate {settings.frame_rate or 'unchanged'}, with label and video."
-        ),
+        description=f"Clips of JPEG frames with label and video: {settings.recipe}.",
         citation=settings.citation,
     )

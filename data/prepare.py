@@ -50,14 +50,14 @@ from data.activitynet import list_activitynet
 from data.folder import list_folder
 from data.hmdb51 import list_hmdb51
 from data.kinetics import LABEL_ORDERS, list_kinetics
-from data.listing import Listing
 from data.motions import list_motions
 from data.reference import list_reference
 from data.table import list_table
 from data.ucf101 import list_ucf101
 from r3d_keras import command_line, remote
-from r3d_keras.clip_index import FLOW, RGB
 from r3d_keras.errors import UserError
+from r3d_keras.video.listing import Listing
+from r3d_keras.video.recipe import FLOW, RGB, Recipe
 
 
 @dataclass(frozen=True)
@@ -227,19 +227,22 @@ def main(positional: list[str]) -> None:
     pipeline = make_pipeline(RUNNER.value, positional) if RUNNER.value else None
     options = {flag.name: flag.value for flag in OPTIONS if flag.name in dataset.options}
     listing = dataset.list_videos(video_dir, **annotations, **options)
+    recipe = Recipe(
+        frame_rate=FRAME_RATE.value,
+        short_side=SHORT_SIDE.value or dataset.short_side,
+        modality=MODALITY.value,
+        quality=QUALITY.value,
+        clip_frames=CLIP_FRAMES.value,
+        clip_stride=CLIP_STRIDE.value,
+    )
     settings = Settings(
         dataset=name,
-        short_side=SHORT_SIDE.value or dataset.short_side,
-        clip_frames=CLIP_FRAMES.value,
-        quality=QUALITY.value,
+        recipe=recipe,
         validation_fraction=VALIDATION_FRACTION.value,
         seed=SEED.value,
-        clip_stride=CLIP_STRIDE.value,
-        frame_rate=FRAME_RATE.value,
         keep_fraction=KEEP_FRACTION.value,
         max_bad_fraction=MAX_BAD_FRACTION.value,
         citation=dataset.citation,
-        modality=MODALITY.value,
     )
     report = prepare_shards(listing, settings, data_dir, WORKERS.value, pipeline)
     if report is None:

@@ -63,11 +63,10 @@ def progress_bar(description: str, total: int | None, before: int = 0, unit: str
 
 
 def use_one_thread() -> None:
-    """Keeps the decoders of this process to one thread: its like run on the other cores."""
+    """Keeps OpenCV, which computes optical flow, to one thread: processes like this one run on the other cores."""
     import cv2
 
     cv2.setNumThreads(1)
-    os.environ.setdefault("OPENCV_FFMPEG_THREADS", "1")
 
 
 def _start_worker() -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from data.annotation_files import field, read_json, split_of
-from data.listing import TEST, LeftOut, Listing
 from data.processes import progress_bar
 from data.samples import Samples
-from data.video_files import NOT_ANNOTATED, printable, require_folder
+from data.video_files import NOT_ANNOTATED
 from r3d_keras.errors import UserError
+from r3d_keras.video.folders import printable, require_folder
+from r3d_keras.video.listing import TEST, LeftOut, Listing
 
 UNLABELLED_FOLDER = "test"
 HDF5 = ".hdf5"
@@ -58,7 +59,7 @@ class _FramesByLabel:
     """The folders and .hdf5 files in each class folder, which is read once, when first asked for."""
 
     def __init__(self, video_dir: Path):
-        require_folder(video_dir, "video_dir", "the folder of the extracted frames is expected")
+        require_folder(video_dir, f"--video_dir={video_dir}", "the folder of the extracted frames is expected")
         self._video_dir = video_dir
         self._class_folders = set(self._names(video_dir))
         self._unnamed: dict[str, set[str]] = {}

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.listing import SPLITS, TRAIN, LeftOut, Listing, Segment, Video
 from r3d_keras.errors import UserError
+from r3d_keras.video.listing import SPLITS, TRAIN, LeftOut, Listing, Segment, Video
 
 
 class Samples:

@@ -12,11 +12,12 @@ from typing import BinaryIO
 import numpy as np
 from etils import epath
 
-from data.clips import ClipSettings, VideoClips
-from data.listing import Listing, Video
 from r3d_keras import quiet, remote
 from r3d_keras.clip_record import clip_features
 from r3d_keras.files import whole_file, write_json
+from r3d_keras.video.clips import VideoClips
+from r3d_keras.video.listing import Listing, Video
+from r3d_keras.video.recipe import Recipe
 
 VIDEOS_PER_SHARD = 32
 SMALL_SET_SHARDS = 8
@@ -27,13 +28,19 @@ TFRECORD_FRAME = 16  # bytes around a record: its length, and two checksums
 
 @dataclass(frozen=True)
 class ShardTask:
-    """The videos of one shard; `folder` takes the finished shard and its result file."""
+    """The videos of one shard; `folder` takes the finished shard and its result file.
+
+    keep_fraction  a video that stopped before this part of its frames is left out
+    seed           of the order of the clips
+    """
 
     split: str
     index: int
     videos: list[Video]
     label_names: list[str]
-    settings: ClipSettings
+    recipe: Recipe
+    keep_fraction: float
+    seed: int
     folder: epath.Path
 
     @property
@@ -53,6 +60,7 @@ class VideoOutcome:
     frames  that it has, after resampling
     clips   0 when it was left out
     reason  None when nothing was wrong
+    frame_rate  of the video; 0 when unknown
     """
 
     path: str
@@ -61,6 +69,7 @@ class VideoOutcome:
     frames: int
     clips: int
     reason: str | None
+    frame_rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,13 +93,16 @@ class ShardResult:
         return len(self.offsets)
 
 
-def plan_shards(listing: Listing, split: str, settings: ClipSettings, folder: epath.Path) -> list[ShardTask]:
+def plan_shards(
+    listing: Listing, split: str, recipe: Recipe, keep_fraction: float, seed: int, folder: epath.Path
+) -> list[ShardTask]:
     """Deals the videos of a split to shards; depends on the ids and the seed alone, not on the order of the files."""
     videos = [video for video in listing.videos if video.split == split]
-    videos.sort(key=lambda video: _digest(f"{settings.seed}/{split}/{video.video_id}"))
+    videos.sort(key=lambda video: _digest(f"{seed}/{split}/{video.video_id}"))
     count = shard_count(len(videos))
     return [
-        ShardTask(split, index, videos[index::count], listing.label_names, settings, folder) for index in range(count)
+        ShardTask(split, index, videos[index::count], listing.label_names, recipe, keep_fraction, seed, folder)
+        for index in range(count)
     ]
 
 
@@ -108,9 +120,7 @@ def write_shard(task: ShardTask) -> ShardResult:
     """
     with tempfile.TemporaryFile(dir=None if remote.is_remote(task.folder) else task.folder) as spool:
         borders, outcomes = _spool_clips(task, spool)
-        random = np.random.default_rng(
-            int.from_bytes(_digest(f"{task.settings.seed}/{task.split}/{task.index}")[:8], "big")
-        )
+        random = np.random.default_rng(int.from_bytes(_digest(f"{task.seed}/{task.split}/{task.index}")[:8], "big"))
         order = random.permutation(len(borders) - 1)
         with whole_file(task.shard_path) as partial:
             _write_records(partial, (_read_record(spool, borders, position) for position in order))
@@ -134,18 +144,18 @@ def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[Vide
     """Returns the borders between the records in `spool` (one more than there are records) and the outcomes."""
     from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
-    features = clip_features(task.settings.clip_frames, task.label_names)
+    features = clip_features(task.recipe.clip_frames, task.label_names)
     serializer = ExampleSerializer(features.get_serialized_info())
     borders, outcomes = [0], []
     for video in task.videos:
         records_before = len(borders)
-        clips = VideoClips(video, task.settings)
-        for clip_index, clip in enumerate(clips):
+        clips = VideoClips(video.path, task.recipe, video.segment, task.keep_fraction)
+        for clip in clips:
             record = {
                 "frames": clip.frames,
                 "label": UNLABELLED if video.label is None else video.label,
                 "video_id": video.video_id,
-                "clip_index": clip_index,
+                "clip_index": clip.index,
                 "first_frame": clip.first_frame,
                 "frame_rate": clip.frame_rate,
             }
@@ -158,7 +168,15 @@ def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[Vide
             spool.seek(borders[-1])
         count = len(borders) - records_before
         outcomes.append(
-            VideoOutcome(str(video.path), video.video_id, video.label, clips.frame_count, count, clips.reason)
+            VideoOutcome(
+                str(video.path),
+                video.video_id,
+                video.label,
+                clips.frame_count,
+                count,
+                clips.reason,
+                clips.frame_rate,
+            )
         )
     return borders, outcomes
 

@@ -4,10 +4,11 @@ import posixpath
 from pathlib import Path
 
 from data.annotation_files import read_rows, seconds, split_of
-from data.listing import TEST, LeftOut, Listing, Segment
 from data.samples import ClassNames, Samples
-from data.video_files import NOT_A_VIDEO, NOT_ANNOTATED, find_videos, is_video
+from data.video_files import NOT_ANNOTATED, list_videos
 from r3d_keras.errors import UserError
+from r3d_keras.video.folders import NOT_A_VIDEO, is_video
+from r3d_keras.video.listing import TEST, LeftOut, Listing, Segment
 
 
 def list_table(video_dir: Path, annotations: Path) -> Listing:
@@ -21,7 +22,7 @@ def list_table(video_dir: Path, annotations: Path) -> Listing:
     Raises UserError on a mistake in the file, with its line, and when no video is found.
     """
     samples, class_names = Samples(), ClassNames()
-    files, others = find_videos(video_dir)
+    files, others = list_videos(video_dir)
     unnamed = dict.fromkeys(files)
     known = set(files)
     for place, row in read_rows(annotations, ("path", "label", "split")):
@@ -34,7 +35,7 @@ def list_table(video_dir: Path, annotations: Path) -> Listing:
         path = _path(place, row["path"])
         segment = _segment(place, row.get("start", ""), row.get("end", ""))
         video_id = path if segment is None else f"{path}_{segment.start}_{segment.end or 'end'}"
-        if is_video(path):
+        if is_video(path) or path in known:
             samples.add(video_id, label, split, video_dir / path if path in known else None, segment)
         else:
             samples.leave_out(video_id, NOT_A_VIDEO, split)

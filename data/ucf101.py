@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from data.annotation_files import read_lines
-from data.listing import TRAIN, VALIDATION, Listing
 from data.samples import Samples
-from data.video_files import VideosByName, name_of, require_folder
+from data.video_files import VideosByName, name_of
 from r3d_keras.errors import UserError
+from r3d_keras.video.folders import require_folder
+from r3d_keras.video.listing import TRAIN, VALIDATION, Listing
 
 LISTS = "the folder ucfTrainTestlist with classInd.txt, trainlist01.txt, testlist01.txt and so on is expected"
 
@@ -20,7 +21,7 @@ def list_ucf101(video_dir: Path, annotations: Path, split_number: int) -> Listin
 
     Raises UserError on a missing list or a mistake in one, and when no video is found.
     """
-    require_folder(annotations, "annotations", LISTS)
+    require_folder(annotations, f"--annotations={annotations}", LISTS)
     label_names = _class_names(annotations / "classInd.txt")
     videos = VideosByName(video_dir)
     samples = Samples()

@@ -23,8 +23,9 @@ from r3d_keras.models import ClipClassifier
 
 CLIPS_COMPARED = 4
 PROTOCOL = (
-    "windows of clip_frames frames that do not overlap, the last one looped; short side resized to frame_size "
-    "bilinearly with antialiasing, centre crop; softmax of every window, mean over the windows of a video"
+    "frames of a video taken as the recipe says; windows of clip_frames frames, one every clip_stride, the last one "
+    "looped; short side resized to frame_size bilinearly with antialiasing, centre crop; softmax of every window, mean "
+    "over the windows of a video"
 )
 
 
@@ -120,7 +121,7 @@ def _require_labels(model: ClipClassifier) -> None:
 def _clips_and_logits(model: ClipClassifier) -> tuple[np.ndarray, np.ndarray]:
     """Returns clips to compare with, uint8 [CLIPS_COMPARED, frames, size, size, channels], and the model's logits."""
     metadata = model.metadata
-    size, channels = metadata.frame_size, len(metadata.normalization.mean)
+    size, channels = metadata.frame_size, metadata.channels
     frames = moving_frames(CLIPS_COMPARED * metadata.clip_frames, size, size)[..., :channels]
     clips = frames.reshape(CLIPS_COMPARED, metadata.clip_frames, size, size, channels)
     return clips, model(clips, training=False).numpy()

@@ -5,11 +5,12 @@ Examples:
     python -m export.client --server=localhost:8500 --protocol=grpc --model_name=actions --json --top_k=5 video.mp4
     python -m export.client --server=localhost:8501 --model_name=actions --latency video.mp4
 
-Frames are shrunk, encoded as JPEG and sent to the signature `video` of a bundle of export.saved_model: whole videos, as
-evaluation scores them. Over REST it needs requirements-client.txt alone, and no TensorFlow. --json prints one object a
-line: video, duration (seconds), clips, and classes (label and score, best first). --latency sends the first clip of a
-video again and again, and prints the milliseconds in which 50, 95 and 99 % of the requests are answered, and clips/s,
-for requests of 1 to 16 clips of which 1 to 16 are under way.
+Clips are made as those that the model was trained on, which a bundle of export.saved_model says of itself, and sent as
+JPEG frames to its signature `frames`; a video's score is the mean of its clips, as in evaluation. Over REST it needs
+requirements-client.txt alone, and no TensorFlow. --json prints one object a line: video, duration (seconds), clips, and
+classes (label and score, best first). --latency sends the first clip of a video again and again, and prints the
+milliseconds in which 50, 95 and 99 % of the requests are answered, and clips/s, for requests of 1 to 16 clips of which
+1 to 16 are under way.
 """
 
 import json
@@ -28,8 +29,6 @@ JSON = flags.DEFINE_bool("json", False, "Print one JSON object a line instead of
 TOP_K = flags.DEFINE_integer("top_k", 1, "Classes named for each video; a server names five.", 1, 5)
 TIMEOUT = flags.DEFINE_float("timeout", 120.0, "Seconds in which each request must be answered.", lower_bound=0.001)
 CONCURRENCY = flags.DEFINE_integer("concurrency", 4, "Videos under way at a time.", lower_bound=1)
-SHORT_SIDE = flags.DEFINE_integer("short_side", 240, "Short side of the frames sent, in pixels.", lower_bound=16)
-QUALITY = flags.DEFINE_integer("quality", 95, "JPEG quality of the frames sent.", lower_bound=1, upper_bound=100)
 LATENCY = flags.DEFINE_bool("latency", False, "Measure the server with the first clip of the one video.")
 LATENCY_SECONDS = flags.DEFINE_float("latency_seconds", 5.0, "Seconds for each row of --latency.", lower_bound=0.01)
 
@@ -41,24 +40,24 @@ def main(names: list[str]) -> None:
         raise UserError("no video named (for example: python -m export.client --server=... --model_name=... video.mp4)")
 
     from export.server_access import connect
-    from r3d_keras.video.file_names import expand_folders
+    from r3d_keras.video.folders import describe_others, expand_folders
 
     videos, others = expand_folders(names)
     if others:
-        print(f"left out {others} files of the folders, which are no videos by their names", file=sys.stderr)
+        print(describe_others(others), file=sys.stderr)
     if any(isinstance(video, int) for video in videos):
         raise UserError("a camera has no end to answer about: python -m r3d_keras.predict takes live pictures")
     server = connect(address, model_name, PROTOCOL.value, TIMEOUT.value)
-    clip_frames = server.clip_frames()
+    description = server.describe()
     if LATENCY.value:
-        _print_latencies(server, videos, clip_frames)
+        _print_latencies(server, videos, description)
         return
-    failures = _classify(server, videos, clip_frames)
+    failures = _classify(server, videos, description)
     if failures:
         raise UserError(f"{failures} of {len(videos)} videos have no answer")
 
 
-def _classify(server, videos: list, clip_frames: int) -> int:
+def _classify(server, videos: list, description) -> int:
     """Prints the classes of each video, in order; returns how many have none."""
     from tqdm import tqdm
 
@@ -71,7 +70,7 @@ def _classify(server, videos: list, clip_frames: int) -> int:
     ):
 
         def ask(video):
-            return ask_about_video(server, video, clip_frames, SHORT_SIDE.value, QUALITY.value, bar.update)
+            return ask_about_video(server, video, description, bar.update)
 
         for video, future in [(video, pool.submit(ask, video)) for video in videos]:
             try:
@@ -83,6 +82,8 @@ def _classify(server, videos: list, clip_frames: int) -> int:
 
 
 def _print_answer(video, answer) -> None:
+    for note in answer.notes:
+        print(f"note: {video}: {note}", file=sys.stderr)
     classes = answer.best(TOP_K.value)
     if JSON.value:
         value = {"video": str(video), "duration": round(answer.duration, 3), "clips": answer.clips, "classes": classes}
@@ -91,23 +92,21 @@ def _print_answer(video, answer) -> None:
         print(f"{video}: " + ", ".join(f"{each['label']} {100 * each['score']:.1f}%" for each in classes))
 
 
-def _print_latencies(server, videos: list, clip_frames: int) -> None:
+def _print_latencies(server, videos: list, description) -> None:
     from dataclasses import asdict
-    from itertools import islice
 
     from export.latency import measure_latencies
-    from export.remote_videos import encoded_frames
-    from r3d_keras.video.windows import loop_to_length
+    from r3d_keras.video.clips import VideoClips
 
     if len(videos) != 1:
         raise UserError(f"--latency takes one video, not {len(videos)}")
-    frames = encoded_frames(videos[0], SHORT_SIDE.value, QUALITY.value)
-    files = [file for _, file in islice(frames, clip_frames)]
-    if not files:
-        raise UserError(f"no frame can be decoded: {videos[0]}")
+    clips = VideoClips(videos[0], description.recipe)
+    first = next(iter(clips), None)
+    if first is None:
+        raise UserError(f"{clips.reason}: {videos[0]}")
     if not JSON.value:
         print(f"{'batch':>5} {'at once':>7} {'requests':>8} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'clips/s':>8}")
-    for row in measure_latencies(server, loop_to_length(files, clip_frames), LATENCY_SECONDS.value):
+    for row in measure_latencies(server, first.frames, LATENCY_SECONDS.value):
         if JSON.value:
             print(json.dumps(asdict(row)), flush=True)
             continue

@@ -12,11 +12,12 @@ _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def decode_clip(files: tf.Tensor, clip_frames: int) -> tf.Tensor:
-    """Decodes JPEG or PNG files, string [clip_frames], to uint8 [clip_frames, height, width, 3] RGB.
+def decode_clip(files: tf.Tensor, clip_frames: int, channels: int) -> tf.Tensor:
+    """Decodes JPEG or PNG files, string [clip_frames], to uint8 [clip_frames, height, width, channels].
 
-    Grey and CMYK files are converted. Fails with INVALID_ARGUMENT, before anything is decoded, when a file is neither,
-    is larger than LARGEST_SIDE on a side or LARGEST_FRAME pixels, or differs from the others in size.
+    Three channels are RGB, two u and v of optical flow, one the brightness. Grey and CMYK files are converted. Fails
+    with INVALID_ARGUMENT, before anything is decoded, when a file is neither, is larger than LARGEST_SIDE on a side or
+    LARGEST_FRAME pixels, or differs from the others in size.
     """
     sizes = tf.map_fn(_image_size, files, fn_output_signature=tf.TensorSpec([2], tf.int32))
     widest = tf.reduce_max(sizes)
@@ -35,7 +36,7 @@ def decode_clip(files: tf.Tensor, clip_frames: int) -> tf.Tensor:
         ),
     ]
     with tf.control_dependencies(checks):
-        return decode_frames(tf.identity(files), clip_frames)
+        return decode_frames(tf.identity(files), clip_frames, channels)
 
 
 def _image_size(file: tf.Tensor) -> tf.Tensor:

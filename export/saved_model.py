@@ -14,9 +14,11 @@ Signatures, all with a free batch dimension:
     frames           frames_bytes  JPEG or PNG files of clips, string [batch, frames]
     video            frames_bytes  JPEG or PNG files of whole videos, string [batch, any]; empty strings are padding
     features         clips         as serving_default
+    describe         request       any text, string [batch]
 The first three give logits and probabilities float32 [batch, classes], and the best classes: classes string and scores
-float32 [batch, 5]; video gives means over windows of 16 frames, as evaluation does. The last gives features float32
-[batch, channels]. Frames are resized and centre-cropped as in evaluation, and normalised by the model.
+float32 [batch, 5]; video gives means over windows, as evaluation does. features gives float32 [batch, channels],
+describe how the frames of a clip are taken of a video, and the labels, as JSON (string [batch]). Frames are resized and
+centre-cropped as in evaluation, and normalised by the model.
 
 --format=onnx, litert or openvino writes model.onnx, model.tflite or model.xml instead, from clips float32 [batch,
 frames, size, size, 3], 0 to 255, of the model's own size, to logits; it is compared with the model in its own runtime.

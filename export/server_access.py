@@ -2,12 +2,14 @@
 
 import base64
 import json
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from r3d_keras import quiet
 from r3d_keras.errors import UserError
+from r3d_keras.video.recipe import Recipe
 
 Inputs = dict[str, np.ndarray]
 Outputs = dict[str, np.ndarray]
@@ -18,11 +20,19 @@ ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 0.5
 
 
+@dataclass(frozen=True)
+class Description:
+    """What a model on a server says of itself: how clips are made for it, and its labels, empty when unknown."""
+
+    recipe: Recipe
+    label_names: tuple[str, ...] = ()
+
+
 class Server(Protocol):
     """A model on a server. Both methods raise UserError with the server's own words when it does not answer."""
 
-    def clip_frames(self) -> int:
-        """Returns the frames of a clip that the model takes."""
+    def describe(self) -> Description:
+        """Returns how clips are made for the model. One that was exported by an earlier version knows their frames."""
 
     def predict(self, signature: str, inputs: Inputs) -> Outputs:
         """Returns the outputs of a signature; `inputs` are uint8, or objects that are bytes of files.
@@ -65,14 +75,12 @@ class RestServer:
             ),
         )
 
-    def clip_frames(self) -> int:
+    def describe(self) -> Description:
         """See `Server`."""
         answer = self._ask("GET", f"{self._url}/metadata")
         signatures = answer["metadata"]["signature_def"]["signature_def"]
-        return _clip_frames(
-            {name: [int(size["size"]) for size in _rest_shape(value)] for name, value in signatures.items()},
-            self._address,
-        )
+        shapes = {name: [int(size["size"]) for size in _rest_shape(value)] for name, value in signatures.items()}
+        return _description(self, shapes, self._address)
 
     def predict(self, signature: str, inputs: Inputs) -> Outputs:
         """See `Server`."""
@@ -82,8 +90,9 @@ class RestServer:
         }
         outputs = self._ask("POST", f"{self._url}:predict", request)["outputs"]
         # A signature with one output is answered without its name.
-        named = outputs if isinstance(outputs, dict) else {"": outputs}
-        return {name: np.array(value, object if name == "classes" else np.float32) for name, value in named.items()}
+        named = outputs if isinstance(outputs, dict) else {signature: outputs}
+        texts = ("classes", "describe")
+        return {name: np.array(value, object if name in texts else np.float32) for name, value in named.items()}
 
     def _ask(self, method: str, url: str, body: dict | None = None) -> dict:
         import urllib3
@@ -133,7 +142,7 @@ class GrpcServer:
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         self._address, self._model_name, self._timeout_seconds = address, model_name, timeout_seconds
 
-    def clip_frames(self) -> int:
+    def describe(self) -> Description:
         """See `Server`."""
         from tensorflow_serving.apis import get_model_metadata_pb2
 
@@ -146,7 +155,7 @@ class GrpcServer:
             name: [size.size for value in signature.inputs.values() for size in value.tensor_shape.dim]
             for name, signature in signatures.signature_def.items()
         }
-        return _clip_frames(shapes, self._address)
+        return _description(self, shapes, self._address)
 
     def predict(self, signature: str, inputs: Inputs) -> Outputs:
         """See `Server`."""
@@ -159,8 +168,10 @@ class GrpcServer:
             request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
         answer = self._ask(self._stub.Predict, request)
         outputs = {name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}
-        if "classes" in outputs:
-            outputs["classes"] = np.char.decode(outputs["classes"].astype(bytes), "utf-8").astype(object)
+        if "description" in outputs:
+            outputs = {"describe": outputs["description"]}
+        for name in {"classes", "describe"} & outputs.keys():
+            outputs[name] = np.char.decode(outputs[name].astype(bytes), "utf-8").astype(object)
         return outputs
 
     def _ask(self, method, request):
@@ -178,10 +189,18 @@ def _rest_shape(signature: dict) -> list[dict]:
     return [size for value in signature.get("inputs", {}).values() for size in value["tensor_shape"].get("dim", [])]
 
 
-def _clip_frames(shapes: dict[str, list[int]], address: str) -> int:
+def _description(server: Server, shapes: dict[str, list[int]], address: str) -> Description:
+    """Asks a model whose signatures have inputs of these shapes."""
     if len(shapes.get("frames", [])) != 2 or "video" not in shapes:
         raise UserError(f"the model on {address} was not exported by r3d_keras: it has no signatures `frames`, `video`")
-    return shapes["frames"][1]
+    if "describe" not in shapes:
+        return Description(Recipe(clip_frames=shapes["frames"][1]))
+    text = server.predict("describe", {"request": np.array([b""], object)})["describe"][0]
+    try:
+        values = json.loads(text)
+        return Description(Recipe.from_dict(values["recipe"]), tuple(values["label_names"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"the model on {address} describes its clips in words that are not known here") from error
 
 
 def _jsonable(values):

@@ -81,7 +81,7 @@ def measure_batch_sizes(run: Session, metadata: Metadata) -> dict[int, float]:
     It stops early when SECONDS_TO_MEASURE are over.
     """
     size = metadata.frame_size
-    shape = (metadata.clip_frames, size, size, len(metadata.normalization.mean))
+    shape = (metadata.clip_frames, size, size, metadata.channels)
     begin, rates = time.perf_counter(), {}
     for batch_size in BATCH_SIZES:
         clips = np.zeros((batch_size, *shape), np.uint8)

@@ -1,12 +1,13 @@
-"""What a bundle answers: four signatures over one network.
+"""What a bundle answers: four signatures over one network, and one that says what it was made for.
 
-Each brings its input to windows of frames as evaluation views them, runs the network over a few windows at a time, so
-that memory is bounded whatever a request holds, and names the best classes. A wrong request fails with
+Each of the four brings its input to windows of frames as evaluation views them, runs the network over a few windows at
+a time, so that memory is bounded whatever a request holds, and names the best classes. A wrong request fails with
 INVALID_ARGUMENT and a sentence that says what is wrong.
 """
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import keras
 import tensorflow as tf
@@ -43,11 +44,16 @@ class Signatures:
             "frames": tf.function(self._classify_frames, input_signature=[files]),
             "video": tf.function(self._classify_videos, input_signature=[videos]),
             "features": tf.function(self._clip_features, input_signature=[clips]),
+            "describe": tf.function(self._describe, input_signature=[tf.TensorSpec([None], tf.string, name="request")]),
         }
+
+    def _describe(self, request):
+        # A server batches every signature, so that this one needs an input and a row of output for each of its own.
+        return {"description": tf.fill(tf.shape(request), describe(self.metadata))}
 
     @property
     def _channels(self) -> int:
-        return len(self.metadata.normalization.mean)
+        return self.metadata.channels
 
     def _classify_clips(self, clips):
         _, logits = self._run_on_clips(clips)
@@ -98,11 +104,12 @@ class Signatures:
 
         Returns the video of each window, int32 [windows], and its frames, int32 [windows, clip_frames].
         """
-        frames = self.metadata.clip_frames
-        windows = (counts + frames - 1) // frames
+        frames, stride = self.metadata.clip_frames, self.metadata.recipe.clip_stride
+        whole = tf.where(counts < frames, 0, (counts - frames) // stride + 1)
+        windows = whole + tf.cast(counts > whole * stride, tf.int32)  # the last one is looped
         rows = tf.repeat(tf.range(tf.size(counts)), windows)
         first_windows = tf.cumsum(windows, exclusive=True)
-        first_frames = frames * (tf.range(tf.size(rows)) - tf.gather(first_windows, rows))
+        first_frames = stride * (tf.range(tf.size(rows)) - tf.gather(first_windows, rows))
         lengths = tf.minimum(tf.gather(counts, rows) - first_frames, frames)
         offsets = tf.range(frames) % lengths[:, tf.newaxis]
         begins = tf.gather(tf.cumsum(counts, exclusive=True), rows) + first_frames
@@ -113,7 +120,7 @@ class Signatures:
         frames, size = self.metadata.clip_frames, self.metadata.frame_size
 
         def view(clip_files):
-            return protocol_view(decode_clip(clip_files, frames)[tf.newaxis], size)[0, ..., : self._channels]
+            return protocol_view(decode_clip(clip_files, frames, self._channels)[tf.newaxis], size)[0]
 
         specification = tf.TensorSpec([frames, size, size, self._channels], tf.uint8)
         return tf.map_fn(view, files, fn_output_signature=specification)
@@ -170,6 +177,11 @@ class Signatures:
         scores, best = tf.math.top_k(probabilities, min(CLASSES_NAMED, self.metadata.num_classes))
         classes = tf.gather(tf.constant(self.metadata.label_names), best)
         return {"logits": logits, "probabilities": probabilities, "classes": classes, "scores": scores}
+
+
+def describe(metadata: Metadata) -> str:
+    """Returns what a client must know to ask about videos, as JSON: the recipe of the clips, and the labels."""
+    return json.dumps({"recipe": asdict(metadata.recipe), "label_names": metadata.label_names}, ensure_ascii=False)
 
 
 def _padded(shape, rank: int):

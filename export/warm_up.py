@@ -25,13 +25,14 @@ def warm_up_inputs(metadata: Metadata) -> dict[str, dict[str, np.ndarray]]:
     """Returns inputs for every signature, by its name: one clip, or a video of two windows."""
     frames, size = metadata.clip_frames, metadata.frame_size
     moving = moving_frames(2 * frames - 1, size + size // 4, size + size // 2)
-    clips = moving[np.newaxis, :frames, ..., : len(metadata.normalization.mean)]
+    clips = moving[np.newaxis, :frames, ..., : metadata.channels]
     files = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in moving]
     return {
         "serving_default": {"clips": clips},
         "frames": {"frames_bytes": np.array([files[:frames]], object)},
         "video": {"frames_bytes": np.array([[*files, b""]], object)},
         "features": {"clips": clips},
+        "describe": {"request": np.array([b""], object)},
     }
 
 

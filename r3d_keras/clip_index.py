@@ -5,7 +5,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-RGB, FLOW = "rgb", "flow"
+from r3d_keras.video.recipe import RGB
+
 _ARRAYS = ("video_ids", "frame_counts", "first_clips", "shards", "offsets")
 
 
@@ -19,7 +20,7 @@ class ClipIndex:
     shards        int64 [clips]: number of the shard file
     offsets       int64 [clips]: first byte of the record in it
     clip_stride   frames between the beginnings of two clips of a video
-    modality      what the frames show: "rgb", or "flow", see `r3d_keras.video.optical_flow`
+    modality      what the frames show: "rgb", or "flow", see `Recipe`
     """
 
     video_ids: np.ndarray

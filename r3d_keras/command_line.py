@@ -22,7 +22,6 @@ def run(main: Callable[[list[str]], None]) -> None:
     Exit code 0 on success and after `--help`; 1 after a user's mistake, which is told in one line on
     standard error; 130 after Ctrl-C. Other exceptions are programming errors and keep their traceback.
     """
-    _quiet_libraries()
     code = 0
     try:
         if any(argument in HELP_FLAGS for argument in sys.argv[1:]):
@@ -93,9 +92,3 @@ def _print_help() -> None:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
-
-
-def _quiet_libraries() -> None:
-    # FFmpeg's complaints about damaged files would drown our own one line.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -6,9 +6,11 @@ Examples:
     python -m r3d_keras.evaluate --model=r3d34.keras --compare=r3d18.keras,c3d.keras --data_dir=shards
 
 Prints accuracies and loss of clips and videos. With --output_dir it writes report.html, metrics.json, scores as json,
-csv and npz (see r3d_keras.score), those of compared models in folders named after them. Video files are scored as if
-data.prepare had written them with --short_side and --quality.
+csv and npz (see r3d_keras.score), those of compared models in folders named after them. Clips are made of video files
+as those that the model was trained on, and the numbers are those of shards that data.prepare writes of the same folder.
 """
+
+import sys
 
 from absl import flags
 
@@ -21,12 +23,9 @@ SPLIT = flags.DEFINE_string("split", "validation", "Split to measure on.")
 VIDEO_DIR = flags.DEFINE_string(
     "video_dir", None, "Instead of --data_dir: a folder of videos per class, or <split>/<class>/ in it."
 )
-SHORT_SIDE = flags.DEFINE_integer("short_side", 240, "Short side of video files' frames, as in data.prepare.", 32)
-QUALITY = flags.DEFINE_integer("quality", 95, "JPEG quality of video files' frames, as in data.prepare.", 1, 100)
-CLIP_STRIDE = flags.DEFINE_integer(
-    "clip_stride", None, "Frames between the windows of video files; by default the length of a clip.", 1
+FRAME_STRIDE = flags.DEFINE_integer(
+    "frame_stride", None, "Take every second frame of shards (2), every third, ...; by default as the model learnt.", 1
 )
-FRAME_STRIDE = flags.DEFINE_integer("frame_stride", 1, "Take every second frame of shards (2), every third, ...", 1)
 CROP = flags.DEFINE_bool("crop", True, "See the centre of the frames alone, as the paper; otherwise all of them.")
 AVERAGE = flags.DEFINE_string("average", "probabilities", "What is averaged over a video: probabilities or logits.")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the report and the files of scores.")
@@ -45,7 +44,6 @@ def main(positional: list[str]) -> None:
 
     from pathlib import Path
 
-    from r3d_keras.errors import UserError
     from r3d_keras.evaluation.comparison import paired_difference
     from r3d_keras.evaluation.evaluation import evaluate, labelled
     from r3d_keras.evaluation.metrics import format_metrics
@@ -54,10 +52,7 @@ def main(positional: list[str]) -> None:
     if OUTPUT_DIR.value:
         command_line.make_folder(OUTPUT_DIR.value, "output_dir")
     models = [load_model(path) for path in paths]
-    source = _open_source([model.metadata for model in models])
-    for path, model in zip(paths, models, strict=True):
-        if model.input.shape[-1] != source.channels:
-            raise UserError(f"{path} takes {model.input.shape[-1]} channels, the clips have {source.channels}")
+    source = _open_source(paths, [model.metadata for model in models])
     evaluations = []
     for path, model in zip(paths, models, strict=True):
         evaluation = evaluate(model, source, BATCH_SIZE.value, CROP.value, AVERAGE.value)
@@ -71,6 +66,8 @@ def main(positional: list[str]) -> None:
         else:
             print(f"none of {len(evaluation.videos.names)} videos has a label: scores alone")
     _print_left_out(evaluations[0])
+    for note in source.notes():
+        print(f"note: {note}", file=sys.stderr)
     first = labelled(evaluations[0].videos)
     differences = [paired_difference(first, labelled(other.videos)) for other in evaluations[1:]]
     for path, difference in zip(COMPARE.value, differences, strict=True):
@@ -88,20 +85,18 @@ def _check_flags() -> None:
         raise UserError(f"--average must be one of {', '.join(AVERAGES)}, not {AVERAGE.value!r}")
     if bool(DATA_DIR.value) == bool(VIDEO_DIR.value):
         raise UserError("give either --data_dir (for example --data_dir=shards) or --video_dir")
-    for flag in (SHORT_SIDE, QUALITY, CLIP_STRIDE):
-        if DATA_DIR.value and flag.present:
-            raise UserError(f"--{flag.name} is for --video_dir: that of the shards was chosen when they were prepared")
     if VIDEO_DIR.value and FRAME_STRIDE.present:
-        raise UserError("--frame_stride is for --data_dir: prepare the videos first")
+        raise UserError("--frame_stride is for --data_dir: of videos, frames are taken as the model learnt")
 
 
-def _open_source(metadata: list):
+def _open_source(paths: list[str], metadata: list):
     """Opens the clips, and checks that every model fits them."""
     from pathlib import Path
 
     from r3d_keras.errors import UserError
-    from r3d_keras.evaluation.clip_sources import FileClips, FileSettings, ShardClips, list_video_files
+    from r3d_keras.evaluation.clip_sources import FileClips, ShardClips, list_video_files
     from r3d_keras.input.shards import open_clip_data
+    from r3d_keras.video.folders import describe_others
 
     first = metadata[0]
     for other in metadata[1:]:
@@ -110,12 +105,23 @@ def _open_source(metadata: list):
     if not first.label_names:
         raise UserError(f"{MODEL.value} has no label names: convert it again with --labels")
     if VIDEO_DIR.value:
-        videos = list_video_files(Path(VIDEO_DIR.value), SPLIT.value, first.label_names)
-        settings = FileSettings(SHORT_SIDE.value, QUALITY.value, CLIP_STRIDE.value)
-        return FileClips(videos, first.label_names, first.clip_frames, settings)
-    data = open_clip_data(DATA_DIR.value, first.clip_frames)
-    data.check_labels(first.label_names)
-    return ShardClips(data, SPLIT.value, FRAME_STRIDE.value, MAX_DAMAGED_FRACTION.value)
+        videos, stray = list_video_files(Path(VIDEO_DIR.value), SPLIT.value, first.label_names)
+        if stray:
+            print(describe_others(stray))
+        source = FileClips(videos, first.label_names, first.recipe)
+    else:
+        data = open_clip_data(DATA_DIR.value, first.clip_frames)
+        data.check_labels(first.label_names)
+        stride = FRAME_STRIDE.value or first.recipe.frame_stride
+        source = ShardClips(data, SPLIT.value, stride, MAX_DAMAGED_FRACTION.value)
+    for path, each in zip(paths, metadata, strict=True):
+        difference = each.recipe.difference(source.recipe)
+        if difference:
+            raise UserError(
+                f"{path} learnt from other clips than those of {source.description}: {difference}; prepare the videos "
+                "as those that it was trained on"
+            )
+    return source
 
 
 def _print_left_out(evaluation) -> None:
@@ -157,12 +163,12 @@ def _configuration(path: str, model, source) -> dict:
         "architecture": metadata.architecture,
         "arguments": ", ".join(f"{name}={value}" for name, value in metadata.arguments.items()) or "none",
         "origin": metadata.origin,
-        "clips": f"{metadata.clip_frames} frames of {metadata.frame_size} x {metadata.frame_size} pixels",
+        "clips": str(source.recipe),
+        "frame size": f"{metadata.frame_size} x {metadata.frame_size} pixels",
         "normalisation": f"mean {metadata.normalization.mean}, standard deviation {metadata.normalization.std}",
         "measured on": source.description,
         "view": "centre crop" if CROP.value else "whole frames",
         "average over a video": AVERAGE.value,
-        "every n-th frame": FRAME_STRIDE.value,
         "versions": f"TensorFlow {tf.__version__}, Keras {keras.__version__}",
     }
 

@@ -7,8 +7,9 @@ Examples:
     python -m r3d_keras.predict --model=run1/model.keras --features=pool --features_file=features.npz videos
     python -m r3d_keras.predict --model=run1/model.keras rtsp://camera/stream        (or 0, the first webcam)
 
-A video's score is the mean of its clips' probabilities. Where a video lies in a folder named after one of the model's
-classes, that name is shown beside the answer. Live pictures are answered clip by clip until Ctrl-C.
+Clips are made as those that the model was trained on (frame rate, stride, size, optical flow), and a video's score is
+the mean of their probabilities. Where a video lies in a folder named after one of the model's classes, that name is
+shown beside the answer. Live pictures are answered clip by clip until Ctrl-C.
 
 --json prints one object a line: video, folder (class of its folder, or null), duration (seconds), clips, classes (label
 and score, best first) and, with --timeline, segments (label, start, end, score). --timeline=DIR writes for each video
@@ -34,7 +35,9 @@ THRESHOLD = flags.DEFINE_float("threshold", 0.0, "Name no class with a lower sco
 JSON = flags.DEFINE_bool("json", False, "Print one JSON object a line instead of a table.")
 CSV = flags.DEFINE_bool("csv", False, "Print a table of comma-separated values: video, rank, label, score.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Clips scored at once, of one video or of several.", lower_bound=1)
-CLIP_STRIDE = flags.DEFINE_integer("clip_stride", None, "Frames between two clips; the length of a clip by default.", 1)
+CLIP_STRIDE = flags.DEFINE_integer(
+    "clip_stride", None, "Frames between two clips of --timeline, --render and --features; by default as trained.", 1
+)
 TIMELINE = flags.DEFINE_string("timeline", None, "Folder for scores per second and segments, as json and plot.")
 SEGMENT_THRESHOLD = flags.DEFINE_float(
     "segment_threshold", 0.5, "Score that makes a second part of a segment.", 0.0, 1.0
@@ -54,16 +57,23 @@ def main(names: list[str]) -> None:
         raise UserError("--json and --csv exclude each other")
     if FEATURES.value and (TIMELINE.value or RENDER.value or EXPLAIN.value):
         raise UserError("--features computes no classes: leave out --timeline, --render and --explain")
+    if CLIP_STRIDE.value and not (TIMELINE.value or RENDER.value or FEATURES.value):
+        raise UserError(
+            "--clip_stride is for --timeline, --render and --features: the score of a video is that of the clips that "
+            "the model learnt from"
+        )
     quiet.import_tensorflow()
 
     from r3d_keras.prediction.scorer import load_scorer
-    from r3d_keras.video.file_names import expand_folders
+    from r3d_keras.video.folders import describe_others, expand_folders
 
     videos, others = expand_folders(names)
     if others:
-        print(f"left out {others} files of the folders, which are no videos by their names", file=sys.stderr)
+        print(describe_others(others), file=sys.stderr)
     if RENDER.value and len(videos) != 1:
         raise UserError(f"--render takes one video, not {len(videos)}")
+    if RENDER.value and Path(RENDER.value).resolve() == Path(str(videos[0])).resolve():
+        raise UserError(f"--render={RENDER.value} is the video itself: name another file")
     for flag in (TIMELINE, EXPLAIN):
         if flag.value:
             command_line.make_folder(flag.value, flag.name)
@@ -75,11 +85,11 @@ def main(names: list[str]) -> None:
         raise UserError(f"{failures} of {len(videos)} videos could not be read")
 
 
-def _shape(scorer):
-    from r3d_keras.prediction.videos import ClipShape
+def _recipe(scorer):
+    from dataclasses import replace
 
-    metadata = scorer.metadata
-    return ClipShape(metadata.clip_frames, metadata.frame_size, CLIP_STRIDE.value or metadata.clip_frames)
+    recipe = scorer.metadata.recipe
+    return replace(recipe, clip_stride=CLIP_STRIDE.value or recipe.clip_stride)
 
 
 def _values(scorer, videos: list, function):
@@ -87,18 +97,24 @@ def _values(scorer, videos: list, function):
     from tqdm import tqdm
 
     from r3d_keras.prediction.videos import clip_values, count_frames
+    from r3d_keras.video.clips import clips_of
 
-    is_shown = sys.stderr.isatty()
-    total = count_frames(videos) if is_shown else None
+    is_shown, recipe = sys.stderr.isatty(), _recipe(scorer)
+    total = count_frames(videos, recipe) if is_shown else None
     with tqdm(total=total, unit="frames", dynamic_ncols=True, disable=not is_shown) as bar:
-        for values in clip_values(videos, function, _shape(scorer), BATCH_SIZE.value, bar.update):
+        clips = clips_of(videos, recipe)
+        for values in clip_values(clips, function, scorer.metadata, BATCH_SIZE.value, bar.update):
             if values.error:
                 print(f"error: {values.error}", file=sys.stderr)
+            for note in values.notes:
+                print(f"note: {note}", file=sys.stderr)
             yield values
 
 
 def _classify(scorer, videos: list) -> int:
     """Prints the classes of each video; returns how many could not be read."""
+    from r3d_keras.prediction.output_names import output_names
+
     if not scorer.metadata.label_names:
         raise UserError(f"{MODEL.value} has no label names: convert it again with --labels")
     live = [video for video in videos if _is_live(video)]
@@ -107,6 +123,7 @@ def _classify(scorer, videos: list) -> int:
             raise UserError(f"{live[0]} is live: name it alone")
         return _answer_live(scorer, live[0])
     truths = {video: _class_of_folder(video, scorer.metadata.label_names) for video in videos}
+    names = output_names(videos)
     failures = correct = 0
     if CSV.value:
         csv.writer(sys.stdout).writerow(["video", "rank", "label", "score"])
@@ -114,30 +131,30 @@ def _classify(scorer, videos: list) -> int:
         if values.error:
             failures += 1
             continue
-        answer = _answer(scorer, values, truths[values.video])
+        answer = _answer(scorer, values, truths[values.video], names[values.video])
         correct += bool(answer["classes"]) and answer["classes"][0]["label"] == truths[values.video]
         _print_answer(answer)
         if EXPLAIN.value:
-            _explain(scorer, values)
+            _explain(scorer, values, names[values.video])
     known = sum(truth is not None for truth in truths.values())
     if known and not (JSON.value or CSV.value):
         print(f"{correct} of {known} agree with the name of their folder")
     return failures
 
 
-def _answer(scorer, values, truth: str | None) -> dict:
+def _answer(scorer, values, truth: str | None, output_name: str) -> dict:
     """Returns what --json prints; writes timeline and rendered video where they are asked for."""
     from dataclasses import asdict
 
     from r3d_keras.prediction.timeline import draw_timeline, find_segments, scores_per_second
 
-    names, duration = scorer.metadata.label_names, float(values.times[:, 1].max())
+    names, duration = scorer.metadata.label_names, round(float(values.times[:, 1].max()), 3)
     mean = values.values.mean(axis=0)
     best_first = [index for index in (-mean).argsort(kind="stable")[: TOP_K.value] if mean[index] >= THRESHOLD.value]
     answer = {
         "video": str(values.video),
         "folder": truth,
-        "duration": round(duration, 3),
+        "duration": duration,
         "clips": len(values.values),
         "classes": [{"label": names[index], "score": float(mean[index])} for index in best_first],
     }
@@ -149,8 +166,8 @@ def _answer(scorer, values, truth: str | None) -> dict:
         segments = find_segments(scores, duration, names, SEGMENT_THRESHOLD.value)
         answer["segments"] = [asdict(segment) for segment in segments]
         per_second = {"labels": list(names), "scores_per_second": scores.round(5).tolist()}
-        write_json(_beside(TIMELINE.value, values.video, "timeline.json"), {**answer, **per_second})
-        path = _beside(TIMELINE.value, values.video, "timeline.png")
+        write_json(Path(TIMELINE.value) / f"{output_name}.timeline.json", {**answer, **per_second})
+        path = Path(TIMELINE.value) / f"{output_name}.timeline.png"
         draw_timeline(path, str(values.video), scores, names, SEGMENT_THRESHOLD.value)
     if RENDER.value:
         from r3d_keras.prediction.rendering import render
@@ -159,19 +176,27 @@ def _answer(scorer, values, truth: str | None) -> dict:
     return answer
 
 
-def _explain(scorer, values) -> None:
+def _explain(scorer, values, output_name: str) -> None:
     from itertools import islice
 
-    from r3d_keras.input.frames import resize_and_centre_crop
     from r3d_keras.prediction.features import activation_maps, draw_explanation
-    from r3d_keras.prediction.videos import timed_windows
+    from r3d_keras.video.clips import VideoClips
 
     label = int(values.values.mean(axis=0).argmax())
     surest = int(values.values[:, label].argmax())
-    _, _, frames = next(islice(timed_windows(values.video, _shape(scorer)), surest, None))
-    clip = resize_and_centre_crop(frames, scorer.metadata.frame_size).numpy()
-    maps = activation_maps(scorer.model, clip, label)
-    draw_explanation(_beside(EXPLAIN.value, values.video, "explanation.png"), clip, maps)
+    clip = next(islice(VideoClips(values.video, _recipe(scorer)), surest, None))
+    view = _view(scorer, clip.frames).numpy()
+    maps = activation_maps(scorer.model, view, label)
+    draw_explanation(Path(EXPLAIN.value) / f"{output_name}.explanation.png", view, maps)
+
+
+def _view(scorer, frames: list[bytes]):
+    """Returns a clip as the evaluation views it, uint8 [frames, size, size, channels]."""
+    from r3d_keras.input.frames import decode_frames, resize_and_centre_crop
+
+    metadata = scorer.metadata
+    decoded = decode_frames(frames, metadata.clip_frames, metadata.channels)
+    return resize_and_centre_crop(decoded, metadata.frame_size)
 
 
 def _write_features(scorer, videos: list) -> int:
@@ -202,43 +227,41 @@ def _write_features(scorer, videos: list) -> int:
 def _is_live(video) -> bool:
     from r3d_keras.video.decoding import VideoReader, is_stream
 
-    if not is_stream(video):
-        return False
-    if isinstance(video, int):
-        return True
-    with VideoReader(video) as reader:
-        return reader.header.frame_count == 0
+    if not is_stream(video) or isinstance(video, int):
+        return isinstance(video, int)
+    try:
+        with VideoReader(video) as reader:
+            return reader.header.is_live
+    except UserError:
+        return False  # told when its turn comes
 
 
 def _answer_live(scorer, video) -> int:
     """Prints the classes of each clip as it comes, to the end of the stream; returns 0."""
-    from r3d_keras.input.frames import resize_and_centre_crop
-    from r3d_keras.prediction.videos import ClipValues, timed_windows
+    import numpy as np
 
-    for begin, end, frames in timed_windows(video, _shape(scorer)):
-        view = resize_and_centre_crop(frames, scorer.metadata.frame_size)
-        answer = _answer(scorer, ClipValues(video, _row(begin, end), scorer.probabilities(view[None])), None)
-        answer["video"] = f"{video} at {begin:.1f} s"
+    from r3d_keras.prediction.output_names import output_names
+    from r3d_keras.prediction.videos import ClipValues
+    from r3d_keras.video.clips import VideoClips
+
+    clips = VideoClips(video, _recipe(scorer))
+    clip = None
+    for clip in clips:
+        probabilities = scorer.probabilities(_view(scorer, clip.frames)[None])
+        values = ClipValues(video, np.array([[clip.begin, clip.end]]), probabilities)
+        answer = _answer(scorer, values, None, output_names([video])[video])
+        answer["video"] = f"{video} at {clip.begin:.1f} s"
         _print_answer(answer)
+    if clip is None:
+        raise UserError(f"{clips.reason}: {video}")
     return 0
 
 
-def _row(begin: float, end: float):
-    import numpy as np
-
-    return np.array([[begin, end]])
-
-
-def _beside(folder: str, video, suffix: str) -> Path:
-    """Names a file after a video; the folder above it tells videos of one name apart."""
-    path = Path(str(video))
-    parent = f"{path.parent.name}-" if path.parent.name else ""
-    return Path(folder) / f"{parent}{path.stem}.{suffix}"
-
-
 def _class_of_folder(video, label_names: tuple[str, ...]) -> str | None:
-    name = Path(str(video)).resolve().parent.name
-    return name if name in label_names else None
+    from r3d_keras.video.folders import same_name
+
+    folder = Path(str(video)).resolve().parent.name
+    return next((name for name in label_names if same_name(name, folder)), None)
 
 
 def _print_answer(answer: dict) -> None:

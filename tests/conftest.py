@@ -31,9 +31,10 @@ def square_shards(square_videos, tmp_path_factory):
     """The same as shards: 2 x (1+1+2+3+3+4) = 28 training and 2 x (1+2+3) = 12 validation clips of 16 frames."""
     from data.folder import list_folder
     from data.preparation import Settings, prepare_shards
+    from r3d_keras.video.recipe import Recipe
 
     folder = tmp_path_factory.mktemp("square_shards") / "shards"
-    prepare_shards(list_folder(square_videos, 0.2, 0), Settings("folder", 240, 16, 95, 0.2, 0), folder, workers=2)
+    prepare_shards(list_folder(square_videos, 0.2, 0), Settings("folder", Recipe(), 0.2, 0), folder, workers=2)
     return folder
 
 

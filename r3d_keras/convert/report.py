@@ -35,7 +35,7 @@ def _print_stages(model: ClipClassifier) -> None:
     for layer in model.layers[2:]:  # after the input and the normalisation
         stages.setdefault(_stage_name(layer.name), []).append(layer)
     inspector = keras.Model(model.input, [layers[-1].output for layers in stages.values()])
-    clip = (1, metadata.clip_frames, metadata.frame_size, metadata.frame_size, len(metadata.normalization.mean))
+    clip = (1, metadata.clip_frames, metadata.frame_size, metadata.frame_size, metadata.channels)
     shapes = [output.shape[1:] for output in inspector.compute_output_spec(keras.KerasTensor(clip))]
     print(f"{'stage':22}{'convolutions':>13}{'parameters':>14}  output of a {_times(clip[1:])} clip")
     for (name, layers), shape in zip(stages.items(), shapes, strict=True):

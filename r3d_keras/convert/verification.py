@@ -37,7 +37,7 @@ def verify(conversion: Conversion) -> Verification:
 
     model = conversion.model
     metadata = model.metadata
-    size = (1, metadata.clip_frames, metadata.frame_size, metadata.frame_size, len(metadata.normalization.mean))
+    size = (1, metadata.clip_frames, metadata.frame_size, metadata.frame_size, metadata.channels)
     clips = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
     ours = model(clips, training=False).numpy()
 

@@ -15,19 +15,25 @@ from r3d_keras.evaluation.result_files import write_results
 from r3d_keras.evaluation.scores import ClipScores, Scores
 from r3d_keras.files import write_json
 from r3d_keras.models import ClipClassifier
+from r3d_keras.video.recipe import Recipe
 
 
 class ClipSource(Protocol):
     """Clips to evaluate on: `ShardClips` or `FileClips`."""
 
     label_names: tuple[str, ...]
+    recipe: Recipe
     num_clips: int | None
     channels: int
     description: str
 
-    def batches(self, batch_size: int, frame_size: int, crop: bool) -> Iterator[dict]: ...
+    def batches(self, batch_size: int, frame_size: int, channels: int, crop: bool) -> Iterator[dict]: ...
 
     def frames(self, video_id: str, clip_index: int) -> list[bytes]: ...
+
+    def rejected(self) -> set[str]: ...
+
+    def notes(self) -> list[str]: ...
 
     def left_out(self, scored: set[str]) -> list[tuple[str, str]]: ...
 
@@ -64,9 +70,9 @@ def evaluate(
     """
     size = batch_size if crop else 1
     total = None if source.num_clips is None else -(-source.num_clips // size)
-    batches = source.batches(size, model.metadata.frame_size, crop)
+    batches = source.batches(size, model.metadata.frame_size, model.metadata.channels, crop)
     progress = tqdm(batches, "evaluate", total, unit="batches", dynamic_ncols=True)
-    clips = score_clips(make_logit_function(model), progress)
+    clips = score_clips(make_logit_function(model), progress).without(source.rejected())
     videos = clips.of_videos(average)
     left_out = source.left_out(set(videos.names))
     of_clips, of_videos = labelled(clips.of_clips()), labelled(videos)

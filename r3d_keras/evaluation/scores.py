@@ -1,8 +1,11 @@
 """What models say of clips and videos, and the average over a video's clips."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
+
+from r3d_keras.errors import UserError
 
 AVERAGES = ("probabilities", "logits")
 
@@ -41,6 +44,14 @@ class ClipScores:
     def of_clips(self) -> Scores:
         """Returns the probabilities of the clips."""
         return Scores(self.video_ids, softmax(self.logits), self.labels)
+
+    def without(self, videos: set[str]) -> "ClipScores":
+        """Returns the scores of the clips of all other videos. Raises UserError when there are none."""
+        kept = np.array([name not in videos for name in self.video_ids], bool)
+        if not kept.any():
+            raise UserError("no video could be read far enough: there is nothing to evaluate")
+        ids = list(itertools.compress(self.video_ids, kept))
+        return ClipScores(ids, self.clip_indexes[kept], self.segments[kept], self.logits[kept], self.labels[kept])
 
     def of_videos(self, average: str = "probabilities") -> Scores:
         """Averages over the clips of each video: the probabilities, as the paper, or the logits before the softmax.

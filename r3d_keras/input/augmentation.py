@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from r3d_keras.clip_index import FLOW, RGB
 from r3d_keras.errors import UserError
 from r3d_keras.input import crops
 from r3d_keras.input.frames import (
@@ -15,6 +14,7 @@ from r3d_keras.input.frames import (
     resize_frames,
 )
 from r3d_keras.video.optical_flow import NO_MOTION
+from r3d_keras.video.recipe import FLOW, RGB
 
 CROPS = {
     "corner": crops.random_corner_box,

@@ -11,9 +11,14 @@ _DECODING_RATIOS = (1, 2, 4, 8)  # what JPEG decoders can shrink by
 _BLOCK_COLUMNS = 16
 
 
-def decode_frames(frames: tf.Tensor, clip_frames: int) -> tf.Tensor:
-    """Decodes JPEG files, string [clip_frames], to uint8 [clip_frames, height, width, 3]."""
-    return tf.stack([tf.image.decode_jpeg(frames[i], 3, dct_method=_DCT_METHOD) for i in range(clip_frames)])
+def decode_frames(frames: tf.Tensor, clip_frames: int, channels: int = 3) -> tf.Tensor:
+    """Decodes JPEG files, string [clip_frames], to uint8 [clip_frames, height, width, channels].
+
+    Three channels are RGB, two u and v of optical flow, one the brightness.
+    """
+    stored = 1 if channels == 1 else 3
+    files = [tf.image.decode_jpeg(frames[i], stored, dct_method=_DCT_METHOD) for i in range(clip_frames)]
+    return tf.stack(files)[..., :channels]
 
 
 def decode_and_crop_frames(frames: tf.Tensor, clip_frames: int, box: tf.Tensor, ratio: int = 1) -> tf.Tensor:

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from r3d_keras.clip_index import FLOW
 from r3d_keras.errors import UserError
 from r3d_keras.input.augmentation import Augmentation, augment
 from r3d_keras.input.frames import decode_frames, resize_and_centre_crop, resize_short_side
+from r3d_keras.input.parallelism import parallel_clips, with_own_threads
 from r3d_keras.input.records import INTACT, RecordReader
 from r3d_keras.input.sampling import ClipSource, Sampling
 from r3d_keras.input.service import batches_of_hosts
 from r3d_keras.input.shards import ClipData
+from r3d_keras.video.recipe import FLOW, channels_of
 
 # So many damaged records in a row are a damaged data set.
 SUBSTITUTES_TRIED = 100
@@ -31,7 +32,7 @@ class SplitClips:
     @property
     def channels(self) -> int:
         """Channels of a delivered clip: 3, or 2 of optical flow."""
-        return 2 if self.modality == FLOW else 3
+        return channels_of(self.modality)
 
     @property
     def epoch_length(self) -> int:
@@ -147,6 +148,7 @@ def evaluation_clips(
     shares: int = 1,
     pad: bool = False,
     crop: bool = True,
+    channels: int | None = None,
 ) -> tf.data.Dataset:
     """Returns every clip once, in the order of the videos, as the protocol views it.
 
@@ -154,6 +156,7 @@ def evaluation_clips(
         frame_size: height and width of the delivered clips, in pixels.
         crop: cut out the centre; otherwise the whole frames come, their short side `frame_size`, and a batch must not
             hold frames of several sizes.
+        channels: of the delivered clips; those of the stored ones by default, or 1 for the brightness of RGB.
         share, shares: deliver every `shares`-th batch, from number `share` on.
         pad: fill up the last batch, and give every share the same number of batches.
 
@@ -168,7 +171,7 @@ def evaluation_clips(
     if pad:
         batches = -(-batches // shares) * shares
     end = batches * batch_size if pad else clips.epoch_length
-    source = clips.source
+    source, channels = clips.source, channels or clips.channels
     video_ids, positions, segments = (tf.constant(v) for v in (source.video_ids, source.positions, source.segments))
     view_of = resize_and_centre_crop if crop else resize_short_side
 
@@ -186,14 +189,12 @@ def evaluation_clips(
         frames = record.pop("frames")
         view = tf.cond(
             is_padding | (record["damaged"] != INTACT),
-            lambda: tf.zeros([clips.clip_frames, frame_size, frame_size, clips.channels], tf.uint8),
-            lambda: view_of(decode_frames(frames, clips.clip_frames), frame_size)[..., : clips.channels],
+            lambda: tf.zeros([clips.clip_frames, frame_size, frame_size, channels], tf.uint8),
+            lambda: view_of(decode_frames(frames, clips.clip_frames, channels), frame_size),
         )
         known = tf.minimum(item, clips.epoch_length - 1)
         return {
-            "clips": tf.ensure_shape(
-                view, [clips.clip_frames, *([frame_size] * 2 if crop else [None] * 2), clips.channels]
-            ),
+            "clips": tf.ensure_shape(view, [clips.clip_frames, *([frame_size] * 2 if crop else [None] * 2), channels]),
             **record,
             "video_id": tf.where(is_padding, "", video_ids[known]),
             "clip_index": positions[known],
@@ -204,5 +205,5 @@ def evaluation_clips(
     items = tf.data.Dataset.range(end)
     if shares > 1:
         items = items.batch(batch_size).shard(shares, share).unbatch()
-    views = items.map(protocol_clip, num_parallel_calls=tf.data.AUTOTUNE)
-    return views.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    views = items.map(protocol_clip, num_parallel_calls=parallel_clips())
+    return with_own_threads(views.batch(batch_size).prefetch(2))

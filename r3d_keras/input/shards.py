@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import zipfile
 import zlib
@@ -16,6 +17,9 @@ import tensorflow_datasets as tfds
 from r3d_keras import remote
 from r3d_keras.clip_index import ClipIndex, index_file_name
 from r3d_keras.errors import UserError
+from r3d_keras.video.recipe import RECIPE_FILE, Recipe, recipe_of_report
+
+PREPARATION_REPORT = "preparation_report.json"
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class ClipData:
     label_names: tuple[str, ...]
     clip_frames: int
     splits: dict[str, Split]
+    recipe: Recipe
     features: tfds.features.FeaturesDict
 
     def split(self, name: str) -> Split:
@@ -126,4 +131,18 @@ def open_clip_data(data_dir: str | Path, clip_frames: int | None = None) -> Clip
             f"the clips in {data_dir} have {length} frames, not {clip_frames} "
             f"(prepare with --clip_frames={clip_frames}, or train a model of {length} frames)"
         )
-    return ClipData(data_dir, label_names, length, splits, info.features)
+    return ClipData(data_dir, label_names, length, splits, _read_recipe(data_dir, length), info.features)
+
+
+def _read_recipe(data_dir: str, clip_frames: int) -> Recipe:
+    """Reads how the clips were made; from the report of an earlier version, where there is no file of its own."""
+    for name, parse in ((RECIPE_FILE, Recipe.from_dict), (PREPARATION_REPORT, recipe_of_report)):
+        path = os.path.join(data_dir, name)
+        if not tf.io.gfile.exists(path):
+            continue
+        try:
+            with tf.io.gfile.GFile(path) as file:
+                return parse(json.loads(file.read()))
+        except (ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
+            raise UserError(f"{path} is damaged: delete the folder and prepare it again") from error
+    return Recipe(clip_frames=clip_frames)

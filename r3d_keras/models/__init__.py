@@ -5,6 +5,7 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -17,6 +18,7 @@ from r3d_keras.models.classifier import ClipClassifier, Metadata
 from r3d_keras.models.initial_values import skipped_initial_values
 from r3d_keras.models.normalization import ClipNormalization, Normalization, find_normalization
 from r3d_keras.models.precision import layers_of_precision, without_mixed_precision
+from r3d_keras.video.recipe import Recipe, modality_of
 
 __all__ = ["ARCHITECTURES", "ClipClassifier", "build_model", "load_model", "save_model"]
 
@@ -26,6 +28,7 @@ def build_model(
     num_classes: int | None = None,
     *,
     label_names: Sequence[str] = (),
+    recipe: Recipe | None = None,
     clip_frames: int | None = None,
     frame_size: int | None = None,
     input_channels: int | None = None,
@@ -41,6 +44,8 @@ def build_model(
         architecture: a key of ARCHITECTURES, for example "resnet-34"; may be left out when `weights` is given.
         num_classes: length of the logits; may be left out when `label_names` or `weights` is given.
         label_names: names of the classes in the order of the logits.
+        recipe: how the clips it is meant for are made of videos, for whatever meets a video with this model; by default
+            every frame, or that of `weights`. `clip_frames` overrides the frames of a clip in it.
         clip_frames, frame_size: the clips it is meant for (default 16 and 112). They are recorded, and fixed in
             C3D alone: the other networks take any height and width from 32 pixels and any number of frames (a
             DenseNet from 15).
@@ -74,8 +79,9 @@ def build_model(
         from r3d_keras.models.fine_tuning import build_from
 
         source = weights if isinstance(weights, ClipClassifier) else load_model(weights)
-        chosen = {"clip_frames": clip_frames, "frame_size": frame_size, "normalization": normalization}
-        channels = input_channels or len(source.metadata.normalization.mean)
+        chosen = {"frame_size": frame_size, "normalization": normalization}
+        chosen["recipe"] = _recipe(recipe or source.metadata.recipe, clip_frames)
+        channels = input_channels or source.metadata.channels
         with layers_of_precision(precision):
             return build_from(source, architecture, num_classes, tuple(label_names), chosen, arguments, channels)
     if architecture is None:
@@ -83,9 +89,10 @@ def build_model(
     row = find_architecture(architecture)
     num_classes = _count_classes(num_classes, label_names)
     normalization = find_normalization(normalization or "activitynet-2018", input_channels or 3)
-    clip_frames, frame_size = clip_frames or 16, frame_size or 112
+    recipe, frame_size = _recipe(recipe or Recipe(), clip_frames), frame_size or 112
+    recipe = replace(recipe, modality=modality_of(len(normalization.mean)))
 
-    size = (clip_frames, frame_size, frame_size) if row.fixed_size else (None, None, None)
+    size = (recipe.clip_frames, frame_size, frame_size) if row.fixed_size else (None, None, None)
     with layers_of_precision(precision):
         clips = keras.Input((*size, len(normalization.mean)), dtype="float32", name="clips")
         x = ClipNormalization(normalization.mean, normalization.std, name="normalization")(clips)
@@ -94,7 +101,7 @@ def build_model(
 
     model = ClipClassifier(inputs=clips, outputs=logits, name=architecture)
     model.metadata = Metadata(
-        architecture, arguments, num_classes, tuple(label_names), clip_frames, frame_size, normalization, origin
+        architecture, arguments, num_classes, tuple(label_names), recipe, frame_size, normalization, origin
     )
     return model
 
@@ -132,6 +139,13 @@ def save_model(model: ClipClassifier, path: str | Path) -> None:
             archive.writestr("metadata.json", json.dumps(metadata))
             archive.writestr("config.json", json.dumps(config))
             archive.write(weights.name, "model.weights.h5")
+
+
+def _recipe(recipe: Recipe, clip_frames: int | None) -> Recipe:
+    """Returns the recipe with other frames of a clip, which then follow one another, where they are asked for."""
+    if clip_frames in (None, recipe.clip_frames):
+        return recipe
+    return replace(recipe, clip_frames=clip_frames, clip_stride=None)
 
 
 def _count_classes(num_classes: int | None, label_names: Sequence[str]) -> int:

@@ -1,11 +1,13 @@
 """The model class: a functional Keras model that knows what it was made for."""
 
+import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import keras
 
-from r3d_keras.models.normalization import Normalization
+from r3d_keras.models.normalization import ClipNormalization, Normalization
+from r3d_keras.video.recipe import Recipe, modality_of
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class Metadata:
     arguments     the architecture's own arguments (shortcut, widen_factor, ...)
     num_classes   length of the logits
     label_names   names of the classes in the order of the logits; empty when unknown
-    clip_frames   frames of a clip it was trained on
+    recipe        how the clips it was trained on were made of videos
     frame_size    height and width of a clip it was trained on, in pixels
     normalization mean and standard deviation its first layer applies, on the scale 0 to 255
     origin        where the weights come from, in words
@@ -26,16 +28,36 @@ class Metadata:
     arguments: dict[str, Any] = field(default_factory=dict)
     num_classes: int = 0
     label_names: tuple[str, ...] = ()
-    clip_frames: int = 16
+    recipe: Recipe = field(default_factory=Recipe)
     frame_size: int = 112
     normalization: Normalization = field(default_factory=lambda: Normalization((0.0,) * 3, (1.0,) * 3))
     origin: str = ""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Metadata":
-        """Rebuilds what `dataclasses.asdict` gave, after a journey through JSON too."""
+        """Rebuilds what `dataclasses.asdict` gave, after a journey through JSON too.
+
+        A model that was saved before models had recipes knows the frames of a clip alone: the rest is taken as usual.
+        """
+        values = dict(values)
+        clip_frames = values.pop("clip_frames", None)
         normalization = Normalization(**{key: tuple(value) for key, value in values["normalization"].items()})
-        return cls(**{**values, "label_names": tuple(values["label_names"]), "normalization": normalization})
+        if "recipe" in values:
+            recipe = Recipe.from_dict(values["recipe"])
+        else:
+            recipe = Recipe(clip_frames=clip_frames, modality=modality_of(len(normalization.mean)))
+        labels = tuple(values["label_names"])
+        return cls(**{**values, "label_names": labels, "recipe": recipe, "normalization": normalization})
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames of a clip."""
+        return self.recipe.clip_frames
+
+    @property
+    def channels(self) -> int:
+        """Channels of a clip: 3 of RGB, 2 of optical flow, 1 of grey."""
+        return len(self.normalization.mean)
 
 
 @keras.saving.register_keras_serializable("r3d_keras")
@@ -46,18 +68,30 @@ class ClipClassifier(keras.Model):
     [batch, classes].
     """
 
-    metadata: Metadata
-
-    def get_config(self):
-        return {**super().get_config(), "metadata": asdict(self.metadata)}
-
     @classmethod
     def from_config(cls, config, custom_objects=None):
+        """See `keras.Model`. A model of an earlier version holds its metadata here, not in its first layer."""
         config = dict(config)
-        metadata = Metadata.from_dict(config.pop("metadata"))
+        metadata = config.pop("metadata", None)
         model = super().from_config(config, custom_objects=custom_objects)
-        model.metadata = metadata
+        if metadata is not None:
+            model.metadata = Metadata.from_dict(metadata)
         return model
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the model was made for; its first layer keeps it, so that every clone of the layers has it too."""
+        text = self._first_layer().metadata
+        if text is None:
+            raise AttributeError("the model has no metadata yet")  # what Keras expects while it is set
+        return Metadata.from_dict(json.loads(text))
+
+    @metadata.setter
+    def metadata(self, metadata: Metadata) -> None:
+        self._first_layer().metadata = json.dumps(asdict(metadata), ensure_ascii=False)
+
+    def _first_layer(self) -> ClipNormalization:
+        return next(layer for layer in self.layers if isinstance(layer, ClipNormalization))
 
     def describe_origin(self, origin: str) -> None:
         """Sets where the weights come from."""

@@ -24,14 +24,14 @@ def build_from(
 ) -> ClipClassifier:
     """Builds `source` anew with a head for `num_classes`, or with its own head where classes and labels agree.
 
-    `chosen` may hold clip_frames, frame_size and normalization; None keeps those of `source`. With other
+    `chosen` holds the recipe, and frame_size and normalization, of which None keeps those of `source`. With other
     `input_channels` the first convolution gets the mean over the channels of its kernel (Wang et al. 2016, for flow
     from RGB), and the normalisation is that of flow. `metadata.origin` of the result says what was kept. Raises
     UserError when a choice contradicts the weights.
     """
     metadata = source.metadata
     normalization = metadata.normalization
-    if input_channels != len(normalization.mean):
+    if input_channels != metadata.channels:
         normalization = find_normalization(chosen["normalization"] or "flow", input_channels)
         chosen = {**chosen, "normalization": None}
     _check_choices(source, architecture, chosen, arguments)
@@ -43,7 +43,7 @@ def build_from(
             metadata.architecture,
             metadata.num_classes if keeps_head else num_classes,
             label_names=metadata.label_names if keeps_head else label_names,
-            clip_frames=chosen["clip_frames"] or metadata.clip_frames,
+            recipe=chosen["recipe"],
             frame_size=chosen["frame_size"] or metadata.frame_size,
             input_channels=input_channels,
             normalization=normalization,
@@ -132,8 +132,9 @@ def _check_choices(source: ClipClassifier, architecture: str | None, chosen: dic
                 f"standard deviation {metadata.normalization.std}): leave normalization out to keep it"
             )
     if find_architecture(metadata.architecture).fixed_size:
-        for name in ("clip_frames", "frame_size"):
-            if chosen[name] not in (None, getattr(metadata, name)):
+        wanted = {"clip_frames": chosen["recipe"].clip_frames, "frame_size": chosen["frame_size"]}
+        for name, value in wanted.items():
+            if value not in (None, getattr(metadata, name)):
                 raise UserError(f"{metadata.architecture} weights are bound to {name}={getattr(metadata, name)}")
 
 

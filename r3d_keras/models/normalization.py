@@ -81,11 +81,13 @@ def _read_normalization(path: str) -> Normalization:
 class ClipNormalization(keras.layers.Layer):
     """(value - mean) / std for each channel of raw clips [..., channels], uint8 or 0 to 255; float32 out.
 
-    It computes in float32 whatever the precision of the rest: bfloat16 could not tell the means apart.
+    It computes in float32 whatever the precision of the rest: bfloat16 could not tell the means apart. It also keeps
+    the `metadata` of its model, as JSON.
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs):
+    def __init__(self, mean: Sequence[float], std: Sequence[float], metadata: str | None = None, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
+        self.metadata = metadata
         self.mean = tuple(float(value) for value in mean)
         self.std = tuple(float(value) for value in std)
 
@@ -96,4 +98,4 @@ class ClipNormalization(keras.layers.Layer):
         return centred / ops.array(self.std, dtype="float32")
 
     def get_config(self):
-        return {**super().get_config(), "mean": self.mean, "std": self.std}
+        return {**super().get_config(), "mean": self.mean, "std": self.std, "metadata": self.metadata}

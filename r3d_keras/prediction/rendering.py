@@ -1,5 +1,6 @@
 """A copy of a video with its labels and a strip of its scores."""
 
+import contextlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
-from r3d_keras.video.decoding import VideoReader
+from r3d_keras.video.clips import USUAL_RATE
+from r3d_keras.video.sources import FrameSource, open_source
 
 STRIP_HEIGHT = 36
 LABELS_SHOWN = 3
@@ -27,11 +29,11 @@ def render(video: str, path: Path, scores: np.ndarray, label_names: tuple[str, .
 
     Raises UserError when the video cannot be read, or no video of that kind can be written.
     """
-    with VideoReader(video) as reader, whole_file(path) as partial:
-        rate = Fraction(reader.header.frame_rate or 25.0).limit_denominator(1001)
+    with contextlib.closing(open_source(video)) as source, whole_file(path) as partial:
+        rate = Fraction(source.frame_rate or USUAL_RATE).limit_denominator(1001)
         try:
             with av.open(str(partial), "w", format=_container_format(path)) as container:
-                _write(reader, container.add_stream("libx264", rate=rate), container, scores, label_names)
+                _write(source, container.add_stream("libx264", rate=rate), container, scores, label_names)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise UserError(f"cannot write the video {path}: {error}") from error
 
@@ -43,12 +45,12 @@ def _container_format(path: Path) -> str:
     return formats[path.suffix.lower()]
 
 
-def _write(reader: VideoReader, stream, container, scores: np.ndarray, label_names: tuple[str, ...]) -> None:
+def _write(source: FrameSource, stream, container, scores: np.ndarray, label_names: tuple[str, ...]) -> None:
     stream.pix_fmt = "yuv420p"
     stream.options = {"crf": "20", "preset": "veryfast"}
     strip = None
-    for time, pixels in reader.timed_frames():
-        picture = pixels()[..., ::-1]
+    for time, frame in source.timed_frames():
+        picture = frame.bgr(None)[..., ::-1]
         height, width = (side // 2 * 2 for side in picture.shape[:2])  # what 4:2:0 needs
         if strip is None:
             stream.width, stream.height = width, height + STRIP_HEIGHT

@@ -51,7 +51,7 @@ def _contents(parts: Parts) -> list[str]:
         f"validation {validation}, {len(data.label_names)} classes ({names})",
         f"model       {metadata.architecture}, {model.count_params():,} weights, {trained:,} of them trained, "
         f"{metadata.num_classes} classes; {metadata.origin}",
-        f"input       {metadata.clip_frames} frames of {metadata.frame_size}x{metadata.frame_size}",
+        f"input       clips of {metadata.frame_size}x{metadata.frame_size}; {metadata.recipe}",
     ]
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from r3d_keras.clip_index import FLOW
 from r3d_keras.convert.conversion import convert_checkpoint
 from r3d_keras.errors import UserError
 from r3d_keras.input.damage import DamageLog
@@ -23,6 +22,7 @@ from r3d_keras.training.schedules import Schedule, make_schedule, scale_learning
 from r3d_keras.training.sgd import SGD
 from r3d_keras.training.steps import TrainingStep, distribute_batches
 from r3d_keras.training.validation import Validation
+from r3d_keras.video.recipe import FLOW
 
 TRAINING_SPLIT, VALIDATION_SPLIT = "train", "validation"
 
@@ -96,7 +96,7 @@ def prepare(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Parts:
         model = build_model(
             config.architecture,
             label_names=data.label_names,
-            clip_frames=config.clip_frames,
+            recipe=data.recipe.strided(config.sampling.frame_stride),
             frame_size=config.frame_size,
             input_channels=clips.channels,
             normalization=config.normalization,

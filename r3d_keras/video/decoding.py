@@ -1,187 +1,200 @@
-"""Frames of a video file, in order, with their times."""
+"""Frames of a video file, in order, with their times; PyAV decodes and converts them by FFmpeg's own libraries."""
 
-from collections.abc import Callable, Iterator
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 
 from r3d_keras.errors import UserError
-
-SMALL_STEP = 1.2
+from r3d_keras.video.clock import Clock
+from r3d_keras.video.conversion import DecodedFrame, FrameConverter
 
 # How long to wait for a stream's server.
 STREAM_SECONDS = 15
-
-Pixels = Callable[[], np.ndarray]
+# FFmpeg takes pictures and texts for videos too.
+_PICTURE_FORMATS = ("image2", "_pipe", "tty")
+_CAMERA_FORMATS = {"linux": ("video4linux2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
 
 
 @dataclass(frozen=True)
 class VideoHeader:
-    """What a file says of itself. `frame_count` is often wrong by one or more; 0 when unknown, as `frame_rate`."""
+    """What a file says of its pictures; 0 where it says nothing.
+
+    `frame_count` is often wrong by one or more, or counts what an edit list leaves out. `is_live` tells a camera, or an
+    address without an end.
+    """
 
     frame_rate: float
     frame_count: int
     codec: str
+    is_live: bool = False
 
 
 class VideoReader:
-    """Reads the frames of a video upright, in order, by OpenCV, or by PyAV where OpenCV gives no first frame.
+    """Reads the frames of a video upright and in order: those that ffmpeg shows, with the times of their presentation.
 
-    The video is a file, an address (http://, rtsp://, ...) or the number of a camera.
-
-    OpenCV's builds lack some codecs, AV1 for one: they open such a file and read nothing from it. Pixels and times
-    are the same either way (measured on H.264, H.265, VP9, MPEG-4 and MJPEG, 8 and 10 bits). No frame is sought:
-    decoding begins with the first one.
+    The video is a file, an address (http://, rtsp://, ...) or the number of a camera. Of several streams it takes the
+    one that ffmpeg takes; a cover picture is none. Where pictures change their size, they are brought to that of the
+    first. Pixels that are not square stay as they are stored, as the authors' tools leave them. Of HDR, the values are
+    taken as they are: colors become RGB by the matrix that the file names, with no tone mapping, whatever the codec.
 
     Example:
         with VideoReader("video.mp4") as video:
-            for frame in video: ...
+            for time, frame in video.timed_frames():
+                frame.bgr(short_side=240)
 
-    Raises UserError when the file is missing, is no video, or its codec is unknown to both. Iterating raises nothing
-    on a damaged file: it ends where decoding ends, so compare what came with `header.frame_count`.
+    Args:
+        threads: that decode; 0 is one for each core. One suffices where several videos are decoded at a time.
+
+    Raises UserError when the file is missing, is no video, or its codec is unknown. Iterating raises nothing on a
+    damaged file: what cannot be decoded is passed over, so compare what came with the header.
     """
 
-    def __init__(self, path: str | Path | int):
+    def __init__(self, path: str | Path | int, threads: int = 1):
         if not is_stream(path) and not Path(path).is_file():
             raise UserError(f"no such video file: {path}")
+        self._container = _open(path)
         try:
-            self._frames = _OpenCVFrames(path)
-        except _Undecodable:
-            if isinstance(path, int):
-                raise UserError(f"no camera number {path}, or it gives no picture") from None
-            self._frames = _PyAVFrames(path)
-        self.header = self._frames.header
+            self._stream = _choose_stream(self._container, path)
+        except UserError:
+            self._container.close()
+            raise
+        codec = self._stream.codec_context
+        codec.thread_count = threads
+        # Decoding several frames at a time delays them.
+        codec.thread_type = "SLICE" if is_stream(path) else "AUTO"
+        self.header = _read_header(self._container, self._stream, path)
+        self._decoded_frames = 0
+        self._stamp: float | None = None
 
     def __enter__(self) -> "VideoReader":
         return self
 
     def __exit__(self, *_) -> None:
-        self._frames.close()
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._container.close()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yields uint8 [height, width, 3] RGB."""
-        for _, pixels in self.timed_frames():
-            yield cv2.cvtColor(pixels(), cv2.COLOR_BGR2RGB)
+        for _, frame in self.timed_frames():
+            yield frame.bgr(None)[..., ::-1]
 
-    def timed_frames(self) -> Iterator[tuple[float, Pixels]]:
-        """Yields the time of each frame and a function that gives its pixels, uint8 [height, width, 3] BGR.
+    def timed_frames(self) -> Iterator[tuple[float, DecodedFrame]]:
+        """Yields the time of each frame, in seconds from the first one, and the frame.
 
-        The time is that of its presentation, in seconds from the beginning of the video stream. The function must be
-        called before the next frame is asked for; a frame whose pixels are not asked for costs less.
+        Times rise; see `Clock` for what becomes of those that do not. A frame whose pixels are not asked for costs
+        less.
         """
-        return iter(self._frames)
+        converter = FrameConverter()
+        clock = Clock(max(float(self._stream.guessed_rate or 0), self.header.frame_rate) or 25.0)
+        # An .avi file has no times of presentation: its frames come at the times at which they are decoded.
+        by_decoding = self._container.format.name == "avi"
+        for frame in self._decoded():
+            stamp = frame.dts if by_decoding else frame.pts
+            self._stamp = None if stamp is None else float(stamp * self._stream.time_base)
+            self._decoded_frames += 1
+            yield clock.time_of(self._stamp), DecodedFrame(frame, converter)
+
+    def decoded_fraction(self) -> float:
+        """Returns how much has been decoded of what the file promises of its pictures, 1 where it promises nothing.
+
+        By frames or by time, whichever is more: the count of an odd .avi header can be forty times too large, but then
+        so is its frame rate. The sound may be longer: it says nothing here.
+        """
+        fractions = []
+        if self.header.frame_count:
+            fractions.append(self._decoded_frames / self.header.frame_count)
+        begin, end = _span(self._container, self._stream)
+        if end > begin and self._stamp is not None:
+            frame_seconds = 1 / self.header.frame_rate if self.header.frame_rate else 0.0
+            fractions.append((self._stamp + frame_seconds - begin) / (end - begin))
+        return max(fractions, default=1.0)
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError):  # cut off, or the connection is lost
+                packet = None
+            with contextlib.suppress(av.FFmpegError):  # as ffmpeg does: on with the next packet
+                yield from self._stream.codec_context.decode(packet)
+            if packet is None or packet.size == 0:
+                return
 
 
 def is_stream(video: str | Path | int) -> bool:
     """Tells an address or the number of a camera from a file."""
-    return isinstance(video, int) or "://" in str(video)
+    return isinstance(video, int) or ("://" in str(video) and not os.path.exists(video))
 
 
-class _Undecodable(Exception):  # noqa: N818 - never seen outside
-    """OpenCV opens no such file, or decodes no first frame of it."""
+def _open(path: str | Path | int) -> av.container.InputContainer:
+    if isinstance(path, int):
+        return _open_camera(path)
+    try:
+        if is_stream(path):
+            return av.open(str(path), timeout=STREAM_SECONDS)
+        # Without the prefix, a name with a colon is taken for an address.
+        return av.open(f"file:{path}")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = "cannot be reached, or is no video" if is_stream(path) else "not a video, or damaged at its beginning"
+        raise UserError(f"{reason}: {path}") from error
 
 
-class _OpenCVFrames:
-    def __init__(self, path: str | Path | int):
-        if isinstance(path, int):
-            self._capture = cv2.VideoCapture(path)
-        else:
-            timeouts = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC)
-            options = [value for name in timeouts for value in (name, 1000 * STREAM_SECONDS)]
-            self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, options if is_stream(path) else [])
-        if not self._capture.isOpened() or not self._capture.grab():
-            self._capture.release()
-            raise _Undecodable
-        rate = float(self._capture.get(cv2.CAP_PROP_FPS))
-        codec = int(self._capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1").strip("\0 ")
-        count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        self.header = VideoHeader(rate if np.isfinite(rate) and rate > 0 else 0.0, count, codec)
-
-    def close(self) -> None:
-        self._capture.release()
-
-    def __iter__(self) -> Iterator[tuple[float, Pixels]]:
-        grabbed = True  # the first frame, already
-        while grabbed:
-            yield self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0, self._pixels
-            grabbed = self._capture.grab()
-
-    def _pixels(self) -> np.ndarray:
-        return self._capture.retrieve()[1]
+def _open_camera(number: int) -> av.container.InputContainer:
+    if sys.platform not in _CAMERA_FORMATS:
+        raise UserError(f"cameras of {sys.platform} are not known here: name the address of its stream")
+    name, device = _CAMERA_FORMATS[sys.platform]
+    try:
+        return av.open(device.format(number), format=name)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UserError(f"no camera number {number}, or it gives no picture") from error
 
 
-class _PyAVFrames:
-    def __init__(self, path: str | Path):
-        try:
-            self._container = av.open(str(path), timeout=STREAM_SECONDS if is_stream(path) else None)
-        except (av.FFmpegError, OSError, ValueError) as error:
-            reason = (
-                "cannot be reached, or is no video" if is_stream(path) else "not a video, or damaged at its beginning"
-            )
-            raise UserError(f"{reason}: {path}") from error
-        if not self._container.streams.video:
-            self._container.close()
-            raise UserError(f"there is no picture in it, only sound: {path}")
-        self._stream = self._container.streams.video[0]
-        if self._stream.codec_context is None:
-            self._container.close()
-            raise UserError(f"neither OpenCV nor PyAV knows its codec: {path}")
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        self.header = VideoHeader(float(rate or 0), self._stream.frames, self._stream.codec_context.name)
-
-    def close(self) -> None:
-        self._container.close()
-
-    def __iter__(self) -> Iterator[tuple[float, Pixels]]:
-        start = self._stream.start_time or 0
-        try:
-            for frame in self._container.decode(self._stream):
-                yield float(((frame.pts or 0) - start) * self._stream.time_base), lambda frame=frame: _upright(frame)
-        except (av.FFmpegError, OSError):
-            return  # damaged from here on
-
-
-def _upright(frame: av.VideoFrame) -> np.ndarray:
-    # Bicubic is what OpenCV asks of FFmpeg's converter; the choice shows in frames of 10 bits.
-    pixels = frame.to_ndarray(format="bgr24", interpolation="BICUBIC")
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
-
-
-def encode_jpeg(frame: np.ndarray, short_side: int, quality: int) -> bytes:
-    """Encodes uint8 [height, width, 3] BGR as shards hold it: shrunk to `short_side`, JPEG of `quality` 1 to 100."""
-    pixels = shrink_to_short_side(frame, short_side)
-    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-
-
-def encode_flow(picture: np.ndarray, quality: int) -> bytes:
-    """Encodes uint8 [height, width, 3] of u, v and a constant as JPEG, without the blur of halved colours."""
-    options = [
-        cv2.IMWRITE_JPEG_QUALITY,
-        quality,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+def _choose_stream(container: av.container.InputContainer, path: str | Path | int) -> av.VideoStream:
+    if not isinstance(path, int) and any(part in container.format.name for part in _PICTURE_FORMATS):
+        raise UserError(f"a picture or a text, not a video: {path}")
+    moving = [
+        stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic
     ]
-    return cv2.imencode(".jpg", picture[..., ::-1], options)[1].tobytes()
+    if not moving:
+        raise UserError(f"there is no picture in it, only sound: {path}")
+    known = [stream for stream in moving if stream.codec_context is not None]
+    if not known:
+        raise UserError(f"its codec is unknown to FFmpeg {av.ffmpeg_version_info}: {path}")
+    return max(known, key=_preference)
 
 
-def shrink_to_short_side(frame: np.ndarray, short_side: int) -> np.ndarray:
-    """Shrinks uint8 [height, width, 3] so that its short side is `short_side`; smaller frames stay as they are.
+def _preference(stream: av.VideoStream) -> tuple[bool, int]:
+    is_default = bool(stream.disposition & av.stream.Disposition.default)
+    return is_default, stream.codec_context.width * stream.codec_context.height
 
-    The long side is truncated, as in the reference's Resize. Area averaging keeps motion free of aliasing; the last
-    step, where it shrinks by less than a fifth, is bilinear: three times as fast, and within 0.3 grey levels of PIL's
-    antialiased filter on average, where area averaging is within 0.2 (measured from 256 to 240 pixels).
-    """
-    height, width = frame.shape[:2]
-    current = min(height, width)
-    if current <= short_side:
-        return frame
-    long_side = int(short_side * max(height, width) / current)
-    size = (long_side, short_side) if width >= height else (short_side, long_side)
-    factor = current // short_side
-    if factor > 1 and height % factor == width % factor == 0:
-        frame = cv2.resize(frame, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
-    is_small_step = min(frame.shape[:2]) <= SMALL_STEP * short_side
-    return cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR if is_small_step else cv2.INTER_AREA)
+
+def _read_header(container: av.container.InputContainer, stream: av.VideoStream, path: str | Path | int) -> VideoHeader:
+    is_live = isinstance(path, int) or (is_stream(path) and not container.duration)
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    begin, end = _span(container, stream)
+    return VideoHeader(rate, stream.frames or round((end - begin) * rate), stream.codec_context.name, is_live)
+
+
+def _span(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[float, float]:
+    """Returns the first time stamp of a stream and the end of its last frame in seconds; twice 0 where unknown."""
+    if container.format.name == "avi" and stream.frames and stream.average_rate:
+        return 0.0, float(stream.frames / stream.average_rate)  # FFmpeg shortens the duration of a cut file
+    if stream.duration:
+        begin = stream.start_time or 0
+        return float(begin * stream.time_base), float((begin + stream.duration) * stream.time_base)
+    try:
+        # Matroska tells the end of each track in a tag, if at all.
+        hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
+        return 0.0, 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    except ValueError:
+        return 0.0, 0.0

@@ -8,8 +8,8 @@ Frame = TypeVar("Frame")
 TOLERANCE = 1e-6
 
 
-def at_frame_rate(frames: Iterable[tuple[float, Frame]], frame_rate: float) -> Iterator[Frame]:
-    """Yields a frame for each tick k / `frame_rate` seconds after the first frame: the last one not later than it.
+def at_frame_rate(frames: Iterable[tuple[float, Frame]], frame_rate: float) -> Iterator[tuple[float, Frame]]:
+    """Yields for each tick k / `frame_rate` seconds after the first frame its time and the last frame not later.
 
     So frames are dropped or repeated, never mixed. The last frame lasts as long as the one before it (one tick when it
     is alone).
@@ -24,10 +24,10 @@ def at_frame_rate(frames: Iterable[tuple[float, Frame]], frame_rate: float) -> I
             beginning = time
         else:
             duration = time - previous_time
-            while beginning + tick / frame_rate < time - TOLERANCE:
-                yield previous
+            while (due := beginning + tick / frame_rate) < time - TOLERANCE:
+                yield due, previous
                 tick += 1
         previous_time, previous = time, frame
-    while beginning is not None and beginning + tick / frame_rate < previous_time + duration - TOLERANCE:
-        yield previous
+    while beginning is not None and (due := beginning + tick / frame_rate) < previous_time + duration - TOLERANCE:
+        yield due, previous
         tick += 1

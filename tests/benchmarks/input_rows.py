@@ -71,6 +71,7 @@ def _write_shards(folder: Path, short_side: int, settings: Settings) -> Path:
     from data.folder import list_folder
     from data.preparation import Settings as PreparationSettings
     from data.preparation import prepare_shards
+    from r3d_keras.video.recipe import Recipe
     from tests.videos import write_video
 
     frames = 32 if settings.quick else 160
@@ -80,7 +81,7 @@ def _write_shards(folder: Path, short_side: int, settings: Settings) -> Path:
         write_video(folder / "videos" / "ab"[number % 2] / f"{number}.avi", video)
     listing = list_folder(folder / "videos", 0.25, 0)
     shards = folder / "shards"
-    prepare_shards(listing, PreparationSettings("folder", short_side, 16, 95, 0.25, 0), shards, workers=1)
+    prepare_shards(listing, PreparationSettings("folder", Recipe(short_side=short_side), 0.25, 0), shards, workers=1)
     return shards
 
 
@@ -92,7 +93,7 @@ def _frames(settings: Settings, number: int, count: int) -> Iterator[np.ndarray]
         yield from moving_frames(count, 240, 320)
         return
     from r3d_keras.video.decoding import VideoReader
-    from r3d_keras.video.file_names import expand_folders
+    from r3d_keras.video.folders import expand_folders
 
     videos, _ = expand_folders([settings.video_dir])
     given = 0

@@ -98,18 +98,15 @@ def _run_on(sender, cores: list[int], function: Callable, arguments: tuple) -> N
 
 
 def _prepare(folder: Path, paths: list[Path], short_side: int, quality: int, workers: int) -> None:
-    from data.clips import ClipSettings
-    from data.listing import TRAIN, Listing, Video
     from data.processes import run_tasks
     from data.shards import plan_shards, write_shard
+    from r3d_keras.video.clips import KEEP_FRACTION
+    from r3d_keras.video.listing import TRAIN, Listing, Video
+    from r3d_keras.video.recipe import Recipe
 
-    settings = ClipSettings(short_side, 16, 16, frame_rate=None, quality=quality, keep_fraction=0.5, seed=0)
+    recipe = Recipe(short_side=short_side, quality=quality)
     videos = [Video(path, str(index), "a", TRAIN) for index, path in enumerate(paths)]
-    tasks = plan_shards(Listing(videos, ["a", "b"], []), TRAIN, settings, folder)
-    if workers == 1:
-        import cv2
-
-        cv2.setNumThreads(1)
+    tasks = plan_shards(Listing(videos, ["a", "b"], []), TRAIN, recipe, KEEP_FRACTION, 0, folder)
     for _ in run_tasks(write_shard, tasks, workers):
         pass
 

@@ -1,8 +1,8 @@
 import pytest
 
 from data.activitynet import list_activitynet
-from data.listing import Segment
 from r3d_keras.errors import UserError
+from r3d_keras.video.listing import Segment
 from tests.data import layouts
 
 

@@ -7,10 +7,10 @@ import psutil
 import pytest
 
 from data.beam import make_pipeline, write_shards
-from data.clips import ClipSettings
 from data.folder import list_folder
 from data.shards import plan_shards
 from r3d_keras.errors import UserError
+from r3d_keras.video.recipe import Recipe
 from tests.commands import ROOT, refusal, run
 from tests.data.videos import counted_frames, file_contents
 from tests.videos import write_video
@@ -112,8 +112,7 @@ def test_run_that_goes_wrong_ends_with_its_workers(tmp_path):
 
 @needs_beam
 def test_failure_of_a_task_is_one_line(videos, tmp_path):
-    settings = ClipSettings(32, clip_frames=16, clip_stride=16, frame_rate=None, quality=95, keep_fraction=0.5, seed=0)
-    tasks = plan_shards(list_folder(videos, 0.2, 0), "validation", settings, tmp_path)
+    tasks = plan_shards(list_folder(videos, 0.2, 0), "validation", Recipe(short_side=32), 0.5, 0, tmp_path)
     tasks[0].shard_path.mkdir()
     with pytest.raises(UserError, match=r"the Beam pipeline failed: IsADirectoryError.*validation-00000") as error:
         list(write_shards(make_pipeline("DirectRunner", TWO_PROCESSES), tasks))

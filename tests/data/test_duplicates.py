@@ -5,13 +5,14 @@ import shutil
 import pytest
 
 from data.duplicates import find_duplicates
-from data.listing import TEST, TRAIN, VALIDATION, LeftOut, Listing, Segment, Video
 from data.preparation import Settings, prepare_shards
 from r3d_keras.errors import UserError
+from r3d_keras.video.listing import TEST, TRAIN, VALIDATION, LeftOut, Listing, Segment, Video
+from r3d_keras.video.recipe import Recipe
 from tests.data.videos import counted_frames, read_clips
 from tests.videos import write_video
 
-SETTINGS = {"dataset": "csv", "short_side": 240, "clip_frames": 16, "quality": 95, "validation_fraction": 0, "seed": 0}
+SETTINGS = {"dataset": "csv", "recipe": Recipe(), "validation_fraction": 0, "seed": 0}
 
 
 def test_leaks_two_labels_and_repetitions(tmp_path):

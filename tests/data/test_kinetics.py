@@ -100,7 +100,7 @@ def test_what_is_missing_and_what_is_in_excess(tmp_path):
         ("val/ZLn66q_wDng_000334_000344.webm", f"another file of this name is taken: {used}", None),
         ("zumba/--65_UAU7ao_000000_000010.mp4.part", "not a video by its file name", None),
         ("zumba/._hidden.mp4", "hidden", None),
-        ("frames", "30 files in it are not videos by their names", None),
+        ("frames", "no annotation names it", None),
     }
 
 

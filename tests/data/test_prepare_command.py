@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 
 from data.folder import list_folder
 from data.preparation import Settings, prepare_shards
+from r3d_keras.video.recipe import Recipe
 from tests.commands import ROOT, run
 from tests.data import layouts
 from tests.data.videos import counted_frames, file_contents, frame_number, read_clips
@@ -154,7 +155,7 @@ def test_killed_run_is_taken_up_again(tmp_path):
         for label in "ab":
             write_video(video_dir / label / f"{number}.avi", counted_frames(48, 240, 320) * 2)
     flags = ["--dataset=folder", f"--video_dir={video_dir}", "--validation_fraction=0", "--workers=2"]
-    settings = Settings("folder", short_side=240, clip_frames=16, quality=95, validation_fraction=0.0, seed=0)
+    settings = Settings("folder", Recipe(), validation_fraction=0.0, seed=0)
     prepare_shards(list_folder(video_dir, 0, 0), settings, tmp_path / "whole", workers=1)
 
     interrupted = tmp_path / "interrupted"

@@ -3,6 +3,7 @@ import json
 import math
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,10 +17,11 @@ from data.preparation import Settings, prepare_shards
 from data.shards import shard_count
 from r3d_keras.clip_index import ClipIndex
 from r3d_keras.errors import UserError
+from r3d_keras.video.recipe import Recipe
 from tests.data.videos import counted_frames, decode, file_contents, frame_number, read_clips
 from tests.videos import write_video
 
-SETTINGS = Settings("folder", short_side=240, clip_frames=16, quality=95, validation_fraction=0, seed=0)
+SETTINGS = Settings("folder", Recipe(), validation_fraction=0, seed=0)
 
 # By hand: video length -> frame numbers of each clip, frames counted from 0.
 CLIPS_BY_LENGTH = {
@@ -31,8 +33,8 @@ CLIPS_BY_LENGTH = {
 }
 
 
-def prepare(video_dir, data_dir, workers=1, **changed):
-    settings = Settings(**{**SETTINGS.__dict__, **changed})
+def prepare(video_dir, data_dir, workers=1, seed=0, **changed):
+    settings = replace(SETTINGS, seed=seed, recipe=Recipe(**changed))
     return prepare_shards(
         list_folder(video_dir, settings.validation_fraction, settings.seed), settings, data_dir, workers
     )

@@ -1,8 +1,8 @@
 import pytest
 
-from data.listing import Segment
 from data.table import list_table
 from r3d_keras.errors import UserError
+from r3d_keras.video.listing import Segment
 from tests.data import layouts
 
 HEADER = "path,label,split\n"

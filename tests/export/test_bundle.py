@@ -81,6 +81,7 @@ def test_warm_up_requests_are_prediction_logs_that_the_bundle_answers(base, tmp_
         "frames",
         "video",
         "features",
+        "describe",
     }
     assert {request.model_spec.name for request in requests} == {"actions"}
     inputs = [

@@ -17,9 +17,11 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from export import server_access
 from export.remote_videos import ask_about_video
-from export.server_access import connect
+from export.server_access import Description, connect
 from r3d_keras.errors import UserError
-from r3d_keras.evaluation.clip_sources import FileClips, FileSettings
+from r3d_keras.evaluation.clip_sources import FileClips
+from r3d_keras.video.listing import Video
+from r3d_keras.video.recipe import Recipe
 from tests.commands import free_port, refusal, run
 from tests.videos import moving_square, write_video
 
@@ -46,8 +48,9 @@ def flags_for(server, protocol: str) -> list[str]:
 
 def evaluated(model, path) -> np.ndarray:
     """Returns the mean probabilities that evaluation gives a video file."""
-    source = FileClips([(path, "video", 0)], model.metadata.label_names, 16, FileSettings(240, 95, None))
-    logits = np.concatenate([model(batch["clips"]).numpy() for batch in source.batches(8, 32, crop=True)])
+    labels = model.metadata.label_names
+    source = FileClips([Video(path, "video", labels[0], "validation")], labels, model.metadata.recipe)
+    logits = np.concatenate([model(batch["clips"]).numpy() for batch in source.batches(8, 32, 3, crop=True)])
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (exponentials / exponentials.sum(axis=1, keepdims=True)).mean(axis=0)
 
@@ -55,9 +58,10 @@ def evaluated(model, path) -> np.ndarray:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_server_gives_the_numbers_of_evaluation(server, served_model, videos, protocol):
     connection = connect(server.address(protocol), "actions", protocol, 60.0)
-    assert connection.clip_frames() == 16
+    description = connection.describe()
+    assert description == Description(served_model.metadata.recipe, served_model.metadata.label_names)
     for path in sorted(videos.iterdir()):
-        answer = ask_about_video(connection, path, 16, 240, 95)
+        answer = ask_about_video(connection, path, description)
         expected = evaluated(served_model, path)
         np.testing.assert_allclose(answer.probabilities, expected, atol=1e-5)
         assert answer.clips == -(-int(path.stem) // 16)
@@ -134,7 +138,7 @@ def test_mistakes_get_one_line(flags, words):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_another_model_s_name_is_told(server, protocol):
     with pytest.raises(UserError, match=r"the server says: Servable not found for request: Latest\(other\)"):
-        connect(server.address(protocol), "other", protocol, 10.0).clip_frames()
+        connect(server.address(protocol), "other", protocol, 10.0).describe()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -142,7 +146,7 @@ def test_a_server_that_is_away_is_asked_again_and_then_told(protocol, monkeypatc
     monkeypatch.setattr(server_access, "FIRST_PAUSE_SECONDS", 0.05)
     begin = time.perf_counter()
     with pytest.raises(UserError, match=r"no answer from .*127\.0\.0\.1"):
-        connect(f"127.0.0.1:{free_port()}", "actions", protocol, 10.0).clip_frames()
+        connect(f"127.0.0.1:{free_port()}", "actions", protocol, 10.0).describe()
     assert time.perf_counter() - begin > 0.1
 
 
@@ -187,7 +191,7 @@ METADATA = json.dumps(
 def test_unavailable_is_asked_again(monkeypatch):
     monkeypatch.setattr(server_access, "FIRST_PAUSE_SECONDS", 0.01)
     with http_server([(503, b"{}", 0), (503, b"{}", 0), (200, METADATA, 0)]) as (port, seen):
-        assert connect(f"127.0.0.1:{port}", "actions", "rest", 10.0).clip_frames() == 8
+        assert connect(f"127.0.0.1:{port}", "actions", "rest", 10.0).describe() == Description(Recipe(clip_frames=8))
     assert len(seen) == 3
 
 
@@ -195,11 +199,11 @@ def test_a_refused_connection_is_tried_again(monkeypatch):
     monkeypatch.setattr(server_access, "FIRST_PAUSE_SECONDS", 0.5)
     port = free_port()
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(lambda: connect(f"127.0.0.1:{port}", "actions", "rest", 10.0).clip_frames())
+        asked = pool.submit(lambda: connect(f"127.0.0.1:{port}", "actions", "rest", 10.0).describe())
         time.sleep(0.3)
         assert not asked.done()
         with http_server([(200, METADATA, 0)], port):
-            assert asked.result() == 8
+            assert asked.result() == Description(Recipe(clip_frames=8))
 
 
 class UnavailableTwice(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -239,7 +243,7 @@ def test_a_request_as_large_as_videos_are_is_sent_again_over_grpc(monkeypatch):
 )
 def test_an_odd_server_is_told(answer, words):
     with http_server([answer]) as (port, _), pytest.raises(UserError, match=words):
-        connect(f"127.0.0.1:{port}", "actions", "rest", 0.5).clip_frames()
+        connect(f"127.0.0.1:{port}", "actions", "rest", 0.5).describe()
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from r3d_keras.errors import UserError
 from r3d_keras.input.pipeline import open_clips
 from r3d_keras.input.sampling import ClipSource, Sampling
 from r3d_keras.input.shards import open_clip_data
+from r3d_keras.video.recipe import Recipe
 from tests.data.videos import DARKEST, STEP
 
 
@@ -113,7 +114,7 @@ def test_mistakes():
 def counted_data(counted_videos, tmp_path_factory):
     """Videos whose brightness counts their frames, as shards."""
     folder = tmp_path_factory.mktemp("counted_shards") / "shards"
-    prepare_shards(list_folder(counted_videos, 0, 0), Settings("folder", 240, 16, 95, 0, 0), folder, workers=1)
+    prepare_shards(list_folder(counted_videos, 0, 0), Settings("folder", Recipe(), 0, 0), folder, workers=1)
     return open_clip_data(folder)
 
 

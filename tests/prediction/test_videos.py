@@ -1,14 +1,20 @@
 """Clips of many videos in common batches."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from r3d_keras.errors import UserError
-from r3d_keras.prediction.videos import ClipShape, clip_values, count_frames
-from r3d_keras.video.file_names import expand_folders
+from r3d_keras.models.classifier import Metadata
+from r3d_keras.models.normalization import NORMALIZATIONS
+from r3d_keras.prediction.videos import clip_values, count_frames
+from r3d_keras.video.clips import clips_of
+from r3d_keras.video.folders import expand_folders
+from r3d_keras.video.recipe import Recipe
 from tests.videos import write_video, write_video_without_frames
 
-SHAPE = ClipShape(clip_frames=16, frame_size=32, clip_stride=16)
+METADATA = Metadata("resnet-10", frame_size=32, normalization=NORMALIZATIONS["kinetics-2020"])
 
 
 @pytest.fixture
@@ -30,7 +36,7 @@ def test_every_video_gets_its_own_values(videos, batch_size):
         assert clips.shape[1:] == (16, 32, 32, 3)
         return clips.numpy().mean(axis=(1, 2, 3, 4))[:, np.newaxis].astype(np.float32)
 
-    results = list(clip_values(videos, mean, SHAPE, batch_size))
+    results = list(clip_values(clips_of(videos, Recipe()), mean, METADATA, batch_size))
     assert [result.video for result in results] == videos
     assert [len(result.values) for result in results] == [2, 0, 1, 0, 3]
     for result, grey in zip(results, (40, None, 90, None, 140), strict=True):
@@ -43,14 +49,17 @@ def test_every_video_gets_its_own_values(videos, batch_size):
     assert sizes == [batch_size] * (6 // batch_size) + ([6 % batch_size] if 6 % batch_size else [])
 
 
+def zeros(clips):
+    return np.zeros((len(clips), 1))
+
+
 def test_times_are_seconds(videos):
-    result = next(clip_values(videos[:1], lambda clips: np.zeros((len(clips), 1)), SHAPE, 8))
+    result = next(clip_values(clips_of(videos[:1], Recipe()), zeros, METADATA, 8))
     np.testing.assert_allclose(result.times, [[0, 16 / 25], [16 / 25, 20 / 25]], atol=1e-3)
 
 
 def test_overlapping_clips(videos):
-    shape = ClipShape(16, 32, clip_stride=8)
-    result = next(clip_values(videos[4:], lambda clips: np.zeros((len(clips), 1)), shape, 8))
+    result = next(clip_values(clips_of(videos[4:], Recipe(clip_stride=8)), zeros, METADATA, 8))
     np.testing.assert_allclose(result.times[:, 0] * 25, [0, 8, 16, 24], atol=1e-2)
 
 
@@ -59,12 +68,12 @@ def test_folders_numbers_and_addresses(videos, tmp_path):
     (tmp_path / ".hidden.mp4").write_text("hidden")
     expanded, others = expand_folders([str(tmp_path), "0", "rtsp://host/stream", "missing.mp4"])
     assert expanded == [*sorted(videos), 0, "rtsp://host/stream", "missing.mp4"]
-    assert others == 1
+    assert [Path(other.path).name for other in others] == [".hidden.mp4", "notes.txt"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="no video in the folder"):
+    with pytest.raises(UserError, match="is empty: a folder of videos is expected"):
         expand_folders([str(tmp_path / "empty")])
 
 
 def test_frames_are_counted_where_headers_tell(videos):
-    assert count_frames(videos[:3]) == 25
-    assert count_frames(["rtsp://host/stream"]) is None
+    assert count_frames(videos[:3], Recipe()) == 25
+    assert count_frames(["rtsp://host/stream"], Recipe()) is None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from r3d_keras.errors import UserError
-from r3d_keras.video.decoding import VideoReader, _OpenCVFrames, _PyAVFrames, shrink_to_short_side
+from r3d_keras.video.decoding import VideoReader
 from tests.video.encoded import CODECS, FRAMES, drawn_frame, encode, number_of, rotate_in_header
 from tests.videos import write_video
 
@@ -35,36 +35,19 @@ def test_every_frame_of_every_codec(name, videos):
         assert np.abs(frame.astype(int) - drawn_frame(number, 48, 64)).mean() < 12
 
 
-@pytest.mark.parametrize("name", [name for name in CODECS if name != "AV1"])
-def test_both_decoders_give_equal_frames_and_times(name, videos):
-    decoded = []
-    for frames in (_OpenCVFrames(videos[name]), _PyAVFrames(videos[name])):
-        decoded.append([(time, pixels().copy()) for time, pixels in frames])
-        frames.close()
-    assert len(decoded[0]) == len(decoded[1]) == FRAMES
-    for (our_time, ours), (their_time, theirs) in zip(*decoded, strict=True):
-        assert our_time == pytest.approx(their_time, abs=1e-6)
-        np.testing.assert_array_equal(ours, theirs)
-
-
-@pytest.mark.parametrize("reader", [_OpenCVFrames, _PyAVFrames])
-def test_times_of_a_variable_frame_rate(reader, tmp_path):
+def test_times_of_a_variable_frame_rate(tmp_path):
     encode(tmp_path / "x.mkv", "libx264", "yuv420p", IRREGULAR)
-    frames = reader(tmp_path / "x.mkv")
-    assert [time for time, _ in frames] == pytest.approx([time / 1000 for time in IRREGULAR])
-    frames.close()
+    with VideoReader(tmp_path / "x.mkv") as video:
+        assert [time for time, _ in video.timed_frames()] == pytest.approx([time / 1000 for time in IRREGULAR])
 
 
-@pytest.mark.parametrize("reader", [_OpenCVFrames, _PyAVFrames])
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_phone_videos_are_upright(reader, degrees, tmp_path):
+def test_phone_videos_are_upright(degrees, tmp_path):
     encode(tmp_path / "x.mp4", "libx264", "yuv420p")
     plain = next(iter(VideoReader(tmp_path / "x.mp4")))
     rotate_in_header(tmp_path / "x.mp4", degrees)
-    frames = reader(tmp_path / "x.mp4")
-    _, pixels = next(iter(frames))
-    np.testing.assert_array_equal(pixels()[..., ::-1], np.rot90(plain, -degrees // 90))
-    frames.close()
+    turned = next(iter(VideoReader(tmp_path / "x.mp4")))
+    np.testing.assert_array_equal(turned, np.rot90(plain, -degrees // 90))
 
 
 def test_odd_sizes(tmp_path):
@@ -74,7 +57,7 @@ def test_odd_sizes(tmp_path):
 
 def test_pixels_that_nobody_asks_for(videos):
     timed_frames = enumerate(VideoReader(videos["H.264"]).timed_frames())
-    numbers = [number_of(pixels()) for index, (_, pixels) in timed_frames if index % 3 == 0]
+    numbers = [number_of(frame.bgr(None)) for index, (_, frame) in timed_frames if index % 3 == 0]
     assert numbers == list(range(0, FRAMES, 3))
 
 
@@ -91,14 +74,3 @@ def test_what_is_no_video(tmp_path):
     for path, message in ((tmp_path / "text.mp4", "not a video"), (tmp_path / "no.mp4", "no such video file")):
         with pytest.raises(UserError, match=message):
             VideoReader(path)
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "expected"),
-    [(256, 340, (112, 148)), (240, 426, (112, 198)), (171, 128, (149, 112)), (80, 100, (80, 100))],
-)
-def test_shrinking_truncates_the_long_side(height, width, expected):
-    frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    shrunk = shrink_to_short_side(frame, 112)
-    assert shrunk.shape[:2] == expected
-    assert shrunk.mean() == pytest.approx(frame.mean(), abs=1)

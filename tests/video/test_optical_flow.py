@@ -3,8 +3,10 @@
 import cv2
 import numpy as np
 
-from r3d_keras.video.decoding import encode_flow
-from r3d_keras.video.optical_flow import NO_MOTION, flow_pictures, from_levels, to_levels
+from r3d_keras.video.conversion import encode_flow
+from r3d_keras.video.optical_flow import NO_MOTION, flow_pictures, to_levels
+
+BOUND = 20.0
 
 
 def moving_texture(steps, right, down):
@@ -15,12 +17,16 @@ def moving_texture(steps, right, down):
     return [np.repeat(frame[..., np.newaxis], 3, axis=2) for frame in frames]
 
 
+def in_pixels(levels):
+    return (levels.astype(np.float32) - 128) * (BOUND / 127)
+
+
 def test_motion_is_measured_in_pixels():
     for right, down in ((3, 0), (-2, 0), (0, 4), (-3, 2)):
-        pictures = list(flow_pictures(moving_texture(4, right, down)))
+        pictures = list(flow_pictures(moving_texture(4, right, down), BOUND))
         assert len(pictures) == 4
         for picture in pictures:
-            inner = from_levels(picture[24:-24, 24:-24, :2])
+            inner = in_pixels(picture[24:-24, 24:-24, :2])
             assert np.abs(np.median(inner[..., 0]) - right) < 0.3
             assert np.abs(np.median(inner[..., 1]) - down) < 0.3
             assert (picture[..., 2] == NO_MOTION).all()
@@ -28,17 +34,17 @@ def test_motion_is_measured_in_pixels():
 
 
 def test_a_single_frame_does_not_move():
-    (picture,) = flow_pictures(moving_texture(1, 0, 0))
+    (picture,) = flow_pictures(moving_texture(1, 0, 0), BOUND)
     assert (picture == NO_MOTION).all()
-    assert list(flow_pictures([])) == []
+    assert list(flow_pictures([], BOUND)) == []
 
 
 def test_levels_by_hand():
     flow = np.array([0.0, 20.0, -20.0, 50.0, -50.0, 1.0], np.float32)
-    assert to_levels(flow).tolist() == [128, 255, 1, 255, 1, 134]  # 128 + 6.35
-    np.testing.assert_allclose(from_levels(to_levels(flow[:3])), flow[:3])
+    assert to_levels(flow, BOUND).tolist() == [128, 255, 1, 255, 1, 134]  # 128 + 6.35
+    np.testing.assert_allclose(in_pixels(to_levels(flow[:3], BOUND)), flow[:3])
     exact = np.linspace(-20, 20, 500).astype(np.float32)
-    assert np.abs(from_levels(to_levels(exact)) - exact).max() <= 20 / 127 / 2 + 1e-5
+    assert np.abs(in_pixels(to_levels(exact, BOUND)) - exact).max() <= 20 / 127 / 2 + 1e-5
 
 
 def test_the_jpeg_keeps_both_directions_apart():

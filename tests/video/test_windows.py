@@ -51,4 +51,7 @@ def test_windows(count, stride, expected):
     ],
 )
 def test_resampling(times, rate, expected):
-    assert list(at_frame_rate(zip(times, range(len(times)), strict=True), rate)) == expected
+    frames = list(at_frame_rate(zip(times, range(len(times)), strict=True), rate))
+    assert [number for _, number in frames] == expected
+    first = times[0] if times else 0.0
+    assert [time for time, _ in frames] == pytest.approx([first + tick / rate for tick in range(len(expected))])

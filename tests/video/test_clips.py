@@ -1,25 +1,25 @@
 """Samples to clips: segments, strides, rates, damage, and frames that were extracted before."""
 
+from dataclasses import replace
+
 import cv2
 import h5py
 import numpy as np
 import pytest
 
-from data.clips import ClipSettings, VideoClips
-from data.listing import Segment, Video
+from r3d_keras.video.clips import VideoClips
+from r3d_keras.video.listing import Segment
+from r3d_keras.video.recipe import Recipe
 from tests.data.videos import counted_frames, decode, frame_number
 from tests.video.encoded import encode, number_of
 from tests.videos import write_video
 
-SETTINGS = {
-    "short_side": 240, "clip_frames": 4, "clip_stride": 4, "frame_rate": None, "quality": 95, "keep_fraction": 0.5,
-    "seed": 0,
-}  # fmt: skip
+FOUR = Recipe(clip_frames=4)
 
 
-def clips_of(path, segment=None, **changed):
+def clips_of(path, segment=None, keep_fraction=0.5, **changed):
     """Returns (first frame, frame numbers) of each clip, and what was said of the sample."""
-    clips = VideoClips(Video(path, "x", "label", "train", segment), ClipSettings(**{**SETTINGS, **changed}))
+    clips = VideoClips(path, replace(FOUR, **changed), segment, keep_fraction)
     cut = [(clip.first_frame, [frame_number(frame) for frame in clip.frames]) for clip in clips]
     return cut, clips.reason, clips.is_kept
 
@@ -69,7 +69,7 @@ def test_strides_and_rates(video):
     assert clips_of(video, clip_stride=6)[0] == [(0, [0, 1, 2, 3]), (6, [6, 7, 8, 9])]
     assert clips_of(video, frame_rate=5)[0] == [(0, [0, 2, 4, 6]), (4, [8, 8, 8, 8])]
     assert clips_of(video, Segment(0.2, 0.4), frame_rate=20)[0] == [(0, [2, 2, 3, 3])]
-    clips = VideoClips(Video(video, "x", "label", "train"), ClipSettings(**{**SETTINGS, "frame_rate": 5}))
+    clips = VideoClips(video, replace(FOUR, frame_rate=5))
     assert {clip.frame_rate for clip in clips} == {5}
 
 
@@ -88,8 +88,7 @@ def test_a_cut_video_is_kept_above_a_fraction(keep_fraction, is_kept, tmp_path):
 def test_av1_and_a_variable_frame_rate(tmp_path):
     times = [0, 100, 200, 300, 400, 1000, 1100, 1200, 1300, 1400]
     encode(tmp_path / "x.mp4", "libsvtav1", "yuv420p", times)
-    settings = ClipSettings(**{**SETTINGS, "frame_rate": 5.0})
-    clips = list(VideoClips(Video(tmp_path / "x.mp4", "x", "label", "train"), settings))
+    clips = list(VideoClips(tmp_path / "x.mp4", replace(FOUR, frame_rate=5.0)))
     numbers = [number_of(decode(frame)) for clip in clips for frame in clip.frames]
     # Ticks at 0, 0.2, ... 1.4 s: the picture stands still from 0.4 to 1.0 s.
     assert numbers[:8] == [0, 2, 4, 4, 4, 5, 7, 9]
@@ -116,10 +115,10 @@ def extracted(request, tmp_path):
 
 def test_extracted_frames_pass_unchanged(extracted):
     path, jpegs = extracted
-    clips = list(VideoClips(Video(path, "x", "label", "train"), ClipSettings(**SETTINGS)))
+    clips = list(VideoClips(path, FOUR))
     assert [frame for clip in clips for frame in clip.frames][:10] == jpegs
     assert {clip.frame_rate for clip in clips} == {0.0}
-    shrunk = next(iter(VideoClips(Video(path, "x", "label", "train"), ClipSettings(**{**SETTINGS, "short_side": 32}))))
+    shrunk = next(iter(VideoClips(path, replace(FOUR, short_side=32))))
     assert decode(shrunk.frames[0]).shape == (32, 40, 3)
     assert clips_of(path, Segment(0.0, 1.0)) == ([], "its times are unknown, so no segment of it can be taken", False)
 

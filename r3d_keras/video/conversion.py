@@ -1,0 +1,129 @@
+"""Decoded frames to pixels and JPEG files: FFmpeg's scaler shrinks and converts in one pass."""
+
+import av
+import cv2
+import numpy as np
+import simplejpeg
+from av.filter import Graph
+
+_DISPLAY_MATRIX = "DISPLAYMATRIX"
+
+
+def shrunk_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
+    """Returns width and height with the short side at most `short_side`.
+
+    The long side is truncated, as in the reference's Resize; smaller frames stay.
+    """
+    current = min(width, height)
+    if short_side is None or current <= short_side:
+        return width, height
+    long_side = int(short_side * max(width, height) / current)
+    return (long_side, short_side) if width >= height else (short_side, long_side)
+
+
+class DecodedFrame:
+    """A frame of a video; its pixels are made when they are asked for."""
+
+    def __init__(self, frame: av.VideoFrame, converter: "FrameConverter"):
+        self._frame, self._converter = frame, converter
+        self._jpeg: bytes | None = None
+
+    def bgr(self, short_side: int | None) -> np.ndarray:
+        """Returns uint8 [height, width, 3] BGR with the short side at most `short_side`, or as it is."""
+        return self._converter.convert(self._frame, short_side, "bgr24").to_ndarray()
+
+    def jpeg(self, short_side: int, quality: int) -> bytes:
+        """Returns the frame as JPEG with its short side at most `short_side`, made once however often it is used.
+
+        Brightness and colors become JPEG's (BT.601, full range) where the video's are not, and go into the file without
+        the way through RGB, with colors of half the resolution.
+        """
+        if self._jpeg is None:
+            shrunk = self._converter.convert(self._frame, short_side, "yuv420p")
+            self._jpeg = simplejpeg.encode_jpeg_yuv_planes(*map(_plane, shrunk.planes), quality)
+        return self._jpeg
+
+
+class FrameConverter:
+    """Brings the frames of one video to sizes and pixel formats; all to the size of its first frame, or shrunk.
+
+    The work is done by FFmpeg's filters `scale`, `transpose` and `flip`, set up as its command sets them up: the pixels
+    are those that the command `ffmpeg` gives, interlaced colors, matrices and bit depths included.
+    """
+
+    def __init__(self):
+        self._first_size: tuple[int, int] | None = None
+        self._graphs: dict[tuple, tuple[tuple, Graph]] = {}
+
+    def convert(self, frame: av.VideoFrame, short_side: int | None, pixel_format: str) -> av.VideoFrame:
+        """Returns the frame upright, in that format, its short side at most `short_side`."""
+        if self._first_size is None:
+            self._first_size = frame.width, frame.height
+        wanted = shrunk_size(*self._first_size, short_side), pixel_format
+        matrix = frame.side_data.get(_DISPLAY_MATRIX)
+        given = (
+            f"{frame.width}x{frame.height}",
+            frame.format.name,
+            str(int(frame.colorspace)),
+            str(int(frame.color_range)),
+            bytes(matrix) if matrix else b"",
+        )
+        known, graph = self._graphs.get(wanted, (None, None))
+        if known != given:
+            graph = _graph(*given, *wanted)
+            self._graphs[wanted] = given, graph
+        frame.pts = None  # a filter wants times that rise
+        graph.vpush(frame)
+        return graph.vpull()
+
+
+def _graph(
+    size: str, given_format: str, matrix: str, levels: str, display: bytes, target: tuple[int, int], wanted: str
+) -> Graph:
+    """Returns filters that end in frames of `target` size (before they are turned)."""
+    graph = Graph()
+    graph.threads = 1
+    source = graph.add(
+        "buffer", video_size=size, pix_fmt=given_format, colorspace=matrix, range=levels, time_base="1/1000"
+    )
+    is_shrunk = size != f"{target[0]}x{target[1]}"
+    # Bilinear over as many pixels as become one, as PIL shrinks; bicubic is ffmpeg's choice for the colors of 4:2:0.
+    scale = f"{target[0]}:{target[1]}:flags={'bilinear' if is_shrunk else 'bicubic'}"
+    if wanted == "yuv420p":
+        scale += ":out_range=full:out_color_matrix=bt601"
+    filters = [graph.add("scale", scale), *(graph.add(*turn) for turn in _turns(display)), graph.add("format", wanted)]
+    last = source
+    for each in (*filters, graph.add("buffersink")):
+        last.link_to(each)
+        last = each
+    graph.configure()
+    return graph
+
+
+def _turns(display: bytes) -> list[tuple[str, ...]]:
+    """Returns the filters that turn a frame as its display matrix says: by quarters of a circle, and mirrored."""
+    if not display:
+        return []
+    a, b, _, c, d = np.frombuffer(display, np.int32, 5)
+    if abs(int(b)) + abs(int(c)) > abs(int(a)) + abs(int(d)):
+        # A quarter: x comes from y. The signs say which way, and whether it is mirrored.
+        directions = {(1, -1): "clock", (-1, 1): "cclock", (1, 1): "cclock_flip", (-1, -1): "clock_flip"}
+        return [("transpose", directions[1 if b > 0 else -1, 1 if c > 0 else -1])]
+    return [(name,) for name, value in (("hflip", a), ("vflip", d)) if value < 0]
+
+
+def _plane(plane: av.video.plane.VideoPlane) -> np.ndarray:
+    """Returns a plane without the padding of its rows, uint8 [height, width]."""
+    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    return np.ascontiguousarray(rows[:, : plane.width])
+
+
+def encode_flow(picture: np.ndarray, quality: int) -> bytes:
+    """Encodes uint8 [height, width, 3] of u, v and a constant as JPEG, without the blur of halved colors."""
+    options = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        quality,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
+    return cv2.imencode(".jpg", picture[..., ::-1], options)[1].tobytes()

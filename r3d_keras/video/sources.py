@@ -1,0 +1,154 @@
+"""What the frames of a video come from: a video file or stream, a folder of JPEG files, or an hdf5 file of them."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from r3d_keras.errors import UserError
+from r3d_keras.video.conversion import shrunk_size
+from r3d_keras.video.decoding import VideoReader, is_stream
+
+FRAME_FILE = re.compile(r"image_(\d+)\.jpg")
+HDF5_SUFFIX = ".hdf5"
+HDF5_DATASET = "video"
+
+
+class Frame(Protocol):
+    """One frame on its way into a clip."""
+
+    def bgr(self, short_side: int | None) -> np.ndarray:
+        """Returns uint8 [height, width, 3] BGR with the short side at most `short_side`, or as it is."""
+
+    def jpeg(self, short_side: int, quality: int) -> bytes:
+        """Returns the frame as JPEG with its short side at most `short_side`, made once however often it is used."""
+
+
+class FrameSource(Protocol):
+    """Frames with their times in seconds, and what the source says of itself (0 where it does not)."""
+
+    frame_rate: float
+    frame_count: int
+    codec: str
+    is_live: bool
+
+    def timed_frames(self) -> Iterator[tuple[float, Frame]]: ...
+
+    def decoded_fraction(self) -> float:
+        """Returns how much has come of what the source promises, 1 where it promises nothing."""
+
+    def close(self) -> None: ...
+
+
+def open_source(video: str | Path | int, threads: int = 1) -> FrameSource:
+    """Opens a video file, address or camera, a folder of image_00001.jpg, ..., or an .hdf5 file of JPEG files.
+
+    Folders and hdf5 files are as the authors' tools make them. `threads` decode a video file, see `VideoReader`.
+
+    Raises UserError when it is missing or nothing of that kind.
+    """
+    if is_stream(video):
+        return _VideoFile(video, threads)
+    path = Path(video)
+    if path.is_dir():
+        return _open_folder(path)
+    if path.suffix == HDF5_SUFFIX:
+        return _open_hdf5(path)
+    return _VideoFile(path, threads)
+
+
+def is_frame_folder(folder: str | Path) -> bool:
+    """Tells whether a folder holds extracted frames (image_00001.jpg, ...): then it is one video."""
+    with os.scandir(folder) as entries:
+        return any(FRAME_FILE.fullmatch(entry.name) for entry in entries)
+
+
+class _VideoFile:
+    def __init__(self, video: str | Path | int, threads: int):
+        self._reader = VideoReader(video, threads)
+        header = self._reader.header
+        self.frame_rate, self.frame_count, self.codec = header.frame_rate, header.frame_count, header.codec
+        self.is_live = header.is_live
+        self.timed_frames = self._reader.timed_frames
+        self.decoded_fraction, self.close = self._reader.decoded_fraction, self._reader.close
+
+
+class _JpegFile:
+    """A frame that is a JPEG file already; of another size than the first of its video, it is brought to that."""
+
+    def __init__(self, pixels: np.ndarray, jpeg: bytes, size: tuple[int, int]):
+        is_odd = pixels.shape[1::-1] != size
+        self._pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if is_odd else pixels
+        self._file = None if is_odd else jpeg
+        self._jpeg: bytes | None = None
+
+    def bgr(self, short_side: int | None) -> np.ndarray:
+        """See `Frame`."""
+        size = shrunk_size(self._pixels.shape[1], self._pixels.shape[0], short_side)
+        if size == self._pixels.shape[1::-1]:
+            return self._pixels
+        return cv2.resize(self._pixels, size, interpolation=cv2.INTER_AREA)
+
+    def jpeg(self, short_side: int, quality: int) -> bytes:
+        """See `Frame`. A file that is small enough already is returned as it was."""
+        if self._jpeg is None:
+            if self._file is not None and min(self._pixels.shape[:2]) <= short_side:
+                self._jpeg = self._file
+            else:
+                pixels = self.bgr(short_side)
+                self._jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        return self._jpeg
+
+
+class _JpegFrames:
+    """JPEG files one after the other; their rate is unknown. It ends at the first that cannot be decoded."""
+
+    frame_rate = 0.0
+    codec = "JPEG"
+    is_live = False
+
+    def __init__(self, jpegs: Iterable[bytes], frame_count: int, close: Callable[[], None] = lambda: None):
+        self._jpegs = jpegs
+        self._decoded_frames = 0
+        self.frame_count = frame_count
+        self.close = close
+
+    def timed_frames(self) -> Iterator[tuple[float, Frame]]:
+        size = None
+        for index, jpeg in enumerate(self._jpegs):
+            pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+            if pixels is None:
+                return
+            self._decoded_frames += 1
+            size = size or pixels.shape[1::-1]
+            yield float(index), _JpegFile(pixels, jpeg, size)
+
+    def decoded_fraction(self) -> float:
+        return self._decoded_frames / self.frame_count if self.frame_count else 1.0
+
+
+def _open_folder(path: Path) -> _JpegFrames:
+    numbered = [(int(match.group(1)), entry) for entry in path.iterdir() if (match := FRAME_FILE.fullmatch(entry.name))]
+    if not numbered:
+        raise UserError(f"no image_00001.jpg, ... in it: {path}")
+    return _JpegFrames((file.read_bytes() for _, file in sorted(numbered)), len(numbered))
+
+
+def _open_hdf5(path: Path) -> _JpegFrames:
+    try:
+        import h5py
+    except ImportError as error:
+        raise UserError(f"an .hdf5 file needs: pip install h5py: {path}") from error
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(f"not an hdf5 file, or damaged: {path}") from error
+    if HDF5_DATASET not in file:
+        file.close()
+        raise UserError(f"no frames in it (a dataset {HDF5_DATASET!r} is expected): {path}")
+    frames = file[HDF5_DATASET]
+    return _JpegFrames((np.asarray(frame, np.uint8).tobytes() for frame in frames), len(frames), file.close)
