@@ -7,8 +7,8 @@ from pathlib import Path
 
 from r3d_keras.errors import UserError
 from r3d_keras.video.class_folders import LAYOUT, list_class_folders
-from r3d_keras.video.folders import VIDEO_SUFFIXES
 from r3d_keras.video.listing import TRAIN, VALIDATION, Listing, Video
+from r3d_keras.video.sources import VIDEO_SUFFIXES
 
 
 def list_folder(video_dir: Path, validation_fraction: float, seed: int) -> Listing:

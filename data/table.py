@@ -7,8 +7,9 @@ from data.annotation_files import read_rows, seconds, split_of
 from data.samples import ClassNames, Samples
 from data.video_files import NOT_ANNOTATED, list_videos
 from r3d_keras.errors import UserError
-from r3d_keras.video.folders import NOT_A_VIDEO, is_video
+from r3d_keras.video.folders import NOT_A_VIDEO
 from r3d_keras.video.listing import TEST, LeftOut, Listing, Segment
+from r3d_keras.video.sources import is_video
 
 
 def list_table(video_dir: Path, annotations: Path) -> Listing:

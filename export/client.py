@@ -72,12 +72,15 @@ def _classify(server, videos: list, description) -> int:
         def ask(video):
             return ask_about_video(server, video, description, bar.update)
 
-        for video, future in [(video, pool.submit(ask, video)) for video in videos]:
-            try:
-                _print_answer(video, future.result())
-            except UserError as error:
-                failures += 1
-                print(f"error: {video}: {str(error).removesuffix(f': {video}')}", file=sys.stderr)
+        try:
+            for video, future in [(video, pool.submit(ask, video)) for video in videos]:
+                try:
+                    _print_answer(video, future.result())
+                except UserError as error:
+                    failures += 1
+                    print(f"error: {video}: {str(error).removesuffix(f': {video}')}", file=sys.stderr)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C no more are asked about
     return failures
 
 

@@ -23,6 +23,8 @@ def run(main: Callable[[list[str]], None]) -> None:
     standard error; 130 after Ctrl-C. Other exceptions are programming errors and keep their traceback.
     """
     code = 0
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # names of files that are not UTF-8
     try:
         if any(argument in HELP_FLAGS for argument in sys.argv[1:]):
             _print_help()
@@ -30,7 +32,9 @@ def run(main: Callable[[list[str]], None]) -> None:
         try:
             positional = flags.FLAGS(sys.argv)[1:]
         except flags.Error as error:
-            raise UserError(f"{_first_line(error)} (see --help)") from error
+            dashed = next((name for name in sys.argv[1:] if name.startswith("-") and os.path.exists(name)), None)
+            remedy = f"a file whose name begins with a dash is written ./{dashed}" if dashed else "see --help"
+            raise UserError(f"{_first_line(error)} ({remedy})") from error
         main(positional)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -59,6 +63,15 @@ def make_folder(path: str, flag_name: str) -> None:
             pass
     except OSError as error:
         raise UserError(f"cannot write to --{flag_name}={path}: {error.strerror}") from error
+
+
+def check_output_file(path: str, flag_name: str, suffixes: tuple[str, ...] = ()) -> None:
+    """Raises UserError when a file cannot be written there, or its name ends in none of `suffixes`."""
+    if suffixes and not path.lower().endswith(suffixes):
+        raise UserError(f"--{flag_name}={path}: a name that ends in {', '.join(suffixes)} is expected")
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise UserError(f"cannot write --{flag_name}={path}: a file in a folder that exists is expected")
 
 
 def whole_numbers(values: list[str], flag_name: str) -> tuple[int, ...]:

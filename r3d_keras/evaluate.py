@@ -91,6 +91,7 @@ def _check_flags() -> None:
 
 def _open_source(paths: list[str], metadata: list):
     """Opens the clips, and checks that every model fits them."""
+    from dataclasses import replace
     from pathlib import Path
 
     from r3d_keras.errors import UserError
@@ -108,6 +109,9 @@ def _open_source(paths: list[str], metadata: list):
         videos, stray = list_video_files(Path(VIDEO_DIR.value), SPLIT.value, first.label_names)
         if stray:
             print(describe_others(stray))
+        for other in metadata[1:]:
+            if replace(other.recipe, source_rates=None) != replace(first.recipe, source_rates=None):
+                raise UserError("models are compared on video files only where their clips are made alike")
         source = FileClips(videos, first.label_names, first.recipe)
     else:
         data = open_clip_data(DATA_DIR.value, first.clip_frames)

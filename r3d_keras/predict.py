@@ -47,6 +47,7 @@ RENDER = flags.DEFINE_string("render", None, "A .mp4, .mkv or .mov file: the one
 FEATURES = flags.DEFINE_string("features", None, "Stage whose features are written: pool, stem, layer1, ...")
 FEATURES_FILE = flags.DEFINE_string("features_file", "features.npz", "Where --features writes.")
 EXPLAIN = flags.DEFINE_string("explain", None, "Folder for pictures of what speaks for the answer.")
+CONTAINERS = (".mp4", ".mkv", ".mov")
 
 
 def main(names: list[str]) -> None:
@@ -72,6 +73,9 @@ def main(names: list[str]) -> None:
         print(describe_others(others), file=sys.stderr)
     if RENDER.value and len(videos) != 1:
         raise UserError(f"--render takes one video, not {len(videos)}")
+    for flag, suffixes in ((RENDER, CONTAINERS), (FEATURES_FILE if FEATURES.value else RENDER, ())):
+        if flag.value:
+            command_line.check_output_file(flag.value, flag.name, suffixes)
     if RENDER.value and Path(RENDER.value).resolve() == Path(str(videos[0])).resolve():
         raise UserError(f"--render={RENDER.value} is the video itself: name another file")
     for flag in (TIMELINE, EXPLAIN):
@@ -80,6 +84,12 @@ def main(names: list[str]) -> None:
     scorer = load_scorer(model_path)
     if (FEATURES.value or EXPLAIN.value) and scorer.model is None:
         raise UserError("--features and --explain need a .keras file, not a bundle")
+    live = [video for video in videos if _is_live(video)]
+    if live and (len(videos) > 1 or TIMELINE.value or RENDER.value or EXPLAIN.value or FEATURES.value):
+        raise UserError(f"{live[0]} is live: name it alone, without --timeline, --render, --explain and --features")
+    if live:
+        _answer_live(scorer, live[0])
+        return
     failures = _write_features(scorer, videos) if FEATURES.value else _classify(scorer, videos)
     if failures:
         raise UserError(f"{failures} of {len(videos)} videos could not be read")
@@ -97,12 +107,12 @@ def _values(scorer, videos: list, function):
     from tqdm import tqdm
 
     from r3d_keras.prediction.videos import clip_values, count_frames
-    from r3d_keras.video.clips import clips_of
+    from r3d_keras.video.clips import VideoClips
 
     is_shown, recipe = sys.stderr.isatty(), _recipe(scorer)
     total = count_frames(videos, recipe) if is_shown else None
     with tqdm(total=total, unit="frames", dynamic_ncols=True, disable=not is_shown) as bar:
-        clips = clips_of(videos, recipe)
+        clips = [VideoClips(video, recipe) for video in videos]
         for values in clip_values(clips, function, scorer.metadata, BATCH_SIZE.value, bar.update):
             if values.error:
                 print(f"error: {values.error}", file=sys.stderr)
@@ -115,13 +125,7 @@ def _classify(scorer, videos: list) -> int:
     """Prints the classes of each video; returns how many could not be read."""
     from r3d_keras.prediction.output_names import output_names
 
-    if not scorer.metadata.label_names:
-        raise UserError(f"{MODEL.value} has no label names: convert it again with --labels")
-    live = [video for video in videos if _is_live(video)]
-    if live:
-        if len(videos) > 1:
-            raise UserError(f"{live[0]} is live: name it alone")
-        return _answer_live(scorer, live[0])
+    _require_labels(scorer)
     truths = {video: _class_of_folder(video, scorer.metadata.label_names) for video in videos}
     names = output_names(videos)
     failures = correct = 0
@@ -136,7 +140,7 @@ def _classify(scorer, videos: list) -> int:
         _print_answer(answer)
         if EXPLAIN.value:
             _explain(scorer, values, names[values.video])
-    known = sum(truth is not None for truth in truths.values())
+    known = sum(truths[video] is not None for video in videos)
     if known and not (JSON.value or CSV.value):
         print(f"{correct} of {known} agree with the name of their folder")
     return failures
@@ -147,12 +151,13 @@ def _answer(scorer, values, truth: str | None, output_name: str) -> dict:
     from dataclasses import asdict
 
     from r3d_keras.prediction.timeline import draw_timeline, find_segments, scores_per_second
+    from r3d_keras.video.folders import printable
 
     names, duration = scorer.metadata.label_names, round(float(values.times[:, 1].max()), 3)
     mean = values.values.mean(axis=0)
     best_first = [index for index in (-mean).argsort(kind="stable")[: TOP_K.value] if mean[index] >= THRESHOLD.value]
     answer = {
-        "video": str(values.video),
+        "video": printable(values.video),
         "folder": truth,
         "duration": duration,
         "clips": len(values.values),
@@ -168,7 +173,7 @@ def _answer(scorer, values, truth: str | None, output_name: str) -> dict:
         per_second = {"labels": list(names), "scores_per_second": scores.round(5).tolist()}
         write_json(Path(TIMELINE.value) / f"{output_name}.timeline.json", {**answer, **per_second})
         path = Path(TIMELINE.value) / f"{output_name}.timeline.png"
-        draw_timeline(path, str(values.video), scores, names, SEGMENT_THRESHOLD.value)
+        draw_timeline(path, answer["video"], scores, names, SEGMENT_THRESHOLD.value)
     if RENDER.value:
         from r3d_keras.prediction.rendering import render
 
@@ -184,7 +189,9 @@ def _explain(scorer, values, output_name: str) -> None:
 
     label = int(values.values.mean(axis=0).argmax())
     surest = int(values.values[:, label].argmax())
-    clip = next(islice(VideoClips(values.video, _recipe(scorer)), surest, None))
+    clip = next(islice(VideoClips(values.video, _recipe(scorer)), surest, None), None)
+    if clip is None:
+        raise UserError(f"it changed while it was read: {values.video}")
     view = _view(scorer, clip.frames).numpy()
     maps = activation_maps(scorer.model, view, label)
     draw_explanation(Path(EXPLAIN.value) / f"{output_name}.explanation.png", view, maps)
@@ -236,25 +243,29 @@ def _is_live(video) -> bool:
         return False  # told when its turn comes
 
 
-def _answer_live(scorer, video) -> int:
-    """Prints the classes of each clip as it comes, to the end of the stream; returns 0."""
+def _require_labels(scorer) -> None:
+    if not scorer.metadata.label_names:
+        raise UserError(f"{MODEL.value} has no label names: convert it again with --labels")
+
+
+def _answer_live(scorer, video) -> None:
+    """Prints the classes of each clip as it comes, to the end of the stream."""
     import numpy as np
 
-    from r3d_keras.prediction.output_names import output_names
     from r3d_keras.prediction.videos import ClipValues
     from r3d_keras.video.clips import VideoClips
 
+    _require_labels(scorer)
     clips = VideoClips(video, _recipe(scorer))
     clip = None
     for clip in clips:
         probabilities = scorer.probabilities(_view(scorer, clip.frames)[None])
         values = ClipValues(video, np.array([[clip.begin, clip.end]]), probabilities)
-        answer = _answer(scorer, values, None, output_names([video])[video])
+        answer = _answer(scorer, values, None, "")
         answer["video"] = f"{video} at {clip.begin:.1f} s"
         _print_answer(answer)
     if clip is None:
         raise UserError(f"{clips.reason}: {video}")
-    return 0
 
 
 def _class_of_folder(video, label_names: tuple[str, ...]) -> str | None:

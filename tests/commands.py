@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def run(*arguments: object) -> subprocess.CompletedProcess:
     """Runs `python ARGUMENTS...` in the project's folder."""
-    command = [sys.executable, *map(str, arguments)]
+    command = [sys.executable, *(each if isinstance(each, bytes) else str(each) for each in arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 

@@ -15,6 +15,7 @@ from r3d_keras.input.pipeline import evaluation_clips, open_clips, training_clip
 from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.shards import open_clip_data
 from tests.commands import refusal, run
+from tests.export.conftest import running_server
 
 SMALL = ("--architecture=resnet-10", "--widen_factor=0.125", "--frame_size=32", "--batch_size=7", "--epochs=1")
 
@@ -115,3 +116,23 @@ def test_streams_are_not_mixed_up(flow_run, square_shards, flow_shards, square_v
     assert metadata["modality"] == "flow"
     flags = ("--dataset=folder", f"--video_dir={square_videos}", f"--data_dir={flow_shards}")
     assert "prepared with --modality=flow, not rgb" in refusal("-m", "data.prepare", *flags)
+
+
+def test_a_model_of_flow_answers_videos_as_their_shards(flow_run, flow_shards, square_videos, tmp_path):
+    for name, source in (("shards", f"--data_dir={flow_shards}"), ("files", f"--video_dir={square_videos}")):
+        flags = (f"--model={flow_run}", source, f"--output_dir={tmp_path / name}")
+        result = run("-m", "r3d_keras.evaluate", *flags)
+        assert result.returncode == 0, result.stderr
+    of_shards, of_files = (np.load(tmp_path / name / "scores.npz") for name in ("shards", "files"))
+    np.testing.assert_allclose(of_files["video_probabilities"], of_shards["video_probabilities"], atol=1e-5)
+    expected = dict(zip(of_shards["videos"].tolist(), of_shards["video_probabilities"].max(axis=1), strict=True))
+    paths = [square_videos / "validation" / name for name in expected]
+    result = run("-m", "export.saved_model", f"--model={flow_run}", f"--output_dir={tmp_path / 'actions'}")
+    assert result.returncode == 0, result.stderr
+    with running_server(tmp_path / "actions") as server:
+        of_server = ("-m", "export.client", f"--server={server.address('rest')}", "--model_name=actions")
+        for road in (("-m", "r3d_keras.predict", f"--model={flow_run}"), of_server):
+            result = run(*road, "--json", *paths)
+            assert result.returncode == 0, result.stderr
+            for name, line in zip(expected, result.stdout.splitlines(), strict=True):
+                assert json.loads(line)["classes"][0]["score"] == pytest.approx(expected[name], abs=1e-3)

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from r3d_keras.errors import UserError
 from r3d_keras.evaluation.metrics import Metrics, bootstrap_intervals, class_accuracies, compute_metrics
 from r3d_keras.evaluation.protocol import make_logit_function, score_clips
 from r3d_keras.evaluation.result_files import write_results
-from r3d_keras.evaluation.scores import ClipScores, Scores
+from r3d_keras.evaluation.scores import ClipScores, NoClipsError, Scores
 from r3d_keras.files import write_json
 from r3d_keras.models import ClipClassifier
 from r3d_keras.video.recipe import Recipe
@@ -72,7 +73,11 @@ def evaluate(
     total = None if source.num_clips is None else -(-source.num_clips // size)
     batches = source.batches(size, model.metadata.frame_size, model.metadata.channels, crop)
     progress = tqdm(batches, "evaluate", total, unit="batches", dynamic_ncols=True)
-    clips = score_clips(make_logit_function(model), progress).without(source.rejected())
+    try:
+        clips = score_clips(make_logit_function(model), progress).without(source.rejected())
+    except NoClipsError as error:
+        video, reason = next(iter(source.left_out(set())), ("", "it has no clips"))
+        raise UserError(f"{error} (the first, {video}: {reason})") from error
     videos = clips.of_videos(average)
     left_out = source.left_out(set(videos.names))
     of_clips, of_videos = labelled(clips.of_clips()), labelled(videos)

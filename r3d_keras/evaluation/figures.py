@@ -24,8 +24,8 @@ def confusion_figure(scores: Scores, label_names: tuple[str, ...]) -> str:
     image = axes.imshow(shares, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
     axes.set(xlabel="predicted", ylabel="label")
     if len(label_names) <= NAMED_CLASSES:
-        axes.set_xticks(range(len(label_names)), label_names, rotation=90)
-        axes.set_yticks(range(len(label_names)), label_names)
+        axes.set_xticks(range(len(label_names)), label_names, rotation=90, parse_math=False)
+        axes.set_yticks(range(len(label_names)), label_names, parse_math=False)
     figure.colorbar(image, shrink=0.7, label="share of the label's videos")
     return _svg(figure)
 

@@ -6,8 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from r3d_keras.errors import UserError
-from r3d_keras.evaluation.scores import ClipScores, softmax
+from r3d_keras.evaluation.scores import ClipScores, NoClipsError, softmax
 from r3d_keras.input.pipeline import PADDING
 from r3d_keras.input.records import INTACT
 
@@ -32,7 +31,7 @@ def make_probability_function(model: keras.Model) -> Callable[[tf.Tensor], np.nd
 def score_clips(clip_logits: Callable[[tf.Tensor], np.ndarray], batches: Iterable[dict]) -> ClipScores:
     """Scores the clips of `batches` (see `r3d_keras.input.pipeline.evaluation_clips`), in their order.
 
-    Padding and damaged clips are left out. Raises UserError when nothing else is there.
+    Padding and damaged clips are left out. Raises NoClipsError when nothing else is there.
     """
     parts = {"video_id": [], "clip_index": [], "segment": [], "logits": [], "label": []}
     for batch in batches:
@@ -41,6 +40,6 @@ def score_clips(clip_logits: Callable[[tf.Tensor], np.ndarray], batches: Iterabl
         for name in ("video_id", "clip_index", "segment", "label"):
             parts[name].append(batch[name].numpy()[known])
     if not sum(len(labels) for labels in parts["label"]):
-        raise UserError("no clip could be read: there is nothing to evaluate")
+        raise NoClipsError("no clip could be read: there is nothing to evaluate")
     video_ids, indexes, segments, logits, labels = (np.concatenate(values) for values in parts.values())
     return ClipScores([name.decode() for name in video_ids], indexes, segments, logits, labels)

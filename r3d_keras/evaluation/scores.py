@@ -10,6 +10,10 @@ from r3d_keras.errors import UserError
 AVERAGES = ("probabilities", "logits")
 
 
+class NoClipsError(UserError):
+    """There is nothing to evaluate."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """Probabilities of clips, or of videos, in one order throughout.
@@ -46,10 +50,10 @@ class ClipScores:
         return Scores(self.video_ids, softmax(self.logits), self.labels)
 
     def without(self, videos: set[str]) -> "ClipScores":
-        """Returns the scores of the clips of all other videos. Raises UserError when there are none."""
+        """Returns the scores of the clips of all other videos. Raises NoClipsError when there are none."""
         kept = np.array([name not in videos for name in self.video_ids], bool)
         if not kept.any():
-            raise UserError("no video could be read far enough: there is nothing to evaluate")
+            raise NoClipsError("no video could be read far enough: there is nothing to evaluate")
         ids = list(itertools.compress(self.video_ids, kept))
         return ClipScores(ids, self.clip_indexes[kept], self.segments[kept], self.logits[kept], self.labels[kept])
 

@@ -142,7 +142,10 @@ def _read_recipe(data_dir: str, clip_frames: int) -> Recipe:
             continue
         try:
             with tf.io.gfile.GFile(path) as file:
-                return parse(json.loads(file.read()))
-        except (ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
-            raise UserError(f"{path} is damaged: delete the folder and prepare it again") from error
+                recipe = parse(json.loads(file.read()))
+            if recipe.clip_frames != clip_frames:
+                raise UserError(f"clips of {recipe.clip_frames} frames, in shards of {clip_frames}")
+            return recipe
+        except (UserError, ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
+            raise UserError(f"{path} is damaged ({error}): delete the folder and prepare it again") from error
     return Recipe(clip_frames=clip_frames)

@@ -1,5 +1,6 @@
 """The clips of videos, as evaluation views them: decoded while they are scored."""
 
+import os
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
@@ -9,8 +10,8 @@ from r3d_keras.input.parallelism import parallel_clips, with_own_threads
 from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.reading_ahead import in_order
 
-# Of each video that is read ahead: some 30 MB of JPEG files of 240 pixels.
-FRAMES_AHEAD = 1024
+# Of all videos that are read ahead, two for each core: some 100 MB of JPEG files of 240 pixels.
+FRAMES_AHEAD = 4096
 
 
 def video_views(
@@ -38,8 +39,11 @@ def video_views(
     clip_frames = videos[0].recipe.clip_frames
     view_of = resize_and_centre_crop if crop else resize_short_side
 
+    cores = len(os.sched_getaffinity(0))
+    clips_ahead = max(2, FRAMES_AHEAD // (2 * cores * clip_frames))
+
     def clips() -> Iterator[dict]:
-        for number, clip in in_order(videos, max(2, FRAMES_AHEAD // clip_frames)):
+        for number, clip in in_order(videos, clips_ahead, cores):
             yield {
                 "frames": clip.frames,
                 "video": number,

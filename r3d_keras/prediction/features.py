@@ -12,6 +12,7 @@ from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
 from r3d_keras.models import ClipClassifier
 from r3d_keras.models.architectures import find_architecture
+from r3d_keras.video.optical_flow import NO_MOTION
 
 POOL = "pool"
 FRAMES_SHOWN = 8
@@ -19,7 +20,7 @@ PICTURE_HEIGHT = 128
 
 
 def make_feature_function(model: ClipClassifier, stage: str) -> Callable[[tf.Tensor], np.ndarray]:
-    """Returns a function from clips [batch, frames, height, width, 3] to float32 features [batch, channels].
+    """Returns a function from clips [batch, frames, height, width, channels] to float32 features [batch, channels].
 
     Args:
         stage: "pool", what the head sees; or a stage of the architecture ("stem", "layer1", ...), whose output is
@@ -53,7 +54,7 @@ def activation_maps(model: ClipClassifier, clip: np.ndarray, label: int) -> np.n
     of the class (class activation mapping, Zhou et al. 2016).
 
     Args:
-        clip: uint8 [frames, height, width, 3].
+        clip: uint8 [frames, height, width, channels].
 
     Raises UserError when the head does not see an average over time and space, as C3D's.
     """
@@ -70,9 +71,13 @@ def draw_explanation(path: Path, clip: np.ndarray, maps: np.ndarray) -> None:
     """Writes a PNG of some frames of a clip above the same with their activation maps laid over.
 
     Args:
-        clip: uint8 [frames, height, width, 3].
+        clip: uint8 [frames, height, width, channels]; flow is shown as u, v and NO_MOTION, brightness as grey.
         maps: float32 [time, height, width] of `activation_maps`; negative values are not shown.
     """
+    missing = 3 - clip.shape[-1]
+    if missing:
+        more = np.repeat(clip, 2, axis=3) if missing == 2 else np.full((*clip.shape[:3], 1), NO_MOTION, np.uint8)
+        clip = np.concatenate([clip, more], axis=3)
     shown = np.linspace(0, len(clip) - 1, min(FRAMES_SHOWN, len(clip))).round().astype(int)
     width = round(PICTURE_HEIGHT * clip.shape[2] / clip.shape[1])
     strength = np.maximum(maps, 0) / max(float(maps.max()), 1e-12)

@@ -1,6 +1,7 @@
 """Names of what is written about videos."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,13 +24,14 @@ def output_names(videos: Sequence[Video]) -> dict[Video, str]:
     paths = {video: Path(str(video)) for video in videos}
     plain = {video: "-".join(filter(None, (path.parent.name, path.stem))) for video, path in paths.items()}
     whole = {video: f"{plain[video]}{path.suffix}" for video, path in paths.items()}
+    # A name is free when no other video could have it, with its suffix or without.
+    wishes = Counter(name.lower() for video in paths for name in {plain[video], whole[video]})
     names = {}
-    for candidates in (plain, whole):
-        counts = Counter(name.lower() for name in candidates.values())
-        for video, name in candidates.items():
-            if video not in names and counts[name.lower()] == 1 and len(name.encode()) <= LONGEST_NAME:
-                names[video] = name
-    for video in paths.keys() - names.keys():
-        digest = hashlib.sha256(str(paths[video].absolute()).encode()).hexdigest()[:8]
-        names[video] = f"{plain[video].encode()[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
+    for video, path in paths.items():
+        free = [name for name in (plain[video], whole[video]) if wishes[name.lower()] == 1]
+        if free and len(os.fsencode(free[0])) <= LONGEST_NAME:
+            names[video] = free[0]
+        else:
+            digest = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:8]
+            names[video] = f"{os.fsencode(plain[video])[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
     return names

@@ -10,7 +10,7 @@ import numpy as np
 
 from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
-from r3d_keras.video.clips import USUAL_RATE
+from r3d_keras.video.decoding import USUAL_RATE
 from r3d_keras.video.sources import FrameSource, open_source
 
 STRIP_HEIGHT = 36

@@ -21,7 +21,7 @@ class Scorer:
 
     metadata        what the model carries: labels, frames, size
     probabilities   function from clips as the evaluation views them, uint8 [batch, clip_frames, frame_size,
-                    frame_size, 3], to float32 [batch, classes]
+                    frame_size, channels], to float32 [batch, classes]
     model           the Keras model; None for a bundle
     """
 
@@ -86,5 +86,5 @@ def _read_metadata(path: Path) -> Metadata:
         raise UserError(f"{path.parent} was not exported by r3d_keras: it has no {path.name}")
     try:
         return Metadata.from_dict(json.loads(path.read_text(encoding="utf-8"))["metadata"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}") from error

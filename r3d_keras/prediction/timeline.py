@@ -74,8 +74,10 @@ def draw_timeline(path: Path, title: str, scores: np.ndarray, label_names: tuple
     for index in np.argsort(-scores.max(axis=0), kind="stable")[:CLASSES_DRAWN]:
         axes.plot(seconds, scores[:, index], marker="." if len(scores) < 60 else None, label=label_names[index])
     axes.axhline(threshold, color="grey", linewidth=1, linestyle="--")
-    axes.set(xlabel="seconds", ylabel="score", ylim=(0, 1), xlim=(0, len(scores)), title=title)
+    axes.set(xlabel="seconds", ylabel="score", ylim=(0, 1), xlim=(0, len(scores)))
+    axes.set_title(title, parse_math=False)
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    for name in axes.legend(loc="upper left", bbox_to_anchor=(1, 1)).get_texts():
+        name.set_parse_math(False)
     with whole_file(path) as partial:
         figure.savefig(partial, format="png", dpi=110)

@@ -54,7 +54,7 @@ def clip_values(
     done = 0
     for batch in video_views(videos, batch_size, metadata.frame_size, metadata.channels):
         numbers, values = batch["video"].numpy(), function(batch["clips"])
-        tell(len(numbers) * metadata.recipe.clip_stride)
+        tell(len(numbers) * videos[0].recipe.clip_stride)
         for number in np.unique(numbers):
             chosen = numbers == number
             parts[number].append((batch["times"].numpy()[chosen], values[chosen]))

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from r3d_keras.errors import UserError
-from r3d_keras.video.folders import NOT_A_VIDEO, is_video, require_folder, scan_folder
+from r3d_keras.video.folders import NOT_A_VIDEO, require_folder, scan_folder
 from r3d_keras.video.listing import TEST, TRAIN, VALIDATION, LeftOut, Video
-from r3d_keras.video.sources import is_frame_folder
+from r3d_keras.video.sources import is_frame_folder, is_video
 
 # In small letters; folders may have large ones.
 SPLIT_FOLDERS = {
@@ -93,7 +93,7 @@ def _videos(class_folders: list[Path], split: str, left_out: list[LeftOut]) -> l
         if label != label.strip() or "\n" in label:
             raise UserError(f"class folder {str(class_folder)!r}: a class name cannot begin or end with white space")
         nested, files = _children(class_folder, left_out)
-        framed = [folder for folder in nested if is_frame_folder(folder)]
+        framed = {folder for folder in nested if is_frame_folder(folder)}
         left_out.extend(
             LeftOut(str(folder), "a folder inside a class folder; nothing in it is taken")
             for folder in nested

@@ -1,12 +1,13 @@
 """A video and a recipe to clips: the one place where clips are cut."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from r3d_keras.errors import UserError
 from r3d_keras.video.conversion import encode_flow
+from r3d_keras.video.decoding import USUAL_RATE
 from r3d_keras.video.listing import Segment
 from r3d_keras.video.optical_flow import flow_pictures
 from r3d_keras.video.recipe import FLOW, Recipe
@@ -20,8 +21,6 @@ DAMAGED_BELOW = 0.9
 KEEP_FRACTION = 0.5
 # Annotated ends are rounded: one that lies this much beyond the video, in seconds, is not worth a word either.
 END_TOLERANCE = 1.0
-# What a frame of unknown rate lasts, in frames a second.
-USUAL_RATE = 25.0
 NO_FRAMES = "no frame could be decoded (empty, or damaged at its beginning; codec {})"
 
 
@@ -56,7 +55,6 @@ class VideoClips:
         video: a video file, address or camera, a folder of extracted frames, or an .hdf5 file of them.
         segment: the part of it to take; None for all of it.
         keep_fraction: a video that stops before this part of its frames is not to be kept.
-        threads: that decode, see `VideoReader`.
 
     Attributes, complete after the iteration:
         reason: what was wrong with the video; None when nothing was.
@@ -73,10 +71,9 @@ class VideoClips:
         recipe: Recipe,
         segment: Segment | None = None,
         keep_fraction: float = KEEP_FRACTION,
-        threads: int = 1,
     ):
         self.video, self.recipe = video, recipe
-        self._segment, self._keep_fraction, self._threads = segment, keep_fraction, threads
+        self._segment, self._keep_fraction = segment, keep_fraction
         self._reset()
 
     def _reset(self) -> None:
@@ -89,7 +86,7 @@ class VideoClips:
     def __iter__(self) -> Iterator[Clip]:
         self._reset()
         try:
-            source = open_source(self.video, self._threads)
+            source = open_source(self.video)
         except (UserError, OSError) as error:
             self._leave_out(str(error).removesuffix(f": {self.video}"))
             return
@@ -195,8 +192,3 @@ class VideoClips:
 
     def _leave_out(self, reason: str) -> None:
         self.reason, self.is_kept = reason, False
-
-
-def clips_of(videos: Sequence[Path | str | int], recipe: Recipe) -> list[VideoClips]:
-    """Returns the clips of each video; nothing is opened yet. A single one is decoded by all cores."""
-    return [VideoClips(video, recipe, threads=0 if len(videos) == 1 else 1) for video in videos]

@@ -1,7 +1,9 @@
 """Times that rise, out of time stamps that may be missing, stand still or jump."""
 
-# FFmpeg's own bound on steps that are taken for time (its option dts_delta_threshold).
-LONGEST_GAP = 10.0
+# Seconds between two frames that are taken for time. FFmpeg has the same bound where files are joined of parts whose
+# clocks differ (its option dts_delta_threshold); in others a picture may stand still for minutes, but not for hours.
+LONGEST_GAP_OF_JOINED = 10.0
+LONGEST_GAP = 600.0
 _FRAMES_IN_A_GAP = 10
 
 
@@ -16,11 +18,16 @@ class Clock:
         stamps 0.00 none 0.08           times 0.00 0.04 0.08
         stamps 0.00 0.04 36000.00 .04   times 0.00 0.04 0.08 0.12
         stamps 1.40 1.44 0.00 0.04      times 0.00 0.04 0.08 0.12
+
+    Args:
+        frame_rate: frames a second of the video, as far as it says.
+        may_jump: whether its format is one of those that are joined of parts.
     """
 
-    def __init__(self, frame_rate: float):
+    def __init__(self, frame_rate: float, may_jump: bool):
         self._frame_seconds = 1 / frame_rate
-        self._longest_gap = max(LONGEST_GAP, _FRAMES_IN_A_GAP * self._frame_seconds)
+        longest_gap = LONGEST_GAP_OF_JOINED if may_jump else LONGEST_GAP
+        self._longest_gap = max(longest_gap, _FRAMES_IN_A_GAP * self._frame_seconds)
         self._offset = 0.0
         self._stamp: float | None = None
         self._time: float | None = None

@@ -16,6 +16,9 @@ from r3d_keras.video.conversion import DecodedFrame, FrameConverter
 
 # How long to wait for a stream's server.
 STREAM_SECONDS = 15
+# What frames of unknown rate count as, in frames a second.
+USUAL_RATE = 25.0
+_TIMES_MAY_JUMP = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: streams that are cut and joined, such as .ts and .mpg
 # FFmpeg takes pictures and texts for videos too.
 _PICTURE_FORMATS = ("image2", "_pipe", "tty")
 _CAMERA_FORMATS = {"linux": ("video4linux2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
@@ -48,14 +51,14 @@ class VideoReader:
             for time, frame in video.timed_frames():
                 frame.bgr(short_side=240)
 
-    Args:
-        threads: that decode; 0 is one for each core. One suffices where several videos are decoded at a time.
+    One thread decodes: with more, what becomes of a damaged frame depends on their number. Several videos are decoded
+    at a time instead, see `r3d_keras.video.reading_ahead`.
 
     Raises UserError when the file is missing, is no video, or its codec is unknown. Iterating raises nothing on a
     damaged file: what cannot be decoded is passed over, so compare what came with the header.
     """
 
-    def __init__(self, path: str | Path | int, threads: int = 1):
+    def __init__(self, path: str | Path | int):
         if not is_stream(path) and not Path(path).is_file():
             raise UserError(f"no such video file: {path}")
         self._container = _open(path)
@@ -64,10 +67,7 @@ class VideoReader:
         except UserError:
             self._container.close()
             raise
-        codec = self._stream.codec_context
-        codec.thread_count = threads
-        # Decoding several frames at a time delays them.
-        codec.thread_type = "SLICE" if is_stream(path) else "AUTO"
+        self._stream.codec_context.thread_count = 1
         self.header = _read_header(self._container, self._stream, path)
         self._decoded_frames = 0
         self._stamp: float | None = None
@@ -94,7 +94,8 @@ class VideoReader:
         less.
         """
         converter = FrameConverter()
-        clock = Clock(max(float(self._stream.guessed_rate or 0), self.header.frame_rate) or 25.0)
+        rate = max(float(self._stream.guessed_rate or 0), self.header.frame_rate) or USUAL_RATE
+        clock = Clock(rate, may_jump=bool(self._container.format.flags & _TIMES_MAY_JUMP))
         # An .avi file has no times of presentation: its frames come at the times at which they are decoded.
         by_decoding = self._container.format.name == "avi"
         for frame in self._decoded():
@@ -125,9 +126,11 @@ class VideoReader:
                 packet = next(packets, None)
             except (av.FFmpegError, OSError):  # cut off, or the connection is lost
                 packet = None
+            if packet is not None and packet.size == 0:
+                continue  # an empty one would end the decoding
             with contextlib.suppress(av.FFmpegError):  # as ffmpeg does: on with the next packet
                 yield from self._stream.codec_context.decode(packet)
-            if packet is None or packet.size == 0:
+            if packet is None:
                 return
 
 
@@ -173,13 +176,14 @@ def _choose_stream(container: av.container.InputContainer, path: str | Path | in
     return max(known, key=_preference)
 
 
-def _preference(stream: av.VideoStream) -> tuple[bool, int]:
+def _preference(stream: av.VideoStream) -> int:
+    """Returns what the command ffmpeg goes by: a default stream counts as five million pixels more."""
     is_default = bool(stream.disposition & av.stream.Disposition.default)
-    return is_default, stream.codec_context.width * stream.codec_context.height
+    return stream.codec_context.width * stream.codec_context.height + 5_000_000 * is_default
 
 
 def _read_header(container: av.container.InputContainer, stream: av.VideoStream, path: str | Path | int) -> VideoHeader:
-    is_live = isinstance(path, int) or (is_stream(path) and not container.duration)
+    is_live = isinstance(path, int) or (is_stream(path) and not container.duration and container.size <= 0)
     rate = float(stream.average_rate or stream.guessed_rate or 0)
     begin, end = _span(container, stream)
     return VideoHeader(rate, stream.frames or round((end - begin) * rate), stream.codec_context.name, is_live)

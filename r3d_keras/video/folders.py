@@ -6,14 +6,8 @@ from pathlib import Path
 
 from r3d_keras.errors import UserError
 from r3d_keras.video.listing import LeftOut
-from r3d_keras.video.sources import is_frame_folder
+from r3d_keras.video.sources import is_frame_folder, is_video
 
-# fmt: off
-VIDEO_SUFFIXES = frozenset({
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm",
-    ".wmv",
-})
-# fmt: on
 NOT_A_VIDEO = "not a video by its file name"
 # Some folders hold hundreds of other files: beyond so many, one entry speaks for all of a folder.
 OTHERS_NAMED_PER_FOLDER = 20
@@ -74,7 +68,7 @@ def find_videos(
             continue
         visited.add(identity)
         nested, files = scan_folder(folder, prefix, others)
-        framed = [name for name in nested if is_frame_folder(folder / name)]
+        framed = {name: None for name in nested if is_frame_folder(folder / name)}
         prefixes.extend(name for name in reversed(nested) if name not in framed)
         found = [*(name for name in files if is_video(name)), *(name.removesuffix("/") for name in framed)]
         others.extend(_name_others(folder, prefix, [name for name in files if not is_video(name)]))
@@ -100,9 +94,9 @@ def scan_folder(top: Path, prefix: str, others: list[LeftOut]) -> tuple[list[str
                     others.append(LeftOut(printable(top / path), "hidden"))
                 elif not _is_utf8(entry.name):
                     others.append(LeftOut(printable(top / path), "its name is not UTF-8"))
-                elif entry.is_dir():
+                elif _is(entry, os.DirEntry.is_dir):
                     folders.append(f"{path}/")
-                elif entry.is_file():
+                elif _is(entry, os.DirEntry.is_file):
                     files.append(path)
                 else:
                     others.append(LeftOut(str(top / path), "neither a file nor a folder (a broken link?)"))
@@ -119,14 +113,9 @@ def require_folder(folder: Path, flag: str, expected: str) -> None:
         raise UserError(f"{flag} is a file, not a folder: {expected}")
 
 
-def is_video(file_name: str) -> bool:
-    """Tells whether a file is a video by its name."""
-    return os.path.splitext(file_name)[1].lower() in VIDEO_SUFFIXES
-
-
-def printable(path: Path) -> str:
+def printable(path: Path | Video) -> str:
     """Returns `path` as text that can be written as UTF-8."""
-    return os.fsencode(path).decode(errors="backslashreplace")
+    return os.fsencode(str(path)).decode(errors="backslashreplace")
 
 
 def same_name(first: str, second: str) -> bool:
@@ -138,6 +127,13 @@ def _name_others(top: Path, prefix: str, files: list[str]) -> list[LeftOut]:
     if len(files) > OTHERS_NAMED_PER_FOLDER:
         return [LeftOut(str(top / prefix), f"{len(files)} files in it are not videos by their names")]
     return [LeftOut(str(top / file), NOT_A_VIDEO) for file in files]
+
+
+def _is(entry: os.DirEntry, kind: Callable[[os.DirEntry], bool]) -> bool:
+    try:
+        return kind(entry)
+    except OSError:  # a link to itself
+        return False
 
 
 def _is_utf8(name: str) -> bool:

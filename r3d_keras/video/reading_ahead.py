@@ -1,6 +1,5 @@
 """Several videos read at a time, delivered in their order."""
 
-import os
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,16 +7,18 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 _END = object()
+# A thread that waits for an address notices the end later, if at all; the process does not wait for it.
+SECONDS_TO_END = 1.0
 
 
-def in_order(sources: Sequence[Iterable[Item]], items_ahead: int, at_once: int = 0) -> Iterator[tuple[int, Item]]:
+def in_order(sources: Sequence[Iterable[Item]], items_ahead: int, at_once: int) -> Iterator[tuple[int, Item]]:
     """Yields (number of the source, item) of every item of every source, in order, while later ones are read already.
 
-    A thread each reads `at_once` sources (0: one for each core). None gets further than `items_ahead` items beyond what
+    A thread each reads `at_once` sources. None gets further than `items_ahead` items beyond what
     was delivered of its source, and no source is begun before all but twice `at_once` of those before it are delivered,
     so memory is bounded. What a source raises is raised here in its turn. The threads end with this generator.
     """
-    at_once = min(at_once or len(os.sched_getaffinity(0)), len(sources))
+    at_once = max(1, min(at_once, len(sources)))
     queues = [queue.Queue(items_ahead) for _ in sources]
     numbers = iter(range(len(sources)))
     lock, stopped, room = threading.Lock(), threading.Event(), threading.Semaphore(2 * at_once)
@@ -59,4 +60,4 @@ def in_order(sources: Sequence[Iterable[Item]], items_ahead: int, at_once: int =
         stopped.set()
         room.release(at_once)
         for thread in threads:
-            thread.join()
+            thread.join(SECONDS_TO_END)

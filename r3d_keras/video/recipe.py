@@ -45,14 +45,19 @@ class Recipe:
             object.__setattr__(self, "clip_stride", self.clip_frames)
         for name in ("short_side", "frame_stride", "clip_frames", "clip_stride"):
             value = getattr(self, name)
-            if not (isinstance(value, int) and value >= 1):
+            if not _is_number(value, int) or value < 1:
                 raise UserError(f"{name} of a clip must be a whole number from 1 on, not {value!r}")
-        if self.frame_rate is not None and not 0 < self.frame_rate < 1e6:
-            raise UserError(f"the frame rate of a clip must be above 0, not {self.frame_rate!r}")
-        if not 1 <= self.quality <= 100:
+        for name in ("frame_rate", "flow_bound"):
+            value = getattr(self, name)
+            if value is not None and not (_is_number(value, (int, float)) and 0 < value < 1e6):
+                raise UserError(f"{name} of a clip must be above 0, not {value!r}")
+        if not (_is_number(self.quality, int) and 1 <= self.quality <= 100):
             raise UserError(f"the JPEG quality of a clip must be 1 to 100, not {self.quality!r}")
+        rates = self.source_rates
+        if rates is not None and not (len(rates) == 3 and all(_is_number(rate, (int, float)) for rate in rates)):
+            raise UserError(f"source_rates of a clip must be three numbers, not {rates!r}")
         if self.modality not in (RGB, FLOW):
-            raise UserError(f"a clip shows {RGB} or {FLOW}, not {self.modality!r}")
+            raise UserError(f"modality of a clip must be {RGB} or {FLOW}, not {self.modality!r}")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Recipe":
@@ -81,6 +86,8 @@ class Recipe:
         """
         if self.modality != other.modality:
             return f"{self.modality}, not {other.modality}"
+        if self.modality == FLOW and self.flow_bound != other.flow_bound:
+            return f"flow within {self.flow_bound:g} pixels, not {other.flow_bound:g}"
         is_unknown = self.timing == (None, 1) and self.source_rates is None
         if is_unknown or self.timing == other.timing:
             return None
@@ -143,6 +150,10 @@ def recipe_of_report(report: dict[str, Any]) -> Recipe:
     settings = report["fingerprint"]["settings"]
     known = {field.name for field in fields(Recipe)}
     return Recipe.from_dict({name: value for name, value in settings.items() if name in known and value is not None})
+
+
+def _is_number(value: Any, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _ordinal(number: int) -> str:

@@ -1,5 +1,6 @@
 """What the frames of a video come from: a video file or stream, a folder of JPEG files, or an hdf5 file of them."""
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -11,11 +12,17 @@ import numpy as np
 
 from r3d_keras.errors import UserError
 from r3d_keras.video.conversion import shrunk_size
-from r3d_keras.video.decoding import VideoReader, is_stream
+from r3d_keras.video.decoding import USUAL_RATE, VideoReader, is_stream
 
 FRAME_FILE = re.compile(r"image_(\d+)\.jpg")
 HDF5_SUFFIX = ".hdf5"
 HDF5_DATASET = "video"
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm",
+    ".wmv",
+})
+# fmt: on
 
 
 class Frame(Protocol):
@@ -44,32 +51,45 @@ class FrameSource(Protocol):
     def close(self) -> None: ...
 
 
-def open_source(video: str | Path | int, threads: int = 1) -> FrameSource:
+def open_source(video: str | Path | int) -> FrameSource:
     """Opens a video file, address or camera, a folder of image_00001.jpg, ..., or an .hdf5 file of JPEG files.
 
-    Folders and hdf5 files are as the authors' tools make them. `threads` decode a video file, see `VideoReader`.
+    Folders and hdf5 files are as the authors' tools make them.
 
     Raises UserError when it is missing or nothing of that kind.
     """
     if is_stream(video):
-        return _VideoFile(video, threads)
+        return _VideoFile(video)
     path = Path(video)
     if path.is_dir():
         return _open_folder(path)
-    if path.suffix == HDF5_SUFFIX:
+    if path.suffix.lower() == HDF5_SUFFIX:
         return _open_hdf5(path)
-    return _VideoFile(path, threads)
+    return _VideoFile(path)
 
 
 def is_frame_folder(folder: str | Path) -> bool:
-    """Tells whether a folder holds extracted frames (image_00001.jpg, ...): then it is one video."""
-    with os.scandir(folder) as entries:
-        return any(FRAME_FILE.fullmatch(entry.name) for entry in entries)
+    """Tells whether a folder holds extracted frames (image_00001.jpg, ...), and neither videos nor folders.
+
+    Then it is one video. A folder that cannot be read is none.
+    """
+    is_found = False
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir() or is_video(entry.name):
+                return False
+            is_found = is_found or bool(FRAME_FILE.fullmatch(entry.name))
+    return is_found
+
+
+def is_video(file_name: str) -> bool:
+    """Tells whether a file is a video by its name."""
+    return os.path.splitext(file_name)[1].lower() in VIDEO_SUFFIXES
 
 
 class _VideoFile:
-    def __init__(self, video: str | Path | int, threads: int):
-        self._reader = VideoReader(video, threads)
+    def __init__(self, video: str | Path | int):
+        self._reader = VideoReader(video)
         header = self._reader.header
         self.frame_rate, self.frame_count, self.codec = header.frame_rate, header.frame_count, header.codec
         self.is_live = header.is_live
@@ -118,21 +138,28 @@ class _JpegFrames:
         self.close = close
 
     def timed_frames(self) -> Iterator[tuple[float, Frame]]:
-        size = None
-        for index, jpeg in enumerate(self._jpegs):
-            pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+        size, jpegs = None, iter(self._jpegs)
+        # A JPEG file that is passed on has no say in how it is turned: what reads it goes by its pixels.
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        for index in range(self.frame_count):
+            try:
+                jpeg = next(jpegs)
+                pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flags)
+            except (OSError, ValueError, TypeError, cv2.error):  # unreadable, empty, or no file of bytes
+                return
             if pixels is None:
                 return
             self._decoded_frames += 1
             size = size or pixels.shape[1::-1]
-            yield float(index), _JpegFile(pixels, jpeg, size)
+            yield index / USUAL_RATE, _JpegFile(pixels, jpeg, size)
 
     def decoded_fraction(self) -> float:
         return self._decoded_frames / self.frame_count if self.frame_count else 1.0
 
 
 def _open_folder(path: Path) -> _JpegFrames:
-    numbered = [(int(match.group(1)), entry) for entry in path.iterdir() if (match := FRAME_FILE.fullmatch(entry.name))]
+    matches = [(FRAME_FILE.fullmatch(entry.name), entry) for entry in path.iterdir() if entry.is_file()]
+    numbered = [(int(match.group(1)), entry) for match, entry in matches if match]
     if not numbered:
         raise UserError(f"no image_00001.jpg, ... in it: {path}")
     return _JpegFrames((file.read_bytes() for _, file in sorted(numbered)), len(numbered))
@@ -147,7 +174,7 @@ def _open_hdf5(path: Path) -> _JpegFrames:
         file = h5py.File(path, "r")
     except OSError as error:
         raise UserError(f"not an hdf5 file, or damaged: {path}") from error
-    if HDF5_DATASET not in file:
+    if not (isinstance(file.get(HDF5_DATASET), h5py.Dataset) and file[HDF5_DATASET].ndim):
         file.close()
         raise UserError(f"no frames in it (a dataset {HDF5_DATASET!r} is expected): {path}")
     frames = file[HDF5_DATASET]

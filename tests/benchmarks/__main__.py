@@ -29,11 +29,14 @@ ROWS = {
     "start_up": ("other_rows", "measure_start_up"),
     "memory": ("other_rows", "measure_memory"),
     "scaling": ("other_rows", "measure_scaling"),
+    "prediction": ("other_rows", "measure_prediction"),
 }
 
 SELECTED = flags.DEFINE_list("rows", list(ROWS), f"Which of {', '.join(ROWS)} to measure.")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns of all contestants.", lower_bound=1)
-VIDEO_DIR = flags.DEFINE_string("video_dir", None, "Folder of real videos for the input rows; rendered ones otherwise.")
+VIDEO_DIR = flags.DEFINE_string(
+    "video_dir", None, "Folder of real videos for the rows input and prediction; rendered ones otherwise."
+)
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "benchmarks", "Folder for results.json and table.md.")
 QUICK = flags.DEFINE_bool("quick", False, "Small shapes that say nothing about speed: to try the command.")
 

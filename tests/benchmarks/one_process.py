@@ -3,8 +3,10 @@
 Usage: python -m tests.benchmarks.one_process memory WHO KIND BATCH SIZE     (peak of memory, GB)
        python -m tests.benchmarks.one_process replicas COUNT BATCH SIZE      (clips/s)
        python -m tests.benchmarks.one_process workers BATCH SIZE             (clips/s; TF_CONFIG names the workers)
+       python -m tests.benchmarks.one_process videos CORES COPIES FOLDER     (frames/s of a narrow model)
 """
 
+import os
 import re
 import statistics
 import sys
@@ -13,7 +15,11 @@ from pathlib import Path
 
 
 def main(what: str, *arguments: str) -> None:
-    print({"memory": peak_memory, "replicas": replica_rate, "workers": worker_rate}[what](*arguments))
+    print(
+        {"memory": peak_memory, "replicas": replica_rate, "workers": worker_rate, "videos": video_rate}[what](
+            *arguments
+        )
+    )
 
 
 def peak_memory(who: str, kind: str, batch_size: str, size: str) -> float:
@@ -53,6 +59,26 @@ def worker_rate(batch_size: str, size: str) -> float:
     rate = _step_rate(strategy, int(batch_size), int(size))
     wait_for_all(strategy)
     return rate
+
+
+def video_rate(cores: str, copies: str, folder: str) -> float:
+    """Returns the frames/s in which a narrow model answers about every video of a folder, taken so many times."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])  # before TensorFlow counts them
+
+    from r3d_keras.evaluation.protocol import make_probability_function
+    from r3d_keras.models import build_model
+    from r3d_keras.prediction.videos import clip_values
+    from r3d_keras.video.clips import VideoClips
+    from r3d_keras.video.folders import expand_folders
+
+    model = build_model("resnet-10", 2, widen_factor=0.125, conv1_t_size=3, frame_size=32)
+    function, metadata = make_probability_function(model), model.metadata
+    videos, _ = expand_folders([folder])
+    list(clip_values([VideoClips(videos[0], metadata.recipe)], function, metadata, 8))  # builds the graphs
+    clips = [VideoClips(video, metadata.recipe) for video in videos * int(copies)]
+    begin = time.perf_counter()
+    list(clip_values(clips, function, metadata, 8))
+    return sum(each.frame_count for each in clips) / (time.perf_counter() - begin)
 
 
 def _step_rate(strategy, batch_size: int, size: int) -> float:

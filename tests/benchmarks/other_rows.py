@@ -1,4 +1,4 @@
-"""Conversion, start-up, memory and scaling: what is measured in processes of its own."""
+"""Conversion, start-up, memory, scaling and prediction: what is measured in processes of its own."""
 
 import os
 import subprocess
@@ -77,6 +77,22 @@ def measure_scaling(settings: Settings) -> list[Row]:
     return rows
 
 
+def measure_prediction(settings: Settings) -> list[Row]:
+    """Compares the answers of a narrow model about many videos on all cores with the same on one core."""
+    copies, cores = 1 if settings.quick else 15, len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder:
+        if settings.video_dir is None:
+            for number in range(3):
+                _write_video(Path(folder), f"{number}.avi")
+        videos = settings.video_dir or folder
+        contestants = {
+            "ours": lambda: _in_process("videos", cores, copies, videos),
+            "itself on one core": lambda: _in_process("videos", 1, copies, videos),
+        }
+        what = f"predict, each video {copies} times, narrow ResNet-10, {cores} cores"
+        return compare(what, "frames/s", contestants, settings.rounds, {"itself on one core": 1.7})
+
+
 def _calls(*arguments: str) -> Callable[[], float]:
     def measure() -> float:
         begin = time.perf_counter()
@@ -94,11 +110,11 @@ def _write_model(folder: Path, settings: Settings) -> Path:
     return folder / "model.keras"
 
 
-def _write_video(folder: Path) -> Path:
+def _write_video(folder: Path, name: str = "video.avi") -> Path:
     from tests.videos import moving_square, write_video
 
-    write_video(folder / "video.avi", moving_square(75, 1, seed=0, height=240, width=320), codec="MJPG")
-    return folder / "video.avi"
+    write_video(folder / name, moving_square(75, 1, seed=0, height=240, width=320), codec="MJPG")
+    return folder / name
 
 
 def _clips_a_gigabyte(who: str, kind: str, small: int, large: int, size: int) -> float:

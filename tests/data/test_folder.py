@@ -2,6 +2,7 @@ import pytest
 
 from data.folder import list_folder
 from r3d_keras.errors import UserError
+from r3d_keras.video.folders import expand_folders
 
 
 def make_files(folder, *names):
@@ -26,9 +27,11 @@ def test_class_folders_become_sorted_labels(tmp_path):
     assert listing.left_out == []
 
 
-@pytest.mark.parametrize("validation_name", ["validation", "val"])
-def test_split_folders_decide_the_split(tmp_path, validation_name):
-    make_files(tmp_path, "train/a/1.mp4", "train/b/1.mp4", f"{validation_name}/a/1.mp4", "test/b/9.mp4")
+@pytest.mark.parametrize("training_name", ["train", "Train", "training"])
+@pytest.mark.parametrize("validation_name", ["validation", "val", "Validation", "VALID"])
+def test_split_folders_decide_the_split(tmp_path, training_name, validation_name):
+    names = (f"{training_name}/a/1.mp4", f"{training_name}/b/1.mp4", f"{validation_name}/a/1.mp4", "test/b/9.mp4")
+    make_files(tmp_path, *names)
     listing = list_folder(tmp_path, 0.9, 0)
     assert taken(listing) == [
         ("test", "b", "b/9.mp4"),
@@ -37,6 +40,33 @@ def test_split_folders_decide_the_split(tmp_path, validation_name):
         ("validation", "a", "a/1.mp4"),
     ]
     assert listing.left_out == []
+
+
+def test_what_lies_beside_split_folders_is_left_out_by_name(tmp_path):
+    make_files(tmp_path, "Train/a/1.mp4", "Train/b/1.mp4", "val/a/1.mp4", "extras/c/1.mp4")
+    listing = list_folder(tmp_path, 0.9, 0)
+    assert listing.label_names == ["a", "b"]
+    assert [(entry.path, entry.reason) for entry in listing.left_out] == [
+        (str(tmp_path / "extras"), "beside the split folders; nothing in it is taken")
+    ]
+
+
+def test_a_folder_of_extracted_frames_is_a_video(tmp_path):
+    make_files(tmp_path, "a/1.mp4", "a/frames/image_00001.jpg", "b/frames/image_00001.jpg", "b/frames/n_frames")
+    listing = list_folder(tmp_path, 0, 0)
+    assert {video.video_id for video in listing.videos} == {"a/1.mp4", "a/frames", "b/frames"}
+    assert listing.left_out == []
+
+
+def test_links_are_followed_and_loops_are_not(tmp_path):
+    make_files(tmp_path / "real", "walk/1.mp4", "run/1.mp4")
+    (tmp_path / "linked").mkdir()
+    for name in ("walk", "run"):
+        (tmp_path / "linked" / name).symlink_to(tmp_path / "real" / name)
+        (tmp_path / "real" / name / "loop").symlink_to(tmp_path / "linked")
+    assert len(list_folder(tmp_path / "linked", 0, 0).videos) == 2
+    videos, _ = expand_folders([str(tmp_path / "linked")])
+    assert sorted(videos) == [str(tmp_path / "linked" / name / "1.mp4") for name in ("run", "walk")]
 
 
 @pytest.mark.parametrize("name", ["train", "test"])
@@ -69,10 +99,20 @@ def test_split_depends_on_the_seed_alone(tmp_path):
 def test_everything_not_taken_is_named(tmp_path):
     make_files(tmp_path, "a/1.mp4", "b/1.mp4", "a/notes.txt", "a/.hidden.mp4", "b/deeper/2.mp4", "top.mp4", "c/x.txt")
     (tmp_path / "b" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    (tmp_path / "b" / "itself.mp4").symlink_to(tmp_path / "b" / "itself.mp4")
     listing = list_folder(tmp_path, 0, 0)
     assert listing.label_names == ["a", "b"]
     names = {entry.path.removeprefix(f"{tmp_path}/") for entry in listing.left_out}
-    assert names == {"a/notes.txt", "a/.hidden.mp4", "b/deeper", "b/gone.mp4", "top.mp4", "c/x.txt", "c"}
+    assert names == {
+        "a/notes.txt",
+        "a/.hidden.mp4",
+        "b/deeper",
+        "b/gone.mp4",
+        "b/itself.mp4",
+        "top.mp4",
+        "c/x.txt",
+        "c",
+    }
     assert all(entry.reason for entry in listing.left_out)
 
 

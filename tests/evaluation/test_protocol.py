@@ -15,7 +15,7 @@ from r3d_keras.input.shards import open_clip_data
 from r3d_keras.models import build_model
 from r3d_keras.prediction.scorer import load_scorer
 from r3d_keras.prediction.videos import clip_values
-from r3d_keras.video.clips import clips_of
+from r3d_keras.video.clips import VideoClips
 from tests.input.test_frames import reference_view
 
 
@@ -37,7 +37,7 @@ def scorer(model, tmp_path_factory):
 
 def score_video(scorer, path, batch_size) -> np.ndarray:
     (values,) = clip_values(
-        clips_of([str(path)], scorer.metadata.recipe), scorer.probabilities, scorer.metadata, batch_size
+        [VideoClips(str(path), scorer.metadata.recipe)], scorer.probabilities, scorer.metadata, batch_size
     )
     return values.values
 

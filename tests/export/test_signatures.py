@@ -1,14 +1,19 @@
 """The signatures of a bundle, run by TensorFlow alone in another process, against the model and against PIL."""
 
 import io
+import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from export.bundle import publish
 from export.image_bytes import LARGEST_SIDE
+from export.signatures import Signatures
 from r3d_keras.input.frames import protocol_view
+from r3d_keras.models.classifier import Metadata
+from r3d_keras.video.recipe import Recipe
 from r3d_keras.video.windows import windows
 from tests.export.models import LABELS, answers_of, trained_looking_model
 
@@ -105,6 +110,31 @@ def test_videos_of_any_length_in_one_request_give_the_protocol_s_numbers(model, 
     check_answer(together, means, np.stack([softmax(each).mean(axis=0) for each in logits]))
     for number, answer in enumerate(alone):
         np.testing.assert_allclose(answer["probabilities"][0], together["probabilities"][number], atol=1e-6)
+
+
+@pytest.mark.parametrize("stride", [5, 16, 20])
+def test_windows_of_a_video_are_those_of_the_recipe(stride):
+    """Against `windows` itself, whose table is worked out by hand: overlapping, one after the other, with gaps."""
+    recipe = Recipe(clip_stride=stride)
+    signatures = Signatures(None, Metadata("resnet-18", recipe=recipe))
+    counts = [1, 5, 15, 16, 17, 20, 21, 36, 40, 41]
+    rows, frames = (value.numpy().tolist() for value in signatures._windows(tf.constant(counts)))
+    expected_rows, expected_frames, begin = [], [], 0
+    for row, count in enumerate(counts):
+        cut = [window for _, window in windows(range(begin, begin + count), 16, stride)]
+        expected_rows += [row] * len(cut)
+        expected_frames += cut
+        begin += count
+    assert rows == expected_rows
+    assert frames == expected_frames
+
+
+def test_a_model_describes_its_clips(model, version, tmp_path):
+    [answer] = answers_of(version, [("describe", {"request": np.array([b"", b"any"], object)})], tmp_path)
+    for text in answer["description"]:
+        values = json.loads(text)
+        assert Recipe.from_dict(values["recipe"]) == model.metadata.recipe
+        assert tuple(values["label_names"]) == model.metadata.label_names
 
 
 def test_features_are_what_the_head_multiplies(model, version, tmp_path):

@@ -1,21 +1,31 @@
 """The command: every form of answer, streams over HTTP, long videos in bounded memory, mistakes."""
 
+import contextlib
 import csv
 import functools
 import http.server
 import io
 import json
+import os
+import subprocess
+import sys
 import threading
+from dataclasses import replace
 
 import cv2
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import r3d_keras
 from r3d_keras.models import save_model
+from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.decoding import VideoReader
+from r3d_keras.video.recipe import Recipe
 from tests.commands import ROOT, refusal, run
+from tests.input.test_frames import reference_view
+from tests.video.ffmpeg import ffmpeg, make
 from tests.videos import moving_square, write_video
 
 
@@ -97,6 +107,31 @@ def test_a_rendered_video_plays_and_shows_the_original(model, video, tmp_path):
     assert marks[1] > 48
 
 
+@pytest.mark.parametrize("kind", ["a jump of hours", "beginning late", "H.264 with B-frames in avi"])
+def test_a_timeline_of_odd_times_is_as_long_as_the_video(kind, model, tmp_path):
+    predict(model, f"--timeline={tmp_path}", make(kind, tmp_path))
+    timeline = json.loads(next(tmp_path.glob("*.timeline.json")).read_text())
+    assert timeline["duration"] == pytest.approx(2.0, abs=0.05)
+    scores = np.array(timeline["scores_per_second"], float)
+    assert scores.shape[0] in (2, 3)
+    assert np.isfinite(scores).all()
+
+
+def test_a_name_that_begins_with_a_dash(model, video, tmp_path):
+    (tmp_path / "-0abc_000001_000011.mp4").symlink_to(video)
+    result = subprocess.run(
+        [sys.executable, "-m", "r3d_keras.predict", f"--model={model}", "-0abc_000001_000011.mp4"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert "a file whose name begins with a dash is written ./-0abc_000001_000011.mp4" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert "-0abc_000001_000011.mp4: " in predict(model, tmp_path).stdout
+
+
 def test_features_are_written(model, video, tmp_path):
     result = predict(model, "--features=pool", f"--features_file={tmp_path / 'f.npz'}", video)
     assert "7 clips of 1 videos" in result.stdout
@@ -133,22 +168,119 @@ def test_a_video_over_http_is_that_of_the_file(model, video, address):
     )
 
 
-def test_a_stream_without_an_end_is_answered_clip_by_clip(model, video, tmp_path):
-    """A raw stream tells no number of frames, as a camera does."""
-    stream = tmp_path / "stream.m4v"
-    import av
+def test_one_dead_address_among_several_costs_no_other(model, video, address):
+    result = run(
+        "-m", "r3d_keras.predict", f"--model={model}", "--json", f"{address}/none.mp4", f"{address}/square.mp4"
+    )
+    assert result.returncode == 1
+    assert json.loads(result.stdout)["video"] == f"{address}/square.mp4"
+    first, last = result.stderr.splitlines()
+    assert first == f"error: cannot be reached, or is no video: {address}/none.mp4"
+    assert last == "error: 1 of 2 videos could not be read"
 
-    with av.open(str(stream), "w", format="m4v") as container:
-        output = container.add_stream("mpeg4", rate=25)
-        output.width, output.height, output.pix_fmt = 64, 48, "yuv420p"
-        with VideoReader(video) as reader:
-            for frame in reader:
-                container.mux(output.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(output.encode())
-    result = predict(model, f"file://{stream}")
-    lines = result.stdout.splitlines()
+
+def test_names_that_are_odd_to_others(model, video, tmp_path):
+    """Neither UTF-8 nor mathematics; a picture beside videos makes no folder of frames."""
+    names = [b"bad\xff.mp4", b"$x_$y.mp4", b"image_1.jpg"]
+    for name in names:
+        os.symlink(os.fsencode(video), os.fsencode(tmp_path) + b"/" + name)
+    result = predict(model, f"--timeline={tmp_path / 'out'}", os.fsencode(tmp_path) + b"/bad\xff.mp4", tmp_path)
+    assert "bad\\xff.mp4: " in result.stdout
+    assert "$x_$y.mp4: " in result.stdout
+    assert "left out 2 files and folders" in result.stderr  # the name below a folder, and the picture
+    assert len(list((tmp_path / "out").glob("*.png"))) == 2
+
+
+def test_a_folder_of_frames_is_one_video(model, video, tmp_path):
+    folder = tmp_path / "left" / "frames"
+    folder.mkdir(parents=True)
+    with VideoReader(video) as reader:
+        for number, frame in enumerate(reader, start=1):
+            cv2.imwrite(str(folder / f"image_{number:05d}.jpg"), frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])
+    (of_file,) = map(json.loads, predict(model, "--json", video).stdout.splitlines())
+    for named in (folder, tmp_path):
+        (answer,) = map(json.loads, predict(model, "--json", named).stdout.splitlines())
+        assert (answer["video"], answer["folder"], answer["clips"], answer["duration"]) == (str(folder), "left", 7, 4)
+        assert answer["classes"][0]["score"] == pytest.approx(of_file["classes"][0]["score"], abs=0.02)
+    predict(model, f"--render={tmp_path / 'out.mp4'}", folder)
+    assert len(list(VideoReader(tmp_path / "out.mp4"))) == 100
+
+
+def test_a_video_of_another_speed_gets_one_warning(model, video, tmp_path):
+    loaded = r3d_keras.load_model(model)
+    loaded.metadata = replace(loaded.metadata, recipe=Recipe(source_rates=(8.0, 10.0, 12.0)))
+    save_model(loaded, tmp_path / "slow.keras")
+    (line,) = predict(tmp_path / "slow.keras", video).stderr.splitlines()
+    assert line.startswith(f"note: {video}: it has 25 frames a second, the training videos 8 to 12 (median 10)")
+
+
+def test_a_video_that_stops_early_is_answered_and_told(model, tmp_path):
+    write_video(tmp_path / "cut.avi", moving_square(100, 1, seed=3), codec="MJPG")
+    whole = (tmp_path / "cut.avi").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(whole[: len(whole) * 6 // 10])
+    result = predict(model, tmp_path / "cut.avi")
+    assert len(result.stdout.splitlines()) == 1
+    assert "of 100 frames; kept" in result.stderr
+
+
+def test_a_model_of_one_channel_sees_the_brightness(video, tmp_path):
+    keras.utils.set_random_seed(0)
+    options = {"widen_factor": 0.125, "frame_size": 32, "input_channels": 1, "normalization": "kinetics-2020"}
+    grey = r3d_keras.build_model("resnet-10", label_names=["left", "right"], **options)
+    save_model(grey, tmp_path / "grey.keras")
+    (answer,) = map(json.loads, predict(tmp_path / "grey.keras", "--json", "--top_k=2", video).stdout.splitlines())
+    clips = []
+    for clip in VideoClips(video, grey.metadata.recipe):
+        pictures = [Image.open(io.BytesIO(frame)).convert("L") for frame in clip.frames]
+        views = [reference_view(np.asarray(picture)[..., np.newaxis].repeat(3, axis=2), 32) for picture in pictures]
+        clips.append(np.stack(views)[..., :1])
+    logits = grey(np.stack(clips)).numpy()
+    expected = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).mean(axis=0)
+    scores = {each["label"]: each["score"] for each in answer["classes"]}
+    assert [scores["left"], scores["right"]] == pytest.approx(expected.tolist(), abs=2e-3)
+
+
+def test_outputs_of_several_videos_do_not_overwrite_each_other(model, video, tmp_path):
+    paths = [tmp_path / name for name in ("d/v.mp4", "d/v.avi", "a/x/v.mp4", "b/x/v.mp4", f"{'n' * 249}.mp4")]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(video)
+    predict(model, f"--timeline={tmp_path / 'out'}", f"--explain={tmp_path / 'out'}", *paths)
+    for pattern in ("*.timeline.json", "*.timeline.png", "*.explanation.png"):
+        assert len(list((tmp_path / "out").glob(pattern))) == 5
+    answered = {json.loads(path.read_text())["video"] for path in (tmp_path / "out").glob("*.json")}
+    assert answered == set(map(str, paths))
+
+
+@pytest.fixture
+def endless(video, tmp_path):
+    """The address of a stream whose server does not say where it ends, as a camera's does not."""
+    ffmpeg("-i", video, "-c:v", "mpeg2video", "-q:v", 2, tmp_path / "stream.ts")
+    content = (tmp_path / "stream.ts").read_bytes()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/stream.ts"
+        server.shutdown()
+
+
+def test_a_stream_without_an_end_is_answered_clip_by_clip(model, endless, video, tmp_path):
+    lines = predict(model, endless).stdout.splitlines()
     assert len(lines) == 7
     assert all(" s: " in line for line in lines)
+    command = ("-m", "r3d_keras.predict", f"--model={model}", endless)
+    for more in ([f"--timeline={tmp_path / 'timeline'}"], [video]):
+        assert f"{endless} is live: name it alone, without --timeline" in refusal(*command, *more)
 
 
 LONG = """
@@ -184,6 +316,9 @@ def test_mistakes(model, video, tmp_path):
         ((f"--model={model}", f"--render={tmp_path / 'x.mp4'}", video, video), "--render takes one video, not 2"),
         ((f"--model={model}", f"--render={tmp_path / 'x.txt'}", video), "a name that ends in .mp4, .mkv, .mov"),
         ((f"--model={model}", "--features=layer9", video), "has no stage 'layer9'"),
+        ((f"--model={model}", "--features=pool", "--features_file=.", video), "cannot write --features_file=."),
+        ((f"--model={model}", f"--render={tmp_path / 'no' / 'x.mp4'}", video), "a file in a folder that exists"),
+        ((f"--model={model}", f"--render={video}", video), "is the video itself: name another file"),
         ((f"--model={model}", f"--timeline={model}", video), "cannot write to --timeline"),
         ((f"--model={model}", "7"), "no camera number 7"),
     ]:

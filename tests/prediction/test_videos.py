@@ -9,7 +9,7 @@ from r3d_keras.errors import UserError
 from r3d_keras.models.classifier import Metadata
 from r3d_keras.models.normalization import NORMALIZATIONS
 from r3d_keras.prediction.videos import clip_values, count_frames
-from r3d_keras.video.clips import clips_of
+from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.folders import expand_folders
 from r3d_keras.video.recipe import Recipe
 from tests.videos import write_video, write_video_without_frames
@@ -27,6 +27,10 @@ def videos(tmp_path):
     return [str(tmp_path / name) for name in ("a.avi", "b.mp4", "c.avi", "d.avi", "e.avi")]
 
 
+def clips_of(videos, **changed):
+    return [VideoClips(video, Recipe(**changed)) for video in videos]
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 16])
 def test_every_video_gets_its_own_values(videos, batch_size):
     sizes = []
@@ -36,7 +40,7 @@ def test_every_video_gets_its_own_values(videos, batch_size):
         assert clips.shape[1:] == (16, 32, 32, 3)
         return clips.numpy().mean(axis=(1, 2, 3, 4))[:, np.newaxis].astype(np.float32)
 
-    results = list(clip_values(clips_of(videos, Recipe()), mean, METADATA, batch_size))
+    results = list(clip_values(clips_of(videos), mean, METADATA, batch_size))
     assert [result.video for result in results] == videos
     assert [len(result.values) for result in results] == [2, 0, 1, 0, 3]
     for result, grey in zip(results, (40, None, 90, None, 140), strict=True):
@@ -54,12 +58,12 @@ def zeros(clips):
 
 
 def test_times_are_seconds(videos):
-    result = next(clip_values(clips_of(videos[:1], Recipe()), zeros, METADATA, 8))
+    result = next(clip_values(clips_of(videos[:1]), zeros, METADATA, 8))
     np.testing.assert_allclose(result.times, [[0, 16 / 25], [16 / 25, 20 / 25]], atol=1e-3)
 
 
 def test_overlapping_clips(videos):
-    result = next(clip_values(clips_of(videos[4:], Recipe(clip_stride=8)), zeros, METADATA, 8))
+    result = next(clip_values(clips_of(videos[4:], clip_stride=8), zeros, METADATA, 8))
     np.testing.assert_allclose(result.times[:, 0] * 25, [0, 8, 16, 24], atol=1e-2)
 
 

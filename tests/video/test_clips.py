@@ -6,12 +6,14 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.listing import Segment
 from r3d_keras.video.recipe import Recipe
 from tests.data.videos import counted_frames, decode, frame_number
 from tests.video.encoded import encode, number_of
+from tests.video.ffmpeg import make
 from tests.videos import write_video
 
 FOUR = Recipe(clip_frames=4)
@@ -64,9 +66,29 @@ def test_a_segment_far_beyond_the_end_is_kept_and_told(video):
     assert (reason, is_kept) == ("its segment ends at 9.5 s, the video at 1.0 s; kept", True)
 
 
+@pytest.mark.parametrize(
+    ("segment", "expected"),
+    [
+        (Segment(0.22, 0.28), 2),  # between the frames of 0.2 and 0.3 s
+        (Segment(0.95, 0.97), 9),
+        (Segment(0.0, 0.01), 0),
+    ],
+)
+def test_a_segment_shorter_than_a_frame_is_what_is_shown_then(segment, expected, video):
+    assert clips_of(video, segment) == ([(0, [expected] * 4)], None, True)
+    assert clips_of(video, segment, frame_rate=30)[0][0] == (0, [expected] * 4)
+
+
 def test_strides_and_rates(video):
     assert clips_of(video, clip_stride=2)[0][:2] == [(0, [0, 1, 2, 3]), (2, [2, 3, 4, 5])]
     assert clips_of(video, clip_stride=6)[0] == [(0, [0, 1, 2, 3]), (6, [6, 7, 8, 9])]
+    assert clips_of(video, frame_stride=3)[0] == [(0, [0, 3, 6, 9])]
+    assert clips_of(video, frame_stride=2)[0] == [(0, [0, 2, 4, 6]), (8, [8, 8, 8, 8])]
+    assert clips_of(video, frame_rate=5, frame_stride=2)[0] == [(0, [0, 4, 8, 0])]
+    assert [(clip.first_frame, clip.end_frame) for clip in VideoClips(video, replace(FOUR, frame_stride=2))] == [
+        (0, 7),
+        (8, 9),
+    ]
     assert clips_of(video, frame_rate=5)[0] == [(0, [0, 2, 4, 6]), (4, [8, 8, 8, 8])]
     assert clips_of(video, Segment(0.2, 0.4), frame_rate=20)[0] == [(0, [2, 2, 3, 3])]
     clips = VideoClips(video, replace(FOUR, frame_rate=5))
@@ -143,3 +165,48 @@ def test_nothing_extracted(name, reason, tmp_path):
     cut, told, is_kept = clips_of(tmp_path / name)
     assert (cut, is_kept) == ([], False)
     assert told.startswith(reason)
+
+
+def test_a_raw_stream_at_a_fixed_rate(tmp_path):
+    path = make("raw H.264", tmp_path)
+    clips = VideoClips(path, Recipe(frame_rate=10.0))
+    assert sum(clip.end_frame - clip.first_frame for clip in clips) == 20  # two seconds
+    assert (clips.reason, clips.is_kept) == (None, True)
+
+
+def test_frames_without_times_at_a_fixed_rate_are_told(extracted):
+    reason = "its times are unknown, so 5 frames a second cannot be taken"
+    assert clips_of(extracted[0], frame_rate=5) == ([], reason, False)
+
+
+def test_extracted_frames_of_two_sizes_are_brought_to_the_first(tmp_path):
+    for number, frame in enumerate(counted_frames(6), start=1):
+        picture = frame if number < 4 else cv2.resize(frame, (40, 32))
+        cv2.imwrite(str(tmp_path / f"image_{number:05d}.jpg"), picture)
+    (clip, _) = VideoClips(tmp_path, FOUR)
+    assert {decode(frame).shape for frame in clip.frames} == {(64, 80, 3)}
+    assert [frame_number(frame) for frame in clip.frames] == [0, 1, 2, 3]
+
+
+def test_what_is_no_frame_ends_a_folder_of_frames(tmp_path):
+    for number, frame in enumerate(counted_frames(6), start=1):
+        cv2.imwrite(str(tmp_path / f"image_{number:05d}.jpg"), frame)
+    (tmp_path / "image_00005.jpg").unlink()
+    (tmp_path / "image_00005.jpg").mkdir()
+    (tmp_path / "image_00006.jpg").write_bytes(b"")
+    clips = VideoClips(tmp_path, FOUR)
+    assert [frame_number(frame) for clip in clips for frame in clip.frames] == [0, 1, 2, 3]
+    assert clips.reason == "stopped after 4 of 5 frames; kept"
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        file.create_group("video")
+    assert list(VideoClips(tmp_path / "x.hdf5", FOUR)) == []
+
+
+def test_frames_are_not_turned_by_what_their_files_say(tmp_path):
+    picture = Image.new("RGB", (40, 20), (200, 100, 50))
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a quarter of a circle
+    for number in range(1, 5):
+        picture.save(tmp_path / f"image_{number:05d}.jpg", exif=turned if number == 1 else Image.Exif())
+    (clip,) = VideoClips(tmp_path, FOUR)
+    assert {decode(frame).shape for frame in clip.frames} == {(20, 40, 3)}

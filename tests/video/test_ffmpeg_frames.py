@@ -172,3 +172,14 @@ def test_pixels_that_are_not_square_stay_as_stored(tmp_path):
 def test_any_file_name(name, tmp_path):
     make("full range", tmp_path).rename(tmp_path / name)
     assert len(read(tmp_path / name)[1]) == 50
+
+
+def test_an_empty_packet_does_not_end_the_video(tmp_path):
+    """One entry of the table of sizes in an .mp4 file says that a frame has no bytes."""
+    ffmpeg(*PICTURE, "-c:v", "mpeg4", "-bf", 0, "-g", 1, tmp_path / "x.mp4")
+    content = bytearray((tmp_path / "x.mp4").read_bytes())
+    table = content.index(b"stsz") + 4 + 12  # version and flags, one size for all, number of sizes
+    content[table + 4 * 20 : table + 4 * 21] = bytes(4)
+    (tmp_path / "x.mp4").write_bytes(content)
+    _, frames = assert_same_frames(tmp_path / "x.mp4")
+    assert len(frames) == 49
