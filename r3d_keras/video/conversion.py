@@ -5,8 +5,20 @@ import cv2
 import numpy as np
 import simplejpeg
 from av.filter import Graph
+from av.video.reformatter import ColorRange
 
 _DISPLAY_MATRIX = "DISPLAYMATRIX"
+# Brightness of most videos runs from 16 to 235 and colors from 16 to 240, in JPEG both from 0 to 255. FFmpeg's scaler
+# would widen them too, but slowly where it has nothing to shrink (measured).
+_LOWEST = 16
+# Format, matrix, range and turn (none) of frames whose planes are JPEG's but for that: BT.601, or no matrix named.
+_AS_JPEG = {
+    (name, matrix, levels, b"")
+    for name in ("yuv420p", "yuvj420p")
+    for matrix in ("2", "5", "6")
+    for levels in ("0", "1", "2")
+}
+_WIDENINGS = (255 / 219, 255 / 224, 255 / 224)
 
 
 def shrunk_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
@@ -40,7 +52,15 @@ class DecodedFrame:
         """
         if self._jpeg is None:
             shrunk = self._converter.convert(self._frame, short_side, "yuv420p")
-            self._jpeg = simplejpeg.encode_jpeg_yuv_planes(*map(_plane, shrunk.planes), quality)
+            planes = [_rows(plane) for plane in shrunk.planes]
+            if shrunk.color_range == ColorRange.JPEG:
+                planes = map(np.ascontiguousarray, planes)
+            else:
+                planes = [
+                    cv2.convertScaleAbs(cv2.subtract(plane, _LOWEST), alpha=widening)
+                    for plane, widening in zip(planes, _WIDENINGS, strict=True)
+                ]
+            self._jpeg = simplejpeg.encode_jpeg_yuv_planes(*planes, quality)
         return self._jpeg
 
 
@@ -68,6 +88,8 @@ class FrameConverter:
             str(int(frame.color_range)),
             bytes(matrix) if matrix else b"",
         )
+        if given[0] == "{}x{}".format(*wanted[0]) and given[1:] in _AS_JPEG and pixel_format == "yuv420p":
+            return frame
         known, graph = self._graphs.get(wanted, (None, None))
         if known != given:
             graph = _graph(*given, *wanted)
@@ -90,7 +112,7 @@ def _graph(
     # Bilinear over as many pixels as become one, as PIL shrinks; bicubic is ffmpeg's choice for the colors of 4:2:0.
     scale = f"{target[0]}:{target[1]}:flags={'bilinear' if is_shrunk else 'bicubic'}"
     if wanted == "yuv420p":
-        scale += ":out_range=full:out_color_matrix=bt601"
+        scale += ":out_color_matrix=bt601"
     filters = [graph.add("scale", scale), *(graph.add(*turn) for turn in _turns(display)), graph.add("format", wanted)]
     last = source
     for each in (*filters, graph.add("buffersink")):
@@ -112,10 +134,9 @@ def _turns(display: bytes) -> list[tuple[str, ...]]:
     return [(name,) for name, value in (("hflip", a), ("vflip", d)) if value < 0]
 
 
-def _plane(plane: av.video.plane.VideoPlane) -> np.ndarray:
-    """Returns a plane without the padding of its rows, uint8 [height, width]."""
-    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-    return np.ascontiguousarray(rows[:, : plane.width])
+def _rows(plane: av.video.plane.VideoPlane) -> np.ndarray:
+    """Returns a plane without the padding of its rows, uint8 [height, width], of the plane's own memory."""
+    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
 
 
 def encode_flow(picture: np.ndarray, quality: int) -> bytes:

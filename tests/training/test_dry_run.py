@@ -21,7 +21,9 @@ def test_it_tells_the_plan_and_writes_nothing(arguments, tmp_path):
     assert "28 clips an epoch (windows), validation 12 clips, 2 classes (left, right)" in lines["data"]
     assert lines["model"].startswith("resnet-10, ")
     assert "2 classes" in lines["model"]
-    assert lines["input"] == "16 frames of 32x32"
+    assert lines["input"].startswith(
+        "clips of 32x32; 16 frames (every frame of videos of 25), a clip every 16, short side"
+    )
     assert lines["step"].startswith("4 clips on 1 replica, in 2 parts, float32: ")
     speed, share = lines["step"].split("; ")
     assert re.search(r": [\d.e-]+ s, \d.* clips/s, memory \d+ MB at most$", speed)
