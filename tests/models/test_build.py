@@ -1,5 +1,6 @@
 """Building, saving and loading: metadata survives, mistakes are named."""
 
+import json
 import zipfile
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 
 import r3d_keras
 from r3d_keras.errors import UserError
+from r3d_keras.models import build_model, load_model, save_model
 from r3d_keras.models.normalization import Normalization
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (2, 16, 32, 32, 3), dtype=np.uint8)
@@ -94,3 +96,26 @@ def test_mistakes_in_loading(tmp_path):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(foreign)
     with pytest.raises(UserError, match="holds a Sequential, not a model of r3d_keras"):
         r3d_keras.load_model(foreign)
+
+
+def test_a_file_of_an_earlier_version_loads_and_answers_as_it_did(tmp_path):
+    """It holds the metadata beside its layers, and of the recipe the frames of a clip alone."""
+    model = build_model("resnet-10", label_names=["a", "b"], widen_factor=0.125, clip_frames=8, frame_size=32)
+    save_model(model, tmp_path / "new.keras")
+    with zipfile.ZipFile(tmp_path / "new.keras") as new, zipfile.ZipFile(tmp_path / "old.keras", "w") as old:
+        for name in new.namelist():
+            content = new.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                first = next(each for each in config["config"]["layers"] if each["name"] == "normalization")
+                metadata = json.loads(first["config"].pop("metadata"))
+                del metadata["recipe"]
+                config["config"]["metadata"] = {**metadata, "clip_frames": 8}
+                content = json.dumps(config)
+            old.writestr(name, content)
+    loaded = load_model(tmp_path / "old.keras")
+    assert loaded.metadata == model.metadata
+    clips = np.random.default_rng(0).integers(0, 256, (1, 8, 32, 32, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(loaded(clips).numpy(), model(clips).numpy())
+    save_model(loaded, tmp_path / "again.keras")
+    assert load_model(tmp_path / "again.keras").metadata == model.metadata
