@@ -1,7 +1,6 @@
 """Measures data preparation against ffmpeg writing JPEG files, and over the number of cores.
 
 Example:
-    pip install imageio-ffmpeg
     python -m tests.benchmarks.preparation --video_dir=videos
 
 ffmpeg runs as the reference's generate_video_jpgs.py runs it: a process for each video, as many at a time as there are
