@@ -47,7 +47,6 @@ RENDER = flags.DEFINE_string("render", None, "A .mp4, .mkv or .mov file: the one
 FEATURES = flags.DEFINE_string("features", None, "Stage whose features are written: pool, stem, layer1, ...")
 FEATURES_FILE = flags.DEFINE_string("features_file", "features.npz", "Where --features writes.")
 EXPLAIN = flags.DEFINE_string("explain", None, "Folder for pictures of what speaks for the answer.")
-CONTAINERS = (".mp4", ".mkv", ".mov")
 
 
 def main(names: list[str]) -> None:
@@ -73,9 +72,12 @@ def main(names: list[str]) -> None:
         print(describe_others(others), file=sys.stderr)
     if RENDER.value and len(videos) != 1:
         raise UserError(f"--render takes one video, not {len(videos)}")
-    for flag, suffixes in ((RENDER, CONTAINERS), (FEATURES_FILE if FEATURES.value else RENDER, ())):
-        if flag.value:
-            command_line.check_output_file(flag.value, flag.name, suffixes)
+    if RENDER.value:
+        from r3d_keras.prediction.rendering import CONTAINERS
+
+        command_line.check_output_file(RENDER.value, RENDER.name, tuple(CONTAINERS))
+    if FEATURES.value:
+        command_line.check_output_file(FEATURES_FILE.value, FEATURES_FILE.name)
     if RENDER.value and Path(RENDER.value).resolve() == Path(str(videos[0])).resolve():
         raise UserError(f"--render={RENDER.value} is the video itself: name another file")
     for flag in (TIMELINE, EXPLAIN):

@@ -15,6 +15,8 @@ from r3d_keras.video.sources import FrameSource, open_source
 
 STRIP_HEIGHT = 36
 LABELS_SHOWN = 3
+# Suffix of a file: FFmpeg's name of the container.
+CONTAINERS = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov"}
 COLOUR, CURSOR = (90, 200, 255), (255, 90, 60)
 
 
@@ -39,10 +41,9 @@ def render(video: str, path: Path, scores: np.ndarray, label_names: tuple[str, .
 
 
 def _container_format(path: Path) -> str:
-    formats = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov"}
-    if path.suffix.lower() not in formats:
-        raise UserError(f"--render={path}: a name that ends in {', '.join(formats)} is expected")
-    return formats[path.suffix.lower()]
+    if path.suffix.lower() not in CONTAINERS:
+        raise UserError(f"{path}: a name that ends in {', '.join(CONTAINERS)} is expected")
+    return CONTAINERS[path.suffix.lower()]
 
 
 def _write(source: FrameSource, stream, container, scores: np.ndarray, label_names: tuple[str, ...]) -> None:

@@ -42,7 +42,8 @@ class DecodedFrame:
 
     def bgr(self, short_side: int | None) -> np.ndarray:
         """Returns uint8 [height, width, 3] BGR with the short side at most `short_side`, or as it is."""
-        return self._converter.convert(self._frame, short_side, "bgr24").to_ndarray()
+        # FFmpeg rounds 10 bits otherwise on the way to BGR: the command's pixels are those of RGB.
+        return cv2.cvtColor(self._converter.convert(self._frame, short_side, "rgb24").to_ndarray(), cv2.COLOR_RGB2BGR)
 
     def jpeg(self, short_side: int, quality: int) -> bytes:
         """Returns the frame as JPEG with its short side at most `short_side`, made once however often it is used.
