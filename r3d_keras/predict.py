@@ -186,6 +186,7 @@ def _answer(scorer, values, truth: str | None, output_name: str) -> dict:
 def _explain(scorer, values, output_name: str) -> None:
     from itertools import islice
 
+    from r3d_keras.input.views import view_frames
     from r3d_keras.prediction.features import activation_maps, draw_explanation
     from r3d_keras.video.clips import VideoClips
 
@@ -194,18 +195,9 @@ def _explain(scorer, values, output_name: str) -> None:
     clip = next(islice(VideoClips(values.video, _recipe(scorer)), surest, None), None)
     if clip is None:
         raise UserError(f"it changed while it was read: {values.video}")
-    view = _view(scorer, clip.frames).numpy()
+    view = view_frames(clip.frames, scorer.metadata.frame_size, scorer.metadata.channels)
     maps = activation_maps(scorer.model, view, label)
     draw_explanation(Path(EXPLAIN.value) / f"{output_name}.explanation.png", view, maps)
-
-
-def _view(scorer, frames: list[bytes]):
-    """Returns a clip as the evaluation views it, uint8 [frames, size, size, channels]."""
-    from r3d_keras.input.frames import decode_frames, resize_and_centre_crop
-
-    metadata = scorer.metadata
-    decoded = decode_frames(frames, metadata.clip_frames, metadata.channels)
-    return resize_and_centre_crop(decoded, metadata.frame_size)
 
 
 def _write_features(scorer, videos: list) -> int:
@@ -254,6 +246,7 @@ def _answer_live(scorer, video) -> None:
     """Prints the classes of each clip as it comes, to the end of the stream."""
     import numpy as np
 
+    from r3d_keras.input.views import view_frames
     from r3d_keras.prediction.videos import ClipValues
     from r3d_keras.video.clips import VideoClips
 
@@ -261,7 +254,8 @@ def _answer_live(scorer, video) -> None:
     clips = VideoClips(video, _recipe(scorer))
     clip = None
     for clip in clips:
-        probabilities = scorer.probabilities(_view(scorer, clip.frames)[None])
+        view = view_frames(clip.frames, scorer.metadata.frame_size, scorer.metadata.channels)
+        probabilities = scorer.probabilities(view[None])
         values = ClipValues(video, np.array([[clip.begin, clip.end]]), probabilities)
         answer = _answer(scorer, values, None, "")
         answer["video"] = f"{video} at {clip.begin:.1f} s"

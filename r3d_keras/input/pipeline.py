@@ -7,12 +7,12 @@ import tensorflow as tf
 
 from r3d_keras.errors import UserError
 from r3d_keras.input.augmentation import Augmentation, augment
-from r3d_keras.input.frames import decode_frames, resize_and_centre_crop, resize_short_side
 from r3d_keras.input.parallelism import parallel_clips, with_own_threads
 from r3d_keras.input.records import INTACT, RecordReader
 from r3d_keras.input.sampling import ClipSource, Sampling
 from r3d_keras.input.service import batches_of_hosts
 from r3d_keras.input.shards import ClipData
+from r3d_keras.input.views import view_clip
 from r3d_keras.video.recipe import FLOW, channels_of
 
 # So many damaged records in a row are a damaged data set.
@@ -173,7 +173,6 @@ def evaluation_clips(
     end = batches * batch_size if pad else clips.epoch_length
     source, channels = clips.source, channels or clips.channels
     video_ids, positions, segments = (tf.constant(v) for v in (source.video_ids, source.positions, source.segments))
-    view_of = resize_and_centre_crop if crop else resize_short_side
 
     def no_record():
         frames = tf.fill([clips.clip_frames], "")
@@ -190,7 +189,7 @@ def evaluation_clips(
         view = tf.cond(
             is_padding | (record["damaged"] != INTACT),
             lambda: tf.zeros([clips.clip_frames, frame_size, frame_size, channels], tf.uint8),
-            lambda: view_of(decode_frames(frames, clips.clip_frames, channels), frame_size),
+            lambda: view_clip(frames, frame_size, channels, crop),
         )
         known = tf.minimum(item, clips.epoch_length - 1)
         return {
