@@ -1,106 +1,203 @@
-"""What every command shares: flags, help, one-line errors, exit codes.
+"""What every command shares: arguments, flags, recipes, help, one-line errors, exit codes.
 
 Nothing heavy is imported here, so that `--help` of a command answers at once.
 """
 
 import os
+import re
+import runpy
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
 
 from absl import flags
 
 from r3d_keras import remote
 from r3d_keras.errors import UserError
+from r3d_keras.options import Options, define_flags, describe, from_values, groups
 
 HELP_FLAGS = ("--help", "-help", "-h", "--helpshort", "-helpshort")
+# The folders of recipes: in an installed package, and in a checkout.
+RECIPES = (Path(__file__).parent / "recipes", Path(__file__).parent.parent / "recipes")
+COMMANDS = {
+    "prepare": ("r3d_keras.data.prepare", "videos to shards of clips"),
+    "inspect": ("r3d_keras.data.inspect", "what is in shards, and whether it is whole"),
+    "train": ("r3d_keras.train", "shards to a model"),
+    "evaluate": ("r3d_keras.evaluate", "accuracy of a model on shards or videos"),
+    "score": ("r3d_keras.score", "accuracy of result files, averages of several"),
+    "predict": ("r3d_keras.predict", "what happens in videos"),
+    "convert": ("r3d_keras.convert", "a PyTorch checkpoint to a model"),
+    "export": ("r3d_keras.export.saved_model", "a model to a bundle for TF Serving, or to another runtime"),
+    "client": ("r3d_keras.export.client", "asks a server about videos"),
+}
 
 
-def run(main: Callable[[list[str]], None]) -> None:
-    """Parses the command line, runs `main` with the positional arguments, and exits.
+@dataclass(frozen=True)
+class Command:
+    """A command: what it takes, and the function that does it.
 
-    Exit code 0 on success and after `--help`; 1 after a user's mistake, which is told in one line on
-    standard error; 130 after Ctrl-C. Other exceptions are programming errors and keep their traceback.
+    main       takes the options; the help text is the docstring of its module
+    options    a dataclass whose fields are the flags
+    arguments  fields that may be given without their flags' names, in this order. A last one that ends in ... takes all
+               that are left, and has no flag.
+    after_dashes  the field that takes what follows after `--`; nothing may when it is None
     """
-    code = 0
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # names of files that are not UTF-8
-    try:
-        if any(argument in HELP_FLAGS for argument in sys.argv[1:]):
-            _print_help()
-            sys.exit(0)
+
+    main: Callable[[Options], None]
+    options: type[Options]
+    arguments: tuple[str, ...] = ()
+    after_dashes: str | None = None
+
+    def run(self) -> None:
+        """Runs with the arguments of this process, and ends it."""
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(errors="backslashreplace")  # names of files that are not UTF-8
+        remote.end_process(self.call(sys.argv[1:]))
+
+    def call(self, arguments: Sequence[str]) -> int:
+        """Runs, and returns the exit code.
+
+        0 on success and after `--help`; 1 after a user's mistake, which is told in one line on standard error; 130
+        after Ctrl-C. Other exceptions are programming errors and keep their traceback.
+        """
         try:
-            positional = flags.FLAGS(sys.argv)[1:]
+            if any(argument in HELP_FLAGS for argument in arguments):
+                print(self.help_text())
+            else:
+                self.main(self.parse(arguments))
+        except UserError as error:
+            print(f"error: {_with_flags(str(error), self.options)}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+        except BrokenPipeError:
+            # The reader of our output left (for example `| head`): not an error, but nothing more can be printed.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+    def parse(self, arguments: Sequence[str]) -> Options:
+        """Returns the options that a command line stands for. Raises UserError when it stands for none."""
+        arguments, after = list(arguments), []
+        if self.after_dashes and "--" in arguments:
+            place = arguments.index("--")
+            arguments, after = arguments[:place], arguments[place + 1 :]
+        rest = self.arguments[-1].removesuffix("...") if self.arguments and self.arguments[-1].endswith("...") else None
+        known = define_flags(self.options, tuple(name for name in (rest, self.after_dashes) if name))
+        try:
+            positional = known(["", *with_flag_files(arguments)])[1:]
         except flags.Error as error:
-            dashed = next((name for name in sys.argv[1:] if name.startswith("-") and os.path.exists(name)), None)
+            dashed = next((name for name in arguments if name.startswith("-") and os.path.exists(name)), None)
             remedy = f"a file whose name begins with a dash is written ./{dashed}" if dashed else "see --help"
             raise UserError(f"{_first_line(error)} ({remedy})") from error
-        main(positional)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = 130
-    except BrokenPipeError:
-        # The reader of our output left (for example `| head`): not an error, but nothing more can be printed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    remote.end_process(code)
+        values = {name: known[name].value for name in known if known[name].present}
+        for name in self.arguments:
+            if name.removesuffix("...") == rest:
+                values[rest], positional = tuple(positional), []
+            elif positional and name not in values:
+                values[name] = positional.pop(0)
+        if positional:
+            takes = ", ".join(name.removesuffix("...").upper() for name in self.arguments) or "flags only"
+            raise UserError(f"unexpected argument {positional[0]!r}: this command takes {takes} (see --help)")
+        if after:
+            values[self.after_dashes] = tuple(after)
+        return from_values(self.options, values)
+
+    def help_text(self) -> str:
+        """Returns the docstring of the command's module, and a line or two on each flag, in groups."""
+        lines = [(self.main.__globals__["__doc__"] or "").strip()]
+        width = min(shutil.get_terminal_size().columns, 120)
+        for title, group in groups(self.options):
+            lines += ["", f"{title or 'Flags'}:"]
+            for field in group:
+                name = f"  {field.name.upper()}" if f"{field.name}..." in self.arguments else f"  --{field.name}"
+                text = textwrap.wrap(describe(field), width - 28)
+                lines += [f"{name:<26}  {text[0]}"] if len(name) <= 26 else [name, " " * 28 + text[0]]
+                lines += [" " * 28 + line for line in text[1:]]
+        return "\n".join(
+            [*lines, "", "  --flagfile                Flags from a file or a recipe, one a line; # begins a comment."]
+        )
 
 
-def require(value: str | None, flag_name: str, example: str) -> str:
-    """Returns `value`, or raises UserError that names the missing flag and shows an example."""
-    if not value:
-        raise UserError(f"--{flag_name} is missing (for example --{flag_name}={example})")
-    return value
+def main() -> None:
+    """The command `r3d`: runs one of COMMANDS."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name not in COMMANDS:
+        print(
+            "\n".join(["usage: r3d COMMAND ...", "", *(f"  {each:<10}{does}" for each, (_, does) in COMMANDS.items())])
+        )
+        print("\nr3d COMMAND --help explains each of them.")
+        sys.exit(0 if name in HELP_FLAGS else f"error: no such command: {name}")
+    sys.argv[:2] = [f"r3d {name}"]
+    # As python -m does it: worker processes find the module again, and r3d_keras.evaluate stays the function.
+    runpy.run_module(COMMANDS[name][0], run_name="__main__", alter_sys=True)
 
 
-def make_folder(path: str, flag_name: str) -> None:
+def with_flag_files(
+    arguments: Sequence[str], folder: Path | None = None, including: tuple[Path, ...] = ()
+) -> list[str]:
+    """Returns the arguments with every --flagfile=NAME replaced by what is written there.
+
+    NAME is a path from this folder, or from that of the file that includes it, or the name of a recipe. Raises
+    UserError for a file that is missing or includes itself.
+    """
+    expanded = []
+    for argument in arguments:
+        flag, _, name = argument.partition("=")
+        if flag not in ("--flagfile", "-flagfile"):
+            expanded.append(argument)
+            continue
+        path = _find_flag_file(name, folder)
+        if path in including:
+            raise UserError(f"{path} includes itself")
+        try:
+            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read --flagfile={name}: {error}") from error
+        expanded += with_flag_files([line for line in lines if line.startswith("-")], path.parent, (*including, path))
+    return expanded
+
+
+def _find_flag_file(name: str, folder: Path | None) -> Path:
+    for place in (*([folder] if folder else []), Path(), *RECIPES):
+        if name and (place / Path(name).expanduser()).is_file():
+            return (place / Path(name).expanduser()).resolve()
+    recipes = sorted({path.name for place in RECIPES for path in place.glob("*.flags")})
+    raise UserError(f"no such file or recipe: --flagfile={name}; recipes are {', '.join(recipes)}")
+
+
+def make_folder(path: str, option: str) -> None:
     """Makes a folder, and those above it; raises UserError when files cannot be written there."""
     try:
         os.makedirs(path, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise UserError(f"cannot write to --{flag_name}={path}: {error.strerror}") from error
+        raise UserError(f"cannot write to {option}={path}: {error.strerror}") from error
 
 
-def check_output_file(path: str, flag_name: str, suffixes: tuple[str, ...] = ()) -> None:
+def check_output_file(path: str, option: str, suffixes: tuple[str, ...] = ()) -> None:
     """Raises UserError when a file cannot be written there, or its name ends in none of `suffixes`."""
     if suffixes and not path.lower().endswith(suffixes):
-        raise UserError(f"--{flag_name}={path}: a name that ends in {', '.join(suffixes)} is expected")
+        raise UserError(f"{option}={path}: a name that ends in {', '.join(suffixes)} is expected")
     folder = os.path.dirname(path) or "."
     if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise UserError(f"cannot write --{flag_name}={path}: a file in a folder that exists is expected")
+        raise UserError(f"cannot write {option}={path}: a file in a folder that exists is expected")
 
 
-def whole_numbers(values: list[str], flag_name: str) -> tuple[int, ...]:
-    """Returns the numbers of a list flag, or raises UserError that shows the form."""
-    try:
-        return tuple(int(value) for value in values)
-    except ValueError as error:
-        raise UserError(f"--{flag_name}={','.join(values)} is no list of whole numbers (as in 50,100)") from error
+def _with_flags(message: str, options: type[Options]) -> str:
+    """Writes the options of an error as flags: what the library calls batch_size=29 is --batch_size=29 here.
 
-
-def named_numbers(values: list[str], flag_name: str) -> dict[str, float]:
-    """Returns the numbers of a list flag by their names, or raises UserError that shows the form."""
-    try:
-        return {name: float(number) for name, number in (value.split("=") for value in values)}
-    except ValueError as error:
-        raise UserError(f"--{flag_name}={','.join(values)} is not of the form head=10,layer4=1") from error
-
-
-def refuse_arguments(positional: list[str]) -> None:
-    """Raises UserError when a command that takes only flags was given something else."""
-    if positional:
-        raise UserError(f"unexpected argument {positional[0]!r}: this command takes flags only (see --help)")
-
-
-def _print_help() -> None:
-    print((sys.modules["__main__"].__doc__ or "").strip())
-    print("\nFlags:")
-    print(flags.FLAGS.main_module_help().split("\n", 2)[-1])
-    print("  --flagfile: read flags from a file, one a line; # begins a comment.")
+    A name of several words is an option wherever it stands alone, one of a single word before = only.
+    """
+    for name in (field.name for field in fields(options)):
+        alone = r"(?![\w./])" if "_" in name else "(?==)"
+        message = re.sub(rf"(?<![\w./=-]){name}{alone}", f"--{name}", message)
+    return message
 
 
 def _first_line(error: Exception) -> str:
