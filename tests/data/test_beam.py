@@ -8,7 +8,7 @@ import pytest
 
 from data.beam import make_pipeline, write_shards
 from data.folder import list_folder
-from data.shards import plan_shards
+from data.shard_writer import plan_shards
 from r3d_keras.errors import UserError
 from r3d_keras.video.recipe import Recipe
 from tests.commands import ROOT, refusal, run

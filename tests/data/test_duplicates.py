@@ -28,7 +28,7 @@ def test_leaks_two_labels_and_repetitions(tmp_path):
     ]
 
 
-def test_segments_unlabelled_samples_and_three_splits(tmp_path):
+def test_segments_unlabeled_samples_and_three_splits(tmp_path):
     write_video(tmp_path / "x.avi", counted_frames(48), frame_rate=10)
     videos = [
         Video(tmp_path / "x.avi", "x_0", "run", TRAIN, Segment(0.0, 1.6)),

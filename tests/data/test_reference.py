@@ -125,7 +125,7 @@ def test_frames_that_nothing_names(tmp_path):
     }
 
 
-def test_labelled_test_video_is_in_the_folder_of_its_class(tmp_path):
+def test_labeled_test_video_is_in_the_folder_of_its_class(tmp_path):
     contents = layouts.reference_contents()
     contents["database"]["--6zxbYq5M4_000039_000049"]["annotations"]["label"] = "zumba"
     video_dir, annotations = layouts.reference(tmp_path, contents)

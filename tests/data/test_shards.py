@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 
 from data.folder import list_folder
 from data.preparation import Settings, prepare_shards
-from data.shards import shard_count
+from data.shard_writer import shard_count
 from r3d_keras.clip_index import ClipIndex
 from r3d_keras.errors import UserError
 from r3d_keras.video.recipe import Recipe
@@ -150,7 +150,7 @@ def test_frames_are_the_decoded_video(tmp_path):
         assert differences.min() < 3
 
 
-def test_colours_are_rgb(tmp_path):
+def test_colors_are_rgb(tmp_path):
     red = np.full((64, 64, 3), (200, 40, 20), np.uint8)
     for label in "ab":
         write_video(tmp_path / "videos" / label / "1.avi", [red] * 3)
