@@ -109,7 +109,7 @@ class Inspection:
         if not self.problems:
             decoded = "the first frame of every clip" if self.is_quick else "every frame"
             yield f"every record is whole, and {decoded} decodes"
-        if self.mean and self.std:
+        if self.mean and self.std and not self.problems:
             mean, std = ("/".join(f"{value:.2f}" for value in values) for values in (self.mean, self.std))
             yield f"training pixels (red/green/blue, 0 to 255): mean {mean}, standard deviation {std}"
 

@@ -146,7 +146,7 @@ FIRST = "--65_UAU7ao_000000_000010"
         (lambda contents: contents.update(labels=["a", "a"]), "no two of the same name"),
         (lambda contents: contents.update(labels=["zumba", "yoga"]), "'abseiling' is not among the labels"),
         (lambda contents: contents.pop("database"), "the field 'database' is missing"),
-        (lambda contents: contents.update(taxonomy=[]), "take --dataset=activitynet"),
+        (lambda contents: contents.update(taxonomy=[]), "take dataset=activitynet"),
         (lambda contents: contents["database"][FIRST].update(subset="all"), f"video '{FIRST}': unknown split 'all'"),
         (lambda contents: contents["database"][FIRST].update(subset="testing", annotations=[]), "field 'annotations'"),
         (lambda contents: contents["database"][FIRST].pop("annotations"), f"video '{FIRST}': the field 'label'"),
