@@ -13,7 +13,8 @@ def flow_pictures(frames: Iterable[tuple[float, np.ndarray]], bound: float) -> I
     """Yields for each frame its time and how its pixels move to the next one.
 
     The motion is uint8 [height, width, 3], u, v and NO_MOTION: u is the motion to the right, v that downwards, by
-    OpenCV's DIS (Kroeger et al. 2016, preset medium), scaled by `to_levels`. The last frame repeats the flow before it; a single frame has none.
+    OpenCV's DIS (Kroeger et al. 2016, preset medium), scaled by `to_levels`. The last frame repeats the
+    flow before it; a single frame has none.
 
     Args:
         frames: times, and uint8 [height, width, 3] BGR of one size.
