@@ -7,16 +7,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from data.processes import use_one_thread
-from data.shards import ShardResult, ShardTask, read_result, write_shard
 from r3d_keras.errors import UserError
+
+from .processes import use_one_thread
+from .shard_writer import ShardResult, ShardTask, read_result, write_shard
 
 if TYPE_CHECKING:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
 DIRECT_RUNNER = "DirectRunner"
-# Its worker processes tell every step on standard error otherwise.
+# Its worker processes write every step to standard error otherwise.
 DIRECT_FLAGS = ("--default_sdk_harness_log_level=CRITICAL",)
 WORKER_THREAD = "run_worker"  # as DirectRunner calls those that watch its worker processes
 POLL_SECONDS = 1.0
@@ -27,19 +28,19 @@ def make_pipeline(runner: str, beam_flags: Sequence[str]) -> "beam.Pipeline":
 
     Raises UserError when Beam is not installed, or does not know the runner or a flag.
     """
-    # The pipeline's own error tells what failed; a cluster's log may tell more.
+    # The pipeline's own error says what failed; a cluster's log may say more.
     logging.basicConfig(level=logging.CRITICAL if runner == DIRECT_RUNNER else logging.ERROR)
     try:
         import apache_beam as beam
         from apache_beam.runners.runner import create_runner
     except ImportError as error:
         raise UserError(
-            f"--runner={runner} needs Apache Beam ({error}): python -m pip install -r requirements-beam.txt"
+            f"runner={runner} needs Apache Beam ({error}): python -m pip install -r requirements-beam.txt"
         ) from error
     try:
         return beam.Pipeline(create_runner(runner), _options(runner, beam_flags))
     except (ValueError, ImportError, AttributeError) as error:
-        raise UserError(f"--runner={runner}: {_reason(error)}") from error
+        raise UserError(f"runner={runner}: {_reason(error)}") from error
 
 
 def write_shards(pipeline: "beam.Pipeline", tasks: Sequence[ShardTask]) -> Iterator[ShardResult]:
@@ -48,7 +49,7 @@ def write_shards(pipeline: "beam.Pipeline", tasks: Sequence[ShardTask]) -> Itera
     The workers must be able to import this project, and see the videos and the tasks' folder at the same paths as this
     process. Where a task runs, and how often, is the runner's choice; it gives the same bytes each time.
 
-    Raises UserError when the pipeline fails, or when it ends and the result of a task is not to be seen.
+    Raises UserError when the pipeline fails, or when it ends and the result of a task does not appear.
     """
     import apache_beam as beam
 
@@ -66,10 +67,10 @@ def write_shards(pipeline: "beam.Pipeline", tasks: Sequence[ShardTask]) -> Itera
                 yield read_result(waiting.pop(name))
             if is_over and waiting:
                 raise run.error or UserError(
-                    f"the Beam pipeline ended, and {tasks[0].folder} lacks {next(iter(waiting))}: --data_dir must be a "
+                    f"the Beam pipeline ended, and {tasks[0].folder} lacks {next(iter(waiting))}: data_dir must be a "
                     f"folder that the workers and this machine see at the same path"
                 )
-        run.wait()  # for the workers to leave in peace
+        run.wait()  # for the workers to end by themselves
     finally:
         run.cancel()
 
@@ -82,7 +83,7 @@ class _Run:
         self._pipeline = pipeline
         self._result = None
         self._over = threading.Event()
-        self._is_cancelled = False
+        self._is_canceled = False
         self._usual_hook, threading.excepthook = threading.excepthook, self._thread_failed
         threading.Thread(target=self._complete, daemon=True).start()
 
@@ -97,7 +98,7 @@ class _Run:
         if self._over.is_set() and self.error is None:
             threading.excepthook = self._usual_hook
             return
-        self._is_cancelled = True
+        self._is_canceled = True
         if self._result is not None:
             with contextlib.suppress(Exception):  # not every runner can
                 self._result.cancel()
@@ -109,7 +110,7 @@ class _Run:
         """Ends the run when a worker process of this machine dies: Beam would wait for it without an end."""
         if failure.thread is None or failure.thread.name != WORKER_THREAD:
             self._usual_hook(failure)
-        elif not self._is_cancelled:
+        elif not self._is_canceled:
             self.error = UserError(f"a Beam worker died, perhaps for lack of memory: {_reason(failure.exc_value)}")
             self._over.set()
 
@@ -155,7 +156,7 @@ def _options(runner: str, beam_flags: Sequence[str]) -> "PipelineOptions":
 
 
 def _reason(error: BaseException) -> str:
-    """Returns the line that tells the reason: the last of a worker's traceback, or gRPC's details."""
+    """Returns the line with the reason: the last of a worker's traceback, or gRPC's details."""
     lines = [line.strip() for line in str(error).splitlines() if any(map(str.isalpha, line))]
     details = [line for line in lines if line.startswith("details = ")]
     return (details or lines or [type(error).__name__])[-1].removeprefix("RuntimeError: ")

@@ -61,7 +61,7 @@ def test_first_appearance_needs_the_training_csv(tmp_path):
     video_dir, annotations = layouts.kinetics(tmp_path)
     validation = [annotations / "validate.csv"]
     assert list_kinetics(video_dir, validation, "sorted").label_names == ["abseiling", "zumba"]
-    with pytest.raises(UserError, match="--annotations name none"):
+    with pytest.raises(UserError, match="the annotations name none"):
         list_kinetics(video_dir, validation, "first_appearance")
 
 
@@ -137,7 +137,7 @@ def test_repeated_rows_and_two_labels(tmp_path):
         (layouts.KINETICS_TRAIN + "yoga,ZZZZZZZZZZZ,0,10,val\n", "train.csv, line 6: class 'yoga' has no training"),
     ],
 )
-def test_mistakes_are_told_with_their_line(tmp_path, text, message):
+def test_mistakes_are_reported_with_their_line(tmp_path, text, message):
     video_dir, annotations = layouts.kinetics(tmp_path)
     layouts.write_text(annotations / "train.csv", text)
     with pytest.raises(UserError, match=message) as error:

@@ -17,16 +17,16 @@ def read_frames(path):
         return list(video)
 
 
-def grey_flows(frames):
+def gray_flows(frames):
     """Yields optical flow, float32 [height, width, 2] in pixels a frame (right and down are positive)."""
-    greys = [cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (0, 0), 1) for frame in frames]
-    for first, second in itertools.pairwise(greys):
+    grays = [cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (0, 0), 1) for frame in frames]
+    for first, second in itertools.pairwise(grays):
         yield cv2.calcOpticalFlowFarneback(first, second, None, 0.5, 3, 15, 3, 5, 1.2, 0)
 
 
 def measured_direction(frames):
     """Returns the class that the mean flow of the moving pixels points to."""
-    flows = [flow[np.linalg.norm(flow, axis=-1) > 0.4].mean(axis=0) for flow in grey_flows(frames)]
+    flows = [flow[np.linalg.norm(flow, axis=-1) > 0.4].mean(axis=0) for flow in gray_flows(frames)]
     right, down = np.nanmedian(flows, axis=0)
     if abs(right) > abs(down):
         return "moving_right" if right > 0 else "moving_left"
@@ -37,8 +37,8 @@ def test_set_is_balanced_and_readable(small_motions):
     listing = list_motions(small_motions, seed=0, workers=1)
     assert listing.label_names == sorted(CLASSES)
     assert Counter((video.split, video.label) for video in listing.videos) == {
-        **{("train", label): 4 for label in CLASSES},
-        **{("validation", label): 2 for label in CLASSES},
+        **{("train", label): 2 for label in CLASSES},
+        **{("validation", label): 1 for label in CLASSES},
     }
     lengths, sizes, suffixes = [], set(), Counter()
     for video in listing.videos:
@@ -55,9 +55,9 @@ def test_set_is_balanced_and_readable(small_motions):
 
 
 def test_same_seed_same_files(small_motions, tmp_path):
-    make_motions(tmp_path / "again", seed=0, train_per_class=1, validation_per_class=1, workers=2)
+    make_motions(tmp_path / "again", seed=0, train_per_class=1, validation_per_class=0, workers=2)
     whole, again = file_contents(small_motions), file_contents(tmp_path / "again")
-    assert len(again) == 16
+    assert len(again) == 8
     assert {name: whole[name] for name in again} == again
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again"]
 
@@ -71,8 +71,8 @@ def test_other_seed_other_files(small_motions, tmp_path):
 def test_optical_flow_agrees_with_the_labels(small_motions):
     videos = [video for video in list_motions(small_motions, seed=0, workers=1).videos if "moving" in video.label]
     right = [measured_direction(read_frames(video.path)) == video.label for video in videos]
-    assert len(videos) == 24
-    assert sum(right) >= 22
+    assert len(videos) == 12
+    assert sum(right) >= 11
 
 
 def drawn(label, cycles):
@@ -98,7 +98,12 @@ def test_growing_grows_and_shrinking_shrinks():
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [("moving_left", "moving_right"), ("moving_up", "moving_down"), ("growing", "shrinking")]
+    ("first", "second"),
+    [
+        ("moving_left", "moving_right"),
+        pytest.param("moving_up", "moving_down", marks=pytest.mark.slow),
+        pytest.param("growing", "shrinking", marks=pytest.mark.slow),
+    ],
 )
 def test_one_frame_does_not_tell_the_direction(first, second):
     statistics = []

@@ -23,13 +23,13 @@ EVERY_FRAME = Recipe(source_rates=(24.0, 25.0, 30.0))
 def test_a_rate_far_from_those_of_the_training_videos(rate, words):
     warning = EVERY_FRAME.rate_warning(rate)
     assert warning is None if words is None else warning.startswith(words)
-    assert warning is None or ("ffmpeg -r" in warning and "--frame_rate" in warning)
+    assert warning is None or ("ffmpeg -r" in warning and "a fixed frame rate" in warning)
     for other in (replace(EVERY_FRAME, frame_rate=10.0), replace(EVERY_FRAME, source_rates=None)):
         assert other.rate_warning(rate) is None
 
 
 @pytest.mark.parametrize(
-    ("learnt", "asked", "difference"),
+    ("learned", "asked", "difference"),
     [
         (Recipe(frame_rate=10.0), Recipe(frame_rate=10.0, short_side=360, quality=80), None),
         (Recipe(frame_rate=10.0), Recipe(), "10 frames a second, not every frame"),
@@ -39,9 +39,9 @@ def test_a_rate_far_from_those_of_the_training_videos(rate, words):
         (Recipe(modality="flow"), Recipe(), "flow, not rgb"),
     ],
 )
-def test_the_difference_of_two_recipes(learnt, asked, difference):
-    told = learnt.difference(asked)
-    assert told is None if difference is None else difference in told
+def test_the_difference_of_two_recipes(learned, asked, difference):
+    words = learned.difference(asked)
+    assert words is None if difference is None else difference in words
 
 
 @pytest.mark.parametrize(
