@@ -1,0 +1,5 @@
+"""What a model is where nobody says otherwise, once for commands and library. `Recipe` holds the defaults of clips."""
+
+ARCHITECTURE = "resnet-18"
+FRAME_SIZE = 112  # height and width of a clip, in pixels
+NORMALIZATION = "activitynet-2018"  # a key of r3d_keras.models.normalization.NORMALIZATIONS
