@@ -96,7 +96,7 @@ def test_mistakes(checkpoint, labels, tmp_path):
         ((f"--checkpoint={checkpoint}", "--output=x.h5"), "--output=x.h5: a name that ends in .keras is expected"),
         (
             (f"--checkpoint={checkpoint}", f"--output={tmp_path}/no/x.keras"),
-            "a file in a folder that exists is expected",
+            "a file in a folder that exists",
         ),
         ((f"--checkpoint={tmp_path}/no.pth", f"--output={output}"), "no such checkpoint"),
         (

@@ -78,9 +78,7 @@ def test_everything_is_inferred_and_the_logits_are_pytorchs(architecture, argume
     assert set(conversion.left_out) >= {"epoch", "arch", "optimizer"}
 
 
-@pytest.mark.parametrize(
-    "name", ["mc3_18", *(pytest.param(name, marks=pytest.mark.slow) for name in ("r3d_18", "r2plus1d_18"))]
-)
+@pytest.mark.parametrize("name", ["mc3_18", slow("r3d_18"), slow("r2plus1d_18")])
 def test_torchvisions_networks_on_raw_video(name, tmp_path):
     torch.manual_seed(0)
     network = torchvision_network(name, 4).eval()

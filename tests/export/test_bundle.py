@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import runpy
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -18,7 +19,6 @@ from tensorflow_serving.config import model_server_config_pb2
 from export import publish
 from export.folding import PRECISIONS
 from export.formats import FORMATS
-from export.saved_model import ExportOptions
 from export.server_files import write_server_files
 from export.versions import publish_version
 from export.warm_up import WARM_UP_FILE
@@ -29,17 +29,9 @@ from tests.commands import call, refusal
 from tests.export.models import LABELS, answers_of, trained_looking_model
 
 
-@pytest.fixture(scope="module")
-def model():
-    return trained_looking_model("resnet-10", widen_factor=0.125, frame_size=32, origin="drawn by hand")
-
-
-@pytest.fixture(scope="module")
-def base(model, tmp_path_factory):
-    base = tmp_path_factory.mktemp("bundles") / "actions"
-    save_model(model, base.parent / "model.keras")
-    publish(base.parent / "model.keras", base)
-    return base
+@pytest.fixture
+def model(served_model):
+    return served_model
 
 
 def test_versions_count_up_and_never_replace_one(tmp_path):
@@ -151,7 +143,8 @@ def test_a_flow_model_takes_two_channels(tmp_path):
 
 
 def test_the_choices_of_the_command_are_those_of_the_library():
-    fields = {field.name: field.metadata.get("choices") for field in dataclasses.fields(ExportOptions)}
+    options = runpy.run_module("export.saved_model", run_name="command")["ExportOptions"]
+    fields = {field.name: field.metadata.get("choices") for field in dataclasses.fields(options)}
     assert fields["precision"] == PRECISIONS
     assert fields["format"] == ("saved_model", *FORMATS)
 

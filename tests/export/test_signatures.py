@@ -8,26 +8,25 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from export import publish
 from export.image_bytes import LARGEST_SIDE
 from export.signatures import Signatures
 from r3d_keras.input.frames import protocol_view
 from r3d_keras.models.classifier import Metadata
 from r3d_keras.video.recipe import Recipe
 from r3d_keras.video.windows import windows
-from tests.export.models import LABELS, answers_of, trained_looking_model
+from tests.export.models import LABELS, answers_of
 
 SIZE = 32
 
 
-@pytest.fixture(scope="module")
-def model():
-    return trained_looking_model("resnet-10", widen_factor=0.125, frame_size=SIZE)
+@pytest.fixture
+def model(served_model):
+    return served_model
 
 
-@pytest.fixture(scope="module")
-def version(model, tmp_path_factory):
-    return publish(model, tmp_path_factory.mktemp("bundle")).path
+@pytest.fixture
+def version(base):
+    return base / "1"
 
 
 def random_clips(*shape):
