@@ -82,8 +82,8 @@ class Validation:
             self._clips,
             self._batch_size // shares,
             self._frame_size,
-            share=replicas.start // local,
-            shares=shares,
+            part=replicas.start // local,
+            num_parts=shares,
             pad=True,
         )
         return of_worker.rebatch(self._batch_size // num_replicas)
