@@ -43,12 +43,12 @@ def clip_of(frame: np.ndarray) -> tf.Tensor:
 
 
 def test_colour_jitter_changes_a_whole_clip_alike_and_within_its_strength():
-    grey = np.full((48, 64, 3), 100, np.uint8)
+    gray = np.full((48, 64, 3), 100, np.uint8)
     options = Augmentation(flip=False, colour_jitter=0.4)
     levels = []
     for index in range(30):
-        clip = augment(clip_of(grey), 4, 32, tf.constant([index, 1], tf.int64), options).numpy()
-        assert clip.min() == clip.max()  # every frame, row and colour of a grey clip
+        clip = augment(clip_of(gray), 4, 32, tf.constant([index, 1], tf.int64), options).numpy()
+        assert clip.min() == clip.max()  # every frame, row and colour of a gray clip
         levels.append(int(clip[0, 0, 0, 0]))
     assert 60 <= min(levels) < 75
     assert 125 < max(levels) <= 140
