@@ -1,6 +1,7 @@
 """Importing TensorFlow without its start-up messages."""
 
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ def import_tensorflow() -> None:
     """
     level = os.environ.get(LEVEL)
     if level is not None and level.isdecimal() and int(level) < ERRORS_ONLY:
+        importlib.import_module("tensorflow")
         return
     os.environ[LEVEL] = str(ERRORS_ONLY)
     with _silent_standard_error():

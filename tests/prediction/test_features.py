@@ -19,7 +19,9 @@ def small(architecture="resnet-10", **options):
     return build_model(architecture, **options)
 
 
-@pytest.mark.parametrize("architecture", ["resnet-10", "preresnet-10", "densenet-121"])
+@pytest.mark.parametrize(
+    "architecture", ["resnet-10", "preresnet-10", pytest.param("densenet-121", marks=pytest.mark.slow)]
+)
 def test_the_mean_of_a_map_and_the_bias_are_the_logit(architecture):
     model = small(architecture)
     logits = model(CLIPS[:1], training=False).numpy()[0]
