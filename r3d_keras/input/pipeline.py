@@ -69,7 +69,7 @@ def training_clips(
     batch_size and following of the endless sequence of epochs, and is cut into equal parts, one for each replica.
     Batches are always full; one may hold the end of an epoch and the beginning of the next.
 
-    The clip at a position depends on (seed, position) alone; its frames, crop, flip and colours on (seed, epoch,
+    The clip at a position depends on (seed, position) alone; its frames, crop, flip and colors on (seed, epoch,
     clip). So the global batches are the same for any number of replicas, workers and threads, and a run goes on at
     any batch. The place of a damaged record is taken by the next clip that can be read.
 
@@ -84,8 +84,8 @@ def training_clips(
         dict of clips uint8 [batch_size / num_replicas, clip_frames, frame_size, frame_size, channels], label int64
         [...], clip int64 [...], their numbers in the epoch, and damaged int64 [...], see `RecordReader.read`.
     """
-    if augmentation.colour_jitter and clips.modality == FLOW:
-        raise UserError("--colour_jitter has no meaning for optical flow: leave it out")
+    if augmentation.color_jitter and clips.modality == FLOW:
+        raise UserError("color_jitter has no meaning for optical flow: leave it out")
     part = batch_size // num_replicas
     delivered = part * len(replicas)
     epoch_length = clips.epoch_length
