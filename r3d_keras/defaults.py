@@ -1,14 +1,8 @@
-"""What a network and its clips are where nobody says otherwise: those of the ICCVW 2017 paper.
-
-Nothing heavy is imported here, so that help texts can name these values.
-"""
-
-from r3d_keras.video.recipe import Recipe
+"""What a model is where nobody says otherwise, once for commands and library. `Recipe` holds the defaults of clips."""
 
 ARCHITECTURE = "resnet-18"
-NORMALIZATION = "activitynet-2018"
-CLIP_FRAMES = Recipe.clip_frames
-FRAME_SIZE = 112  # pixels, height and width
+FRAME_SIZE = 112  # height and width of a clip, in pixels
+NORMALIZATION = "activitynet-2018"  # a key of r3d_keras.models.normalization.NORMALIZATIONS
 
-# What the layers of a model may compute in.
+# What the layers of a model may compute in; the first is the default.
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")

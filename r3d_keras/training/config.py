@@ -14,6 +14,7 @@ from r3d_keras import defaults, remote
 from r3d_keras.errors import UserError
 from r3d_keras.input.clip_options import Augmentation, Sampling
 from r3d_keras.options import Options, option, required
+from r3d_keras.video.recipe import Recipe
 
 # What may change from one start of a run to the next: it does not touch the steps that are still to come.
 FREE_FIELDS = (
@@ -34,7 +35,7 @@ class DataOptions(Options):
 
     data_dir: str = required("shards", "Folder that python -m data.prepare wrote.")
     clip_frames: int | None = option(
-        None, f"Frames of a clip, {defaults.CLIP_FRAMES} or those of the weights; as the data was prepared.", minimum=1
+        None, f"Frames of a clip, {Recipe.clip_frames} or those of the weights; as the data was prepared.", minimum=1
     )
     data_service: tuple[str, ...] = option(
         (),

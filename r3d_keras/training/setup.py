@@ -23,7 +23,7 @@ from r3d_keras.training.schedules import Schedule, make_schedule
 from r3d_keras.training.sgd import SGD
 from r3d_keras.training.steps import TrainingStep, distribute_batches
 from r3d_keras.training.validation import Validation
-from r3d_keras.video.recipe import FLOW
+from r3d_keras.video.recipe import FLOW, Recipe
 
 TRAINING_SPLIT, VALIDATION_SPLIT = "train", "validation"
 
@@ -91,7 +91,7 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
     host that does not answer, and what `build_model` refuses.
     """
     source = _load_weights(config.weights) if config.weights else None
-    frames = config.clip_frames or (source.metadata.clip_frames if source else defaults.CLIP_FRAMES)
+    frames = config.clip_frames or (source.metadata.clip_frames if source else Recipe.clip_frames)
     data = open_clip_data(config.data_dir, frames)
     clips = open_clips(data, TRAINING_SPLIT, config)
     config = _complete(config, source, clips)
@@ -150,7 +150,7 @@ def _complete(config: TrainingConfig, source: ClipClassifier | None, clips: Spli
         known = {
             "architecture": defaults.ARCHITECTURE,
             "normalization": "flow" if clips.modality == FLOW else defaults.NORMALIZATION,
-            "clip_frames": defaults.CLIP_FRAMES,
+            "clip_frames": Recipe.clip_frames,
             "frame_size": defaults.FRAME_SIZE,
         }
     else:
