@@ -63,11 +63,11 @@ def test_a_mirrored_flow_changes_its_direction(flow_shards):
     for result in mirrored:
         np.testing.assert_array_equal(result[..., 0].astype(int) - 128, 128 - clip.numpy()[:, :, ::-1, 0].astype(int))
         np.testing.assert_array_equal(result[..., 1], clip.numpy()[:, :, ::-1, 1])
-    clips = open_clips(open_clip_data(flow_shards), "train", Sampling("uniform"))
+    clips = open_clips(open_clip_data(flow_shards), "train", Sampling(sampling="uniform"))
     batch = next(iter(training_clips(clips, 4, 32, seed=0, augmentation=Augmentation())))
     assert batch["clips"].shape == (4, 16, 32, 32, 2)
-    with pytest.raises(UserError, match="--colour_jitter has no meaning for optical flow"):
-        training_clips(clips, 4, 32, seed=0, augmentation=Augmentation(colour_jitter=0.2))
+    with pytest.raises(UserError, match="color_jitter has no meaning for optical flow"):
+        training_clips(clips, 4, 32, seed=0, augmentation=Augmentation(color_jitter=0.2))
 
 
 def test_a_model_of_flow_starts_from_one_of_rgb():

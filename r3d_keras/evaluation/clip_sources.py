@@ -103,7 +103,7 @@ class ShardClips:
         self.label_names = data.label_names
         self.recipe = data.recipe.strided(frame_stride)
         self._data, self._split = data, split
-        self._clips = open_split(data, split, Sampling("windows", frame_stride))
+        self._clips = open_split(data, split, Sampling(sampling="windows", frame_stride=frame_stride))
         self._damage = DamageLog(data, split, max_damaged_fraction)
         self.num_clips = self._clips.epoch_length
         self.channels = self._clips.channels

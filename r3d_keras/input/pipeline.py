@@ -84,8 +84,8 @@ def training_clips(
         dict of clips uint8 [batch_size / num_replicas, clip_frames, frame_size, frame_size, channels], label int64
         [...], clip int64 [...], their numbers in the epoch, and damaged int64 [...], see `RecordReader.read`.
     """
-    if augmentation.colour_jitter and clips.modality == FLOW:
-        raise UserError("--colour_jitter has no meaning for optical flow: leave it out")
+    if augmentation.color_jitter and clips.modality == FLOW:
+        raise UserError("color_jitter has no meaning for optical flow: leave it out")
     part = batch_size // num_replicas
     delivered = part * len(replicas)
     epoch_length = clips.epoch_length

@@ -89,7 +89,7 @@ def test_a_clip_of_several_records_needs_all_of_them(copied):
     video = int(np.argmax(index.frame_counts))
     last = index.first_clips[video + 1] - 1
     flip_a_bit(Path(data.split("train").files[index.shards[last]]), index.offsets[last] + 200)
-    clips = pipeline.open_split(data, "train", Sampling("centre", frame_stride=4))
+    clips = pipeline.open_split(data, "train", Sampling(sampling="center", frame_stride=4))
     batches = pipeline.training_clips(clips, 1, 32, seed=0, augmentation=Augmentation())
     taken = list(batches.take(clips.epoch_length).as_numpy_iterator())
     assert {int(batch["damaged"][0]) for batch in taken} == {INTACT, last}

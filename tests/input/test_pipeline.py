@@ -48,7 +48,7 @@ def test_batches_are_bytes(data):
 
 def test_an_epoch_holds_every_clip_once(data):
     # The view of the evaluation is always the same, so a clip is recognized by its pixels.
-    plain = Augmentation("centre", 2020, flip=False)
+    plain = Augmentation(crop="center", crop_generation=2020, flip=False)
     clips, labels, numbers, damaged = take(data, TRAINING_CLIPS * 2 // 4, augmentation=plain)
     first, second = fingerprints(clips[:TRAINING_CLIPS]), fingerprints(clips[TRAINING_CLIPS:])
     assert len(set(first)) == TRAINING_CLIPS
@@ -60,7 +60,7 @@ def test_an_epoch_holds_every_clip_once(data):
 
 
 def test_an_epoch_of_random_positions_holds_every_video_once(data):
-    _, labels, numbers, _ = take(data, 3, sampling=Sampling("uniform"))
+    _, labels, numbers, _ = take(data, 3, sampling=Sampling(sampling="uniform"))
     assert sorted(numbers) == list(range(12))
     assert collections.Counter(labels) == {0: 6, 1: 6}
 
@@ -73,7 +73,7 @@ def test_a_run_goes_on_where_it_stopped(data):
             np.testing.assert_array_equal(ours, theirs[first_batch * 4 :])
 
 
-@pytest.mark.parametrize("sampling", [Sampling(), Sampling("uniform")])
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(sampling="uniform")])
 def test_replicas_share_the_global_batches(data, sampling):
     """Two workers, one of a single replica and one of two, deliver together what one process delivers alone."""
     whole = take(data, 5, batch_size=6, sampling=sampling)
