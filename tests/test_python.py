@@ -156,7 +156,7 @@ def test_clips_are_a_data_set_for_fit(square_shards, tmp_path):
 
 
 def test_each_epoch_of_clips_is_another_one_and_a_seed_decides_all(square_shards):
-    options = {"batch_size": 6, "frame_size": 32, "sampling": Sampling("uniform")}
+    options = {"batch_size": 6, "frame_size": 32, "sampling": Sampling(sampling="uniform")}
     clips = r3d_keras.open_clips(square_shards, **options)
     epochs = [[batch for batch, _ in clips.as_numpy_iterator()] for _ in range(2)]
     again = [batch for batch, _ in r3d_keras.open_clips(square_shards, **options).as_numpy_iterator()]
