@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import r3d_keras
-from tests.commands import ROOT, refusal, run
+from tests.commands import ROOT, call, refusal, run
 from tests.videos import write_video_without_frames
 
 SMALL = ("--architecture=resnet-10", "--widen_factor=0.125", "--frame_size=32", "--batch_size=7")
