@@ -8,7 +8,7 @@ from r3d_keras.input.frames import (
     decode_and_crop_frames,
     decode_frames,
     decode_shrunk_frames,
-    resize_and_centre_crop,
+    resize_and_center_crop,
     resize_frames,
 )
 from r3d_keras.video.optical_flow import NO_MOTION
@@ -43,7 +43,7 @@ def augment(
     """
     crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 3))
     if augmentation.crop == "center" and augmentation.crop_generation == 2020:
-        clip = resize_and_centre_crop(decode_frames(frames, clip_frames), frame_size)
+        clip = resize_and_center_crop(decode_frames(frames, clip_frames), frame_size)
     else:
         shape = tf.image.extract_jpeg_shape(frames[0])
         box = CROPS[augmentation.crop](shape[0], shape[1], crop_seed, augmentation.crop_generation)

@@ -11,7 +11,7 @@ from r3d_keras import defaults
 from r3d_keras.convert.conversion import convert_checkpoint
 from r3d_keras.errors import UserError
 from r3d_keras.input.damage import DamageLog
-from r3d_keras.input.pipeline import SplitClips, open_clips, training_clips
+from r3d_keras.input.pipeline import SplitClips, open_split, training_clips
 from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.service import check_hosts, watched
 from r3d_keras.input.shards import ClipData, open_clip_data
@@ -93,7 +93,7 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
     source = _load_weights(config.weights) if config.weights else None
     frames = config.clip_frames or (source.metadata.clip_frames if source else Recipe.clip_frames)
     data = open_clip_data(config.data_dir, frames)
-    clips = open_clips(data, TRAINING_SPLIT, config)
+    clips = open_split(data, TRAINING_SPLIT, config)
     config = _complete(config, source, clips)
     _check_batch(config, clips.epoch_length, strategy.num_replicas_in_sync)
     check_hosts(config.data_service, data.split(TRAINING_SPLIT).files[0])
@@ -176,6 +176,6 @@ def _validation(
         if config.schedule == "plateau":
             raise UserError(f"schedule=plateau needs a validation split, and {config.data_dir} has none")
         return None
-    clips = open_clips(data, VALIDATION_SPLIT, Sampling(sampling="windows", frame_stride=config.frame_stride))
+    clips = open_split(data, VALIDATION_SPLIT, Sampling(sampling="windows", frame_stride=config.frame_stride))
     damage = DamageLog(data, VALIDATION_SPLIT, config.max_damaged_fraction)
     return Validation(model, strategy, clips, damage, config.micro_batch_size, config.frame_size)

@@ -90,8 +90,8 @@ class Validation:
             self._clips,
             self._batch_size // workers,
             self._frame_size,
-            share=replicas.start // local,
-            shares=workers,
+            part=replicas.start // local,
+            num_parts=workers,
             pad=True,
         )
         return clips.rebatch(self._batch_size // num_replicas)

@@ -12,7 +12,7 @@ from data.folder import list_folder
 from data.preparation import Settings, prepare_shards
 from r3d_keras.clip_index import ClipIndex
 from r3d_keras.errors import UserError
-from r3d_keras.input.pipeline import open_clips
+from r3d_keras.input.pipeline import open_split
 from r3d_keras.input.sampling import ClipSource, Sampling
 from r3d_keras.input.shards import open_clip_data
 from r3d_keras.video.recipe import Recipe
@@ -143,7 +143,7 @@ def numbers_in(frames):
     ],
 )
 def test_frames_come_from_several_records(counted_data, sampling, expected):
-    clips = open_clips(counted_data, "train", sampling)
+    clips = open_split(counted_data, "train", sampling)
     found = {}
     for item in range(clips.epoch_length):
         record = clips.reader.read(clips.source, tf.constant(item, tf.int64), tf.constant([0, 0], tf.int64))

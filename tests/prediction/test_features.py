@@ -7,7 +7,8 @@ import pytest
 
 from r3d_keras.errors import UserError
 from r3d_keras.models import build_model
-from r3d_keras.prediction.features import activation_maps, draw_explanation, make_feature_function
+from r3d_keras.prediction.explanation import activation_maps, draw_explanation
+from r3d_keras.prediction.features import make_feature_function
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (2, 16, 64, 64, 3), dtype=np.uint8)
 
