@@ -93,7 +93,10 @@ def test_mistakes(checkpoint, labels, tmp_path):
         ((f"--output={output}",), "checkpoint is missing (for example --checkpoint="),
         ((f"--checkpoint={checkpoint}",), "output is missing (for example --output="),
         ((f"--checkpoint={checkpoint}", "--output=x.h5"), "--output=x.h5: a name that ends in .keras is expected"),
-        ((f"--checkpoint={checkpoint}", f"--output={tmp_path}/no/x.keras"), "a file in a folder that exists is expected"),
+        (
+            (f"--checkpoint={checkpoint}", f"--output={tmp_path}/no/x.keras"),
+            "a file in a folder that exists is expected",
+        ),
         ((f"--checkpoint={tmp_path}/no.pth", f"--output={output}"), "no such checkpoint"),
         (
             (f"--checkpoint={narrow}", f"--output={output}", f"--labels={labels}"),
