@@ -7,7 +7,7 @@ Examples:
 
 Clips are made as those that the model was trained on, which a bundle of export.saved_model says of itself, and sent as
 JPEG frames to its signature `frames`; a video's score is the mean of its clips, as in evaluation. Over REST it needs
-requirements-client.txt alone, and no TensorFlow. --json prints one object a line: video, duration (seconds), clips, and
+requirements/client.txt alone, and no TensorFlow. --json prints one object a line: video, duration (seconds), clips, and
 classes (label and score, best first). --latency sends the first clip of a video again and again, and prints the
 milliseconds in which 50, 95 and 99 % of the requests are answered, and clips/s, for requests of 1 to 16 clips of which
 1 to 16 are under way.

@@ -41,7 +41,7 @@ class ExportOptions(Options):
     precision: str = option("float32", "Precision of layers and weights.", choices=("float32", "bfloat16", "float16"))
     format: str = option(
         "saved_model",
-        "A bundle for TF Serving, or a file for another runtime (pip install -r requirements-formats.txt).",
+        "A bundle for TF Serving, or a file for another runtime (pip install -r requirements/formats.txt).",
         choices=("saved_model", "onnx", "litert", "openvino"),
     )
     metrics: str | None = option(None, "The metrics.json of an evaluation of the model, for the model card.")

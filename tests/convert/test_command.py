@@ -74,14 +74,14 @@ def test_fine_tuning_a_converted_model(checkpoint, square_shards, tmp_path):
     save_model(r3d_keras.convert_checkpoint(checkpoint), weights)
     folder = tmp_path / "run"
     flags = (f"--data_dir={square_shards}", f"--model_dir={folder}", f"--weights={weights}", "--frame_size=32")
-    result = call("train.py", *flags, "--epochs=1", "--batch_size=7", "--learning_rate=1e-9", "--weight_decay=0")
+    result = call("train.py", *flags, "--epochs=1", "--batch_size=14", "--learning_rate=1e-9", "--weight_decay=0")
     assert result.returncode == 0, result.stderr
     assert "every weight kept but the head, which is new (the old one of 2 classes had no label names)" in result.stdout
     before, after = (r3d_keras.load_model(path) for path in (weights, folder / "model.keras"))
     kernels = [model.get_layer("layer4.0.conv2").kernel.numpy() for model in (before, after)]
     assert abs(kernels[0] - kernels[1]).max() < 1e-6
     assert after.metadata.normalization == before.metadata.normalization
-    other = (flags[0], f"--model_dir={tmp_path / 'other'}", flags[2], "--batch_size=7", "--architecture=resnet-18")
+    other = (flags[0], f"--model_dir={tmp_path / 'other'}", flags[2], "--batch_size=14", "--architecture=resnet-18")
     refused = refusal("train.py", *other)
     assert refused == "the weights are of resnet-10, but resnet-18 was asked for"
 

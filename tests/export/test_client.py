@@ -250,7 +250,7 @@ def test_what_an_odd_server_says_is_one_line(answer, words):
 def test_the_requirements_of_the_client_are_enough(server, videos, tmp_path):
     run("-m", "venv", tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", "requirements-client.txt"], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", "requirements/client.txt"], check=True)
     done = subprocess.run(
         [python, "-m", "export.client", *flags_for(server, "rest"), str(videos / "016.avi")],
         capture_output=True,
