@@ -11,13 +11,14 @@ import tensorflow as tf
 import r3d_keras
 from r3d_keras.errors import UserError
 from r3d_keras.input.augmentation import Augmentation, random_flip
-from r3d_keras.input.pipeline import evaluation_clips, open_clips, training_clips
+from r3d_keras.input.pipeline import evaluation_clips, open_split, training_clips
 from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.shards import open_clip_data
-from tests.commands import refusal, run
+from tests.commands import call, refusal
 from tests.export.conftest import running_server
+from tests.training.runs import train_here
 
-SMALL = ("--architecture=resnet-10", "--widen_factor=0.125", "--frame_size=32", "--batch_size=7", "--epochs=1")
+SMALL = {"architecture": "resnet-10", "widen_factor": 0.125, "frame_size": 32, "batch_size": 14, "epochs": 1}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def flow_shards(square_videos, tmp_path_factory):
         "--modality=flow",
         "--workers=1",
     )
-    result = run("-m", "data.prepare", *flags)
+    result = call("-m", "data.prepare", *flags)
     assert result.returncode == 0, result.stderr
     return folder
 
@@ -38,15 +39,14 @@ def flow_shards(square_videos, tmp_path_factory):
 @pytest.fixture(scope="module")
 def flow_run(flow_shards, tmp_path_factory):
     folder = tmp_path_factory.mktemp("flow_run") / "model"
-    result = run("train.py", f"--data_dir={flow_shards}", f"--model_dir={folder}", *SMALL, "--learning_rate=0.001")
-    assert result.returncode == 0, result.stderr
+    train_here(data_dir=str(flow_shards), model_dir=str(folder), learning_rate=0.001, **SMALL)
     return folder / "model.keras"
 
 
 def test_the_motion_is_in_the_clips(flow_shards):
     """Squares move by 3 pixels to the left or to the right; where the flow is strong, u has their sign."""
     data = open_clip_data(flow_shards)
-    clips = open_clips(data, "validation", Sampling())
+    clips = open_split(data, "validation", Sampling())
     assert clips.channels == 2
     for batch in evaluation_clips(clips, 16, 48).as_numpy_iterator():
         assert batch["clips"].shape[1:] == (16, 48, 48, 2)
@@ -63,11 +63,11 @@ def test_a_mirrored_flow_changes_its_direction(flow_shards):
     for result in mirrored:
         np.testing.assert_array_equal(result[..., 0].astype(int) - 128, 128 - clip.numpy()[:, :, ::-1, 0].astype(int))
         np.testing.assert_array_equal(result[..., 1], clip.numpy()[:, :, ::-1, 1])
-    clips = open_clips(open_clip_data(flow_shards), "train", Sampling("uniform"))
+    clips = open_split(open_clip_data(flow_shards), "train", Sampling(sampling="uniform"))
     batch = next(iter(training_clips(clips, 4, 32, seed=0, augmentation=Augmentation())))
     assert batch["clips"].shape == (4, 16, 32, 32, 2)
-    with pytest.raises(UserError, match="--colour_jitter has no meaning for optical flow"):
-        training_clips(clips, 4, 32, seed=0, augmentation=Augmentation(colour_jitter=0.2))
+    with pytest.raises(UserError, match="color_jitter has no meaning for optical flow"):
+        training_clips(clips, 4, 32, seed=0, augmentation=Augmentation(color_jitter=0.2))
 
 
 def test_a_model_of_flow_starts_from_one_of_rgb():
@@ -92,14 +92,16 @@ def test_two_streams_are_averaged(flow_run, flow_shards, square_shards, tmp_path
     r3d_keras.build_model("resnet-10", **options).save(tmp_path / "rgb.keras")
     for model, shards, name in ((tmp_path / "rgb.keras", square_shards, "rgb"), (flow_run, flow_shards, "flow")):
         flags = (f"--model={model}", f"--data_dir={shards}", f"--output_dir={tmp_path / name}")
-        result = run("-m", "r3d_keras.evaluate", *flags)
+        result = call("-m", "r3d_keras.evaluate", *flags)
         assert result.returncode == 0, result.stderr
     streams = [np.load(tmp_path / name / "scores.npz") for name in ("rgb", "flow")]
     labels = [("left", "right")[label] for label in streams[0]["video_labels"]]
     with open(tmp_path / "truth.csv", "w", newline="") as file:
         csv.writer(file).writerows([("video", "label"), *zip(streams[0]["videos"].tolist(), labels, strict=True)])
     files = ",".join(str(tmp_path / name / "scores.npz") for name in ("rgb", "flow"))
-    result = run("-m", "r3d_keras.score", f"--results={files}", f"--ground_truth={tmp_path / 'truth.csv'}", "--top_k=1")
+    result = call(
+        "-m", "r3d_keras.score", f"--results={files}", f"--ground_truth={tmp_path / 'truth.csv'}", "--top_k=1"
+    )
     assert result.returncode == 0, result.stderr
     both = (streams[0]["video_probabilities"] + streams[1]["video_probabilities"]) / 2
     expected = [stream["video_probabilities"].argmax(1) == stream["video_labels"] for stream in streams]
@@ -110,7 +112,7 @@ def test_two_streams_are_averaged(flow_run, flow_shards, square_shards, tmp_path
 
 def test_streams_are_not_mixed_up(flow_run, square_shards, flow_shards, square_videos):
     line = refusal("-m", "r3d_keras.evaluate", f"--model={flow_run}", f"--data_dir={square_shards}")
-    assert "learnt from other clips" in line
+    assert "learned from other clips" in line
     assert "flow, not rgb" in line
     metadata = json.loads((flow_shards / "preparation_report.json").read_text())["fingerprint"]["settings"]
     assert metadata["modality"] == "flow"
@@ -121,18 +123,18 @@ def test_streams_are_not_mixed_up(flow_run, square_shards, flow_shards, square_v
 def test_a_model_of_flow_answers_videos_as_their_shards(flow_run, flow_shards, square_videos, tmp_path):
     for name, source in (("shards", f"--data_dir={flow_shards}"), ("files", f"--video_dir={square_videos}")):
         flags = (f"--model={flow_run}", source, f"--output_dir={tmp_path / name}")
-        result = run("-m", "r3d_keras.evaluate", *flags)
+        result = call("-m", "r3d_keras.evaluate", *flags)
         assert result.returncode == 0, result.stderr
     of_shards, of_files = (np.load(tmp_path / name / "scores.npz") for name in ("shards", "files"))
     np.testing.assert_allclose(of_files["video_probabilities"], of_shards["video_probabilities"], atol=1e-5)
     expected = dict(zip(of_shards["videos"].tolist(), of_shards["video_probabilities"].max(axis=1), strict=True))
     paths = [square_videos / "validation" / name for name in expected]
-    result = run("-m", "export.saved_model", f"--model={flow_run}", f"--output_dir={tmp_path / 'actions'}")
+    result = call("-m", "export.saved_model", f"--model={flow_run}", f"--output_dir={tmp_path / 'actions'}")
     assert result.returncode == 0, result.stderr
     with running_server(tmp_path / "actions") as server:
         of_server = ("-m", "export.client", f"--server={server.address('rest')}", "--model_name=actions")
         for road in (("-m", "r3d_keras.predict", f"--model={flow_run}"), of_server):
-            result = run(*road, "--json", *paths)
+            result = call(*road, "--json", *paths)
             assert result.returncode == 0, result.stderr
             for name, line in zip(expected, result.stdout.splitlines(), strict=True):
                 assert json.loads(line)["classes"][0]["score"] == pytest.approx(expected[name], abs=1e-3)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from r3d_keras.errors import UserError
 
 COMMAND = "python -m r3d_keras.data_service"
-# A host that does not answer so often, with so many seconds between, is gone; the network may fail for a moment.
+# A host is lost when it does not answer this often, this far apart: the network may fail for a moment.
 LOOKS = 3
 SECONDS_BETWEEN_LOOKS = 5.0
 
@@ -24,7 +24,7 @@ def check_hosts(addresses: Sequence[str], shard: str) -> None:
     for address in addresses:
         host, _, port = address.rpartition(":")
         if not host or not port.isdigit():
-            raise UserError(f"--data_service={','.join(addresses)}: {address!r} is not of the form host1:5050")
+            raise UserError(f"data_service={','.join(addresses)}: {address!r} is not of the form host1:5050")
         # TensorFlow would wait for ever.
         if not _answers(address):
             raise _lost([address], addresses)
@@ -35,7 +35,7 @@ def check_hosts(addresses: Sequence[str], shard: str) -> None:
                 next(answers, None)
             except tf.errors.OpError as error:
                 raise UserError(
-                    f"the input host {address} cannot read {shard} ({error.message.splitlines()[0]}): --data_dir must "
+                    f"the input host {address} cannot read {shard} ({error.message.splitlines()[0]}): data_dir must "
                     "be the same folder under the same name there"
                 ) from error
 

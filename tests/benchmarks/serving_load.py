@@ -33,7 +33,7 @@ def main(positional: list[str]) -> None:
     model_path = command_line.require(MODEL.value, "model", "model.keras")
     quiet.import_tensorflow()
 
-    from export.bundle import publish
+    from export import publish
     from r3d_keras.models import load_model
 
     model = load_model(model_path)
@@ -53,7 +53,7 @@ def _load(model, base: Path, server_pid: int, ports: dict[str, str]) -> None:
     import numpy as np
     import psutil
 
-    from export.bundle import publish
+    from export import publish
     from export.server_access import connect
     from export.warm_up import warm_up_inputs
 
@@ -106,7 +106,7 @@ def _load(model, base: Path, server_pid: int, ports: dict[str, str]) -> None:
             flush=True,
         )
         if line == 4:
-            print(f"       published {publish(model, base).version.name}", flush=True)
+            print(f"       published {publish(model, base).path.name}", flush=True)
     stop.set()
     for thread in threads:
         thread.join()
