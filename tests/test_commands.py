@@ -15,7 +15,7 @@ import r3d_keras
 from r3d_keras.errors import UserError
 from r3d_keras.training.config import ArchitectureOptions
 from tests.commands import ROOT, call, refusal, run
-from tests.training.runs import train_here
+from tests.training.runs import TINY_OPTIONS, train_here
 from tests.videos import write_video_without_frames
 
 SMALL = {"architecture": "resnet-10", "widen_factor": 0.125, "frame_size": 32, "batch_size": 14, "flip": False}
@@ -266,7 +266,7 @@ def test_a_folder_of_another_run_is_refused(trained, square_shards):
 
 
 @pytest.mark.parametrize("damage", ["truncated", pytest.param("one bit flipped", marks=pytest.mark.slow)])
-def test_damaged_records_are_left_out_up_to_a_part(damage, trained, square_shards, tmp_path):
+def test_damaged_records_are_left_out_up_to_a_part(damage, trained, square_shards, tmp_path, capsys):
     shards = tmp_path / "shards"
     shutil.copytree(square_shards, shards)
     for split in ("train", "validation"):
@@ -277,22 +277,27 @@ def test_damaged_records_are_left_out_up_to_a_part(damage, trained, square_shard
         else:
             whole[100] ^= 1
         path.write_bytes(whole)
-    folder = tmp_path / "model"
-    commands = [
-        ("-m", "r3d_keras.evaluate", f"--model={trained / 'model.keras'}"),
-        ("train.py", *(f"--{name}={value}" for name, value in SMALL.items()), f"--model_dir={folder}", "--epochs=1"),
-    ]
-    for command in commands:
-        result = call(*command, f"--data_dir={shards}")
-        assert result.returncode == 1
-        assert "records are damaged, more than --max_damaged_fraction=0.01" in result.stderr.splitlines()[-1]
-    assert not (folder / "model.keras").exists()
-    for command in commands:
-        result = call(*command, f"--data_dir={shards}", "--max_damaged_fraction=0.5")
-        assert result.returncode == 0, result.stderr
-        named = [line for line in result.stderr.splitlines() if "left out a damaged record" in line]
+    evaluation = ("-m", "r3d_keras.evaluate", f"--model={trained / 'model.keras'}", f"--data_dir={shards}")
+    training = {"data_dir": shards, "model_dir": tmp_path / "model", "epochs": 1, **TINY_OPTIONS}
+    refused = "records are damaged, more than {}max_damaged_fraction=0.01"
+    assert refused.format("--") in refusal_after_damage(call(*evaluation))
+    with pytest.raises(UserError, match=refused.format("")):
+        train_here(**training)
+    assert not (tmp_path / "model" / "model.keras").exists()
+    result = call(*evaluation, "--max_damaged_fraction=0.5")
+    assert result.returncode == 0, result.stderr
+    capsys.readouterr()
+    train_here(**training, max_damaged_fraction=0.5)
+    for output in (result.stderr, capsys.readouterr().err):
+        named = [line for line in output.splitlines() if "left out a damaged record" in line]
         assert named
         assert all(str(shards) in line and ", byte " in line for line in named)
+
+
+def refusal_after_damage(result):
+    """Returns the error of a command, the last line on standard error; those before name the damaged records."""
+    assert result.returncode == 1
+    return result.stderr.splitlines()[-1]
 
 
 def test_other_mistakes(trained, square_shards, square_videos, tmp_path):
