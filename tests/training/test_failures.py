@@ -50,5 +50,5 @@ def test_a_full_disk_a_damaged_checkpoint_another_configuration(square_shards, t
     assert "going on after step 7 of 21, in epoch 2" in out
     assert read_log(tmp_path / "train.log")["lr"] == [0.01, 0.02, 0.02]
 
-    refused = refusal("train.py", *TINY, *arguments, "--batch_size=7", "--change_configuration")
-    assert "has epochs of 28 clips in batches of 4, not of 28 in batches of 7: choose another --model_dir" in refused
+    refused = refusal("train.py", *TINY, *arguments, "--batch_size=8", "--change_configuration")
+    assert "has epochs of 28 clips in batches of 4, not of 28 in batches of 8: choose another --model_dir" in refused
