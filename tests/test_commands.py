@@ -1,7 +1,6 @@
 """The commands as a user meets them: from shards to an answer, help, and one line for each mistake."""
 
 import collections
-import dataclasses
 import json
 import shutil
 
@@ -13,7 +12,6 @@ import tensorflow as tf
 
 import r3d_keras
 from r3d_keras.errors import UserError
-from r3d_keras.training.config import ArchitectureOptions
 from tests.commands import ROOT, call, refusal, run
 from tests.training.runs import TINY_OPTIONS, train_here
 from tests.videos import write_video_without_frames
@@ -161,10 +159,9 @@ def test_a_finished_run_has_nothing_left_to_do(trained, square_shards, capsys):
 
 
 def test_a_finished_run_goes_on_to_more_epochs(trained, square_shards, tmp_path, capsys):
-    """Two epochs in one process and two more in another equal four at once, bit for bit; so with an old config.json."""
+    """Two epochs in one process and two more in another equal four at once, bit for bit."""
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     shutil.copytree(trained, stopped)
-    write_config_of_an_earlier_version(stopped / "config.json")
     for folder in (stopped, whole):
         go_on(square_shards, folder, epochs=4)
         assert ("going on after step 4 of 8, in epoch 3" in capsys.readouterr().out) == (folder == stopped)
@@ -173,20 +170,6 @@ def test_a_finished_run_goes_on_to_more_epochs(trained, square_shards, tmp_path,
         np.testing.assert_array_equal(ours, theirs)
     rates = [line.split()[-1] for line in (stopped / "train.log").read_text().splitlines()[1:]]
     assert [float(rate) for rate in rates] == [0.01] * 4
-
-
-def write_config_of_an_earlier_version(path):
-    """Writes a run's config.json with the names and groups of earlier versions."""
-    config = json.loads(path.read_text())
-    config["sampling"] = {"position": config["sampling"], "frame_stride": config.pop("frame_stride")}
-    names = {"generation": "crop_generation", "colour_jitter": "color_jitter"}
-    names |= {name: name for name in ("crop", "flip", "antialias", "scaled_decoding")}
-    config["augmentation"] = {name: config.pop(new) for name, new in names.items()}
-    config["arguments"] = {"widen_factor": config.pop("widen_factor")}
-    for field in dataclasses.fields(ArchitectureOptions):
-        config.pop(field.name, None)
-    config["stage_factors"] = {}
-    path.write_text(json.dumps(config))
 
 
 @pytest.mark.parametrize(
