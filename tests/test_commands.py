@@ -1,7 +1,6 @@
 """The commands as a user meets them: from shards to an answer, help, and one line for each mistake."""
 
 import collections
-import dataclasses
 import json
 import shutil
 
@@ -13,9 +12,8 @@ import tensorflow as tf
 
 import r3d_keras
 from r3d_keras.errors import UserError
-from r3d_keras.training.config import ArchitectureOptions
 from tests.commands import ROOT, call, refusal, run
-from tests.training.runs import train_here
+from tests.training.runs import TINY_OPTIONS, train_here
 from tests.videos import write_video_without_frames
 
 SMALL = {"architecture": "resnet-10", "widen_factor": 0.125, "frame_size": 32, "batch_size": 14, "flip": False}
@@ -161,10 +159,9 @@ def test_a_finished_run_has_nothing_left_to_do(trained, square_shards, capsys):
 
 
 def test_a_finished_run_goes_on_to_more_epochs(trained, square_shards, tmp_path, capsys):
-    """Two epochs in one process and two more in another equal four at once, bit for bit; so with an old config.json."""
+    """Two epochs in one process and two more in another equal four at once, bit for bit."""
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     shutil.copytree(trained, stopped)
-    write_config_of_an_earlier_version(stopped / "config.json")
     for folder in (stopped, whole):
         go_on(square_shards, folder, epochs=4)
         assert ("going on after step 4 of 8, in epoch 3" in capsys.readouterr().out) == (folder == stopped)
@@ -173,20 +170,6 @@ def test_a_finished_run_goes_on_to_more_epochs(trained, square_shards, tmp_path,
         np.testing.assert_array_equal(ours, theirs)
     rates = [line.split()[-1] for line in (stopped / "train.log").read_text().splitlines()[1:]]
     assert [float(rate) for rate in rates] == [0.01] * 4
-
-
-def write_config_of_an_earlier_version(path):
-    """Writes a run's config.json with the names and groups of earlier versions."""
-    config = json.loads(path.read_text())
-    config["sampling"] = {"position": config["sampling"], "frame_stride": config.pop("frame_stride")}
-    names = {"generation": "crop_generation", "colour_jitter": "color_jitter"}
-    names |= {name: name for name in ("crop", "flip", "antialias", "scaled_decoding")}
-    config["augmentation"] = {name: config.pop(new) for name, new in names.items()}
-    config["arguments"] = {"widen_factor": config.pop("widen_factor")}
-    for field in dataclasses.fields(ArchitectureOptions):
-        config.pop(field.name, None)
-    config["stage_factors"] = {}
-    path.write_text(json.dumps(config))
 
 
 @pytest.mark.parametrize(
@@ -266,7 +249,7 @@ def test_a_folder_of_another_run_is_refused(trained, square_shards):
 
 
 @pytest.mark.parametrize("damage", ["truncated", pytest.param("one bit flipped", marks=pytest.mark.slow)])
-def test_damaged_records_are_left_out_up_to_a_part(damage, trained, square_shards, tmp_path):
+def test_damaged_records_are_left_out_up_to_a_part(damage, trained, square_shards, tmp_path, capsys):
     shards = tmp_path / "shards"
     shutil.copytree(square_shards, shards)
     for split in ("train", "validation"):
@@ -277,22 +260,27 @@ def test_damaged_records_are_left_out_up_to_a_part(damage, trained, square_shard
         else:
             whole[100] ^= 1
         path.write_bytes(whole)
-    folder = tmp_path / "model"
-    commands = [
-        ("-m", "r3d_keras.evaluate", f"--model={trained / 'model.keras'}"),
-        ("train.py", *(f"--{name}={value}" for name, value in SMALL.items()), f"--model_dir={folder}", "--epochs=1"),
-    ]
-    for command in commands:
-        result = call(*command, f"--data_dir={shards}")
-        assert result.returncode == 1
-        assert "records are damaged, more than --max_damaged_fraction=0.01" in result.stderr.splitlines()[-1]
-    assert not (folder / "model.keras").exists()
-    for command in commands:
-        result = call(*command, f"--data_dir={shards}", "--max_damaged_fraction=0.5")
-        assert result.returncode == 0, result.stderr
-        named = [line for line in result.stderr.splitlines() if "left out a damaged record" in line]
+    evaluation = ("-m", "r3d_keras.evaluate", f"--model={trained / 'model.keras'}", f"--data_dir={shards}")
+    training = {"data_dir": shards, "model_dir": tmp_path / "model", "epochs": 1, **TINY_OPTIONS}
+    refused = "records are damaged, more than {}max_damaged_fraction=0.01"
+    assert refused.format("--") in refusal_after_damage(call(*evaluation))
+    with pytest.raises(UserError, match=refused.format("")):
+        train_here(**training)
+    assert not (tmp_path / "model" / "model.keras").exists()
+    result = call(*evaluation, "--max_damaged_fraction=0.5")
+    assert result.returncode == 0, result.stderr
+    capsys.readouterr()
+    train_here(**training, max_damaged_fraction=0.5)
+    for output in (result.stderr, capsys.readouterr().err):
+        named = [line for line in output.splitlines() if "left out a damaged record" in line]
         assert named
         assert all(str(shards) in line and ", byte " in line for line in named)
+
+
+def refusal_after_damage(result):
+    """Returns the error of a command, the last line on standard error; those before name the damaged records."""
+    assert result.returncode == 1
+    return result.stderr.splitlines()[-1]
 
 
 def test_other_mistakes(trained, square_shards, square_videos, tmp_path):

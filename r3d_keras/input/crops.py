@@ -1,6 +1,6 @@
 """Where training cuts its square out of a frame: boxes equal to the reference's, to the pixel.
 
-A box is int32 [4]: top, left, height, width. `generation` tells the authors' two code bases apart: 2018, which trained
+A box is int32 [4]: top, left, height, width. `generation` is one of the authors' two code bases: 2018, which trained
 the published Kinetics-400 weights, and 2020.
 """
 

@@ -42,20 +42,14 @@ CLIPS = np.concatenate([golden_clip(seed, cut_to=(16, 32, 40)) for seed in range
 SQUARE_CLIPS = np.concatenate([golden_clip(seed, cut_to=(16, 32, 32)) for seed in range(2)])
 LABELS = np.array([3, 0])
 
-# Networks whose step takes long; a smaller one of the family, or the logits of this one, are among the quick tests.
-LONG_STEPS = (
-    *("wideresnet-50", "resnext-50", "densenet-121", "preresnet-50", "resnet2p1d-50"),
-    *("mc3_18", "r3d_18", "r2plus1d_18"),
-)
+# The gradients of each kind of layer, within seconds. Of the other networks the quick tests compare the logits.
+QUICK_STEPS = tuple(NETWORKS[place] for place in (0, 2, 3, 10))
 # torchvision itself is among the quick tests.
-LONG_LOGITS = ("mc3_18", "r3d_18")
+QUICK_LOGITS = tuple(network for network in NETWORKS if network[0] not in ("mc3_18", "r3d_18"))
 
 
-def slow_if(architectures: tuple[str, ...]) -> list:
-    return [
-        pytest.param(name, arguments, marks=[pytest.mark.slow] if name in architectures else [])
-        for name, arguments in NETWORKS
-    ]
+def slow_unless(quick: tuple) -> list:
+    return [pytest.param(*network, marks=[] if network in quick else [pytest.mark.slow]) for network in NETWORKS]
 
 
 def networks(architecture: str, arguments: dict, training: bool):
@@ -78,7 +72,7 @@ def _release_models():
     keras.backend.clear_session()
 
 
-@pytest.mark.parametrize(("architecture", "arguments"), slow_if(LONG_LOGITS))
+@pytest.mark.parametrize(("architecture", "arguments"), slow_unless(QUICK_LOGITS))
 def test_logits(architecture, arguments):
     model, network, _, clips, torch_clips = networks(architecture, arguments, training=False)
     with torch.inference_mode():
@@ -93,7 +87,7 @@ def _float64():
 
 
 @pytest.mark.usefixtures("_float64")
-@pytest.mark.parametrize(("architecture", "arguments"), slow_if(LONG_STEPS))
+@pytest.mark.parametrize(("architecture", "arguments"), slow_unless(QUICK_STEPS))
 def test_loss_and_gradients_of_a_training_step(architecture, arguments):
     model, network, state, clips, torch_clips = networks(architecture, arguments, training=True)
     for name in state:

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 import r3d_keras
 from r3d_keras.training.config import TrainingConfig
-from r3d_keras.training.run import TrainingResult, train
+from r3d_keras.training.result import TrainingResult
+from r3d_keras.training.run import train
 from tests.commands import ROOT
 
 TINY_OPTIONS = {

@@ -43,7 +43,7 @@ def assert_same_batches(ours: list[dict], theirs: list[dict]) -> None:
             np.testing.assert_array_equal(one[name], other[name])
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_hosts_make_the_batches_that_the_trainer_would(number, hosts, square_shards):
     data = open_clip_data(square_shards)
     for options in (

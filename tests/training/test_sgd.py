@@ -22,7 +22,7 @@ WEIGHTS = [RANDOM.normal(size=shape).astype(np.float32) for shape in ((6, 5), (5
 
 
 def forward(operations, parameters, inputs):
-    """A small network with a gain, as batch normalisation has one."""
+    """A small network with a gain, as batch normalization has one."""
     hidden_weights, hidden_bias, gain, weights, bias = parameters
     return operations.tanh(inputs @ hidden_weights + hidden_bias) * gain @ weights + bias
 

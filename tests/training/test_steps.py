@@ -70,7 +70,7 @@ def test_replicas_and_parts_give_the_losses_of_the_whole_batch(other):
         np.testing.assert_allclose(theirs, ours, atol=1e-6)
 
 
-def test_two_replicas_normalise_by_their_own_statistics():
+def test_two_replicas_normalize_by_their_own_statistics():
     """The first loss of two replicas is the mean of what each half of the batch gives alone."""
     trial = Trial(("CPU:0", "CPU:1"), residual_network)
     losses = trial.losses(1)

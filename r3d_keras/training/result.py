@@ -1,0 +1,66 @@
+"""What a run gives back."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from r3d_keras.models import ClipClassifier
+from r3d_keras.training.config import TrainingConfig
+from r3d_keras.training.model_dir import BEST_MODEL, MODEL
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Where a run is when `train` returns.
+
+    model        the model after the last step
+    config       the run, with nothing left open
+    finished     False when it was asked to stop before its end
+    stopped_by   the signal's name, or "another worker"; None when it is finished
+    step, steps  steps done, and those of the whole run
+    epoch        epochs done, or the one at hand when it was stopped
+    last, best   epoch, step, top1 of videos (0 to 1) and loss of clips (nats) of the last and the best epoch by
+                 validation; empty without one
+    is_chief     False in the workers that write nothing
+    """
+
+    model: ClipClassifier
+    config: TrainingConfig
+    finished: bool
+    stopped_by: str | None
+    step: int
+    steps: int
+    epoch: int
+    last: dict[str, float]
+    best: dict[str, float]
+    is_chief: bool
+
+    @property
+    def model_path(self) -> Path:
+        """The file of the model after the last step, when the run is finished."""
+        return Path(self.config.model_dir) / MODEL
+
+    @property
+    def best_model_path(self) -> Path:
+        """The file of the model after the best epoch, when the run is finished; the last epoch may be the best."""
+        is_last = self.best.get("step", self.step) == self.step
+        return self.model_path if is_last else Path(self.config.model_dir) / BEST_MODEL
+
+    def __str__(self) -> str:
+        config = self.config
+        if not self.finished:
+            return (
+                f"{self.stopped_by}: stopped after step {self.step} of {self.steps}, in epoch {self.epoch} of "
+                f"{config.epochs}; the same command goes on there"
+            )
+        lines = [f"saved {self.model_path} after {self.epoch} epochs{_accuracy(self.last)}"]
+        if self.best_model_path != self.model_path:
+            lines.append(
+                f"saved {self.best_model_path}, the best, after epoch {self.best['epoch']}{_accuracy(self.best)}"
+            )
+        model, data = shlex.quote(str(config.model_dir)), shlex.quote(str(config.data_dir))
+        return "\n".join([*lines, f"evaluate it with: python -m r3d_keras.evaluate --model={model} --data_dir={data}"])
+
+
+def _accuracy(validation: dict[str, float]) -> str:
+    return f": top-1 {100 * validation['top1']:.1f}% of validation videos" if validation else ""

@@ -1,0 +1,71 @@
+"""The options of a run: one set for Python, flags, help text and config.json."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from r3d_keras.errors import UserError
+from r3d_keras.options import groups
+from r3d_keras.training.config import TrainingConfig, differences, to_json
+from r3d_keras.training.sgd import SGD
+
+RUN = {"data_dir": "shards", "model_dir": "run1"}
+
+
+def test_groups_of_the_help_text():
+    titles = [title for title, _ in groups(TrainingConfig)]
+    assert titles == ["Data", "Clips", "Augmentation", "Model", "Architecture", "Optimization", "Run"]
+
+
+def test_arguments_of_the_architecture_are_those_that_are_given():
+    config = TrainingConfig(**RUN, shortcut="A", max_pool=False, architecture="resnet-18", widen_factor=0.5)
+    assert config.architecture_arguments == {"shortcut": "A", "max_pool": False, "widen_factor": 0.5}
+    assert TrainingConfig(**RUN).architecture_arguments == {}
+
+
+def test_config_json_is_the_options():
+    config = TrainingConfig(
+        data_dir=Path("shards"),
+        model_dir=Path("run1"),
+        schedule="multistep",
+        milestones=(5, 9),
+        stage_factors={"fc": 2.0},
+    )
+    written = json.loads(json.dumps(to_json(config)))
+    assert (written["data_dir"], written["milestones"], written["stage_factors"]) == ("shards", [5, 9], {"fc": 2.0})
+    assert to_json(TrainingConfig(**written)) == written
+    assert differences(TrainingConfig(**written), written) == []
+
+
+def test_what_may_differ_from_the_run_in_a_folder():
+    earlier = to_json(TrainingConfig(**RUN))
+    free = {"model_dir": "moved", "save_every_steps": 5, "data_service": ("host:5050",), "epochs": 60}
+    assert differences(TrainingConfig(**{**RUN, **free}), earlier) == []
+    assert differences(TrainingConfig(**RUN, seed=1, flip=False), earlier) == ["flip=True, now False", "seed=0, now 1"]
+    cosine = TrainingConfig(**RUN, schedule="cosine", epochs=60)
+    assert "epochs=30, now 60" in differences(cosine, earlier)
+
+
+def test_a_config_json_of_an_earlier_version_says_the_same():
+    config = TrainingConfig(**RUN, sampling="center", frame_stride=2, crop="center", color_jitter=0.1, generation=2020)
+    earlier = to_json(config)
+    earlier["sampling"] = {"position": "centre", "frame_stride": earlier.pop("frame_stride")}
+    earlier["augmentation"] = {"crop": "centre", "generation": 2020, "colour_jitter": 0.1}
+    earlier["augmentation"] |= {name: earlier.pop(name) for name in ("flip", "antialias", "scaled_decoding")}
+    earlier["arguments"] = {"generation": 2020}
+    for name in ("crop", "crop_generation", "color_jitter", "generation", "hidden_units"):
+        del earlier[name]
+    assert differences(config, {**earlier, "stage_factors": {}}) == []
+
+
+def test_the_optimizer_has_the_defaults_of_the_options():
+    config, optimizer = TrainingConfig(**RUN), SGD().get_config()
+    for name in ("momentum", "dampening", "weight_decay", "nesterov"):
+        assert optimizer[name] == getattr(config, name)
+    assert optimizer["learning_rate"] == pytest.approx(config.learning_rate)
+
+
+def test_a_run_is_kept_where_files_can_be_renamed():
+    with pytest.raises(UserError, match="model_dir=gs://bucket/run: a run is kept in a local folder"):
+        TrainingConfig(data_dir="shards", model_dir="gs://bucket/run")
