@@ -1,19 +1,22 @@
-# Both commands of the README make .venv and install what they need into it.
+# The README's commands; each makes the virtual environment that it needs.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-slow test-beam test-tfio test-formats benchmark lint clean
+.PHONY: install quickstart test test-slow test-beam test-tfio test-formats benchmark lint clean
+
+install: .venv/.installed
 
 # Motions videos -> shards -> trained model -> accuracy -> SavedModel -> answers about held-out videos.
 quickstart: .venv/.installed
-	$(BIN)/python -m data.prepare --dataset=motions --video_dir=quickstart/videos --data_dir=quickstart/shards --short_side=128
-	$(BIN)/python train.py --flagfile=quickstart.flags
-	$(BIN)/python -m r3d_keras.evaluate --model=quickstart/model/model.keras --data_dir=quickstart/shards --output_dir=quickstart/results
-	$(BIN)/python -m export.saved_model --model=quickstart/model/model.keras --output_dir=quickstart/bundle
-	$(BIN)/python -m r3d_keras.predict --model=quickstart/bundle quickstart/videos/validation/*/000[0-2].*
+	$(BIN)/r3d prepare quickstart/videos quickstart/shards --dataset=motions --short_side=128
+	$(BIN)/r3d train --flagfile=quickstart.flags
+	$(BIN)/r3d evaluate quickstart/model quickstart/shards --output_dir=quickstart/results
+	$(BIN)/r3d export quickstart/model quickstart/bundle
+	$(BIN)/r3d predict quickstart/bundle quickstart/videos/validation/*/000[0-2].*
 
+# Several processes, each with one thread for TensorFlow's kernels: see tests/README.md.
 test: .venv/.installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist=loadfile
 
 test-slow: .venv/.installed-test
 	$(BIN)/python -m pytest -m slow
@@ -39,24 +42,26 @@ lint: .venv/.installed-test
 	$(BIN)/ruff check .
 
 clean:
-	rm -rf .venv .venv-* quickstart
+	rm -rf .venv .venv-* quickstart build dist *.egg-info
 
-.venv/.installed: requirements.txt
+.venv/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info < (3, 14) else "error: TensorFlow needs \
+	Python 3.10 to 3.13, and $(PYTHON) is %d.%d: make install PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-.venv/.installed-test: requirements.txt requirements-test.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -r requirements-test.txt
-	touch $@ .venv/.installed
+.venv/.installed-test: .venv/.installed requirements/test.txt requirements/client.txt requirements/pytest.txt
+	$(BIN)/python -m pip install --quiet -r requirements/test.txt
+	touch $@
 
-.venv-benchmark/.installed: requirements.txt requirements-test.txt requirements-formats.txt requirements-benchmark.txt
+.venv-benchmark/.installed: requirements.txt requirements/test.txt requirements/formats.txt requirements/benchmark.txt
 	$(PYTHON) -m venv .venv-benchmark
-	.venv-benchmark/bin/python -m pip install --quiet -r requirements-benchmark.txt
+	.venv-benchmark/bin/python -m pip install --quiet -r requirements/benchmark.txt
 	touch $@
 
-.venv-%/.installed: requirements.txt requirements-%.txt requirements-%-test.txt
+.venv-%/.installed: requirements.txt requirements/%.txt requirements/%-test.txt
 	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet -r requirements-$*-test.txt
+	.venv-$*/bin/python -m pip install --quiet -r requirements/$*-test.txt
 	touch $@

@@ -63,10 +63,10 @@ def test_a_server_gives_the_numbers_of_evaluation(server, served_model, videos, 
     for path in sorted(videos.iterdir()):
         answer = ask_about_video(connection, path, description)
         expected = evaluated(served_model, path)
-        np.testing.assert_allclose(answer.probabilities, expected, atol=1e-5)
+        np.testing.assert_allclose(answer.probabilities, expected, atol=1e-3)
         assert answer.clips == -(-int(path.stem) // 16)
         best = served_model.metadata.label_names[expected.argmax()]
-        assert answer.best(1) == [{"label": best, "score": pytest.approx(expected.max(), abs=1e-5)}]
+        assert answer.best(1) == [{"label": best, "score": pytest.approx(expected.max(), abs=1e-3)}]
 
 
 def test_the_command_needs_no_tensorflow_over_rest(server, served_model, videos):
@@ -78,7 +78,7 @@ def test_the_command_needs_no_tensorflow_over_rest(server, served_model, videos)
     assert [answer["duration"] for answer in answers] == [0.2, 0.64, 1.6, 12.0]  # 25 frames a second
     for answer in answers:
         expected = np.sort(evaluated(served_model, answer["video"]))[::-1][:3]
-        np.testing.assert_allclose([each["score"] for each in answer["classes"]], expected, atol=1e-5)
+        np.testing.assert_allclose([each["score"] for each in answer["classes"]], expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -91,7 +91,7 @@ def test_a_server_that_batches_gives_each_video_its_own_numbers(batching_server,
     assert [answer["video"] for answer in answers] == [str(path) for path in sorted(videos.iterdir())] * 2
     for answer in answers:
         score = evaluated(served_model, answer["video"]).max()
-        assert answer["classes"][0]["score"] == pytest.approx(score, abs=1e-5)
+        assert answer["classes"][0]["score"] == pytest.approx(score, abs=1e-3)
 
 
 def test_an_unreadable_video_is_told_and_the_rest_is_done(server, videos, tmp_path):
