@@ -192,10 +192,11 @@ def check_output_file(path: str, option: str, suffixes: tuple[str, ...] = ()) ->
 def _with_flags(message: str, options: type[Options]) -> str:
     """Writes the options of an error as flags: what the library calls batch_size=29 is --batch_size=29 here.
 
-    A name of several words is an option wherever it stands alone, one of a single word before = only.
+    A name of several words is an option wherever it stands alone, one of a single word before `=`, "must" and "is
+    missing".
     """
     for name in (field.name for field in fields(options)):
-        alone = r"(?![\w./])" if "_" in name else "(?==)"
+        alone = r"(?![\w./])" if "_" in name else "(?==| must | is missing)"
         message = re.sub(rf"(?<![\w./=-]){name}{alone}", f"--{name}", message)
     return message
 

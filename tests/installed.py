@@ -1,6 +1,6 @@
-"""What a user has after `pip install`: run by .ci/run with an environment that holds the wheel alone, outside the checkout.
+"""What a user has after `pip install`: run with an environment that holds the wheel alone, outside the checkout.
 
-    python tests/installed.py FOLDER        (an empty folder to work in)
+python tests/installed.py FOLDER        (an empty folder to work in)
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 R3D = Path(sys.executable).parent / "r3d"
-SMALL = "--architecture=resnet-10 --widen_factor=0.125 --frame_size=32 --batch_size=4 --epochs=1 --noflip".split()
+SMALL = ["--architecture=resnet-10", "--widen_factor=0.125", "--frame_size=32", "--batch_size=4", "--epochs=1"]
 
 
 def write_videos(folder: Path) -> None:
