@@ -3,9 +3,12 @@
 import json
 
 import pytest
+import torch
 
+from r3d_keras.models import build_model, save_model
 from tests.benchmarks.measurement import compare
-from tests.commands import refusal, run
+from tests.commands import call, refusal, run
+from tests.videos import moving_square, write_video
 
 
 @pytest.mark.slow  # A minute: a process of every way.
@@ -36,3 +39,34 @@ def test_an_unknown_row_is_refused():
     assert refusal("-m", "tests.benchmarks", "--rows=nothing").startswith(
         "--rows=nothing: there is no such row; there are input, "
     )
+
+
+@pytest.mark.slow  # A server and its clients.
+def test_a_server_is_kept_busy(tmp_path):
+    model = build_model("resnet-10", label_names=["a", "b"], widen_factor=0.125, frame_size=32)
+    save_model(model, tmp_path / "model.keras")
+    flags = (f"--model={tmp_path / 'model.keras'}", "--minutes=0.3", "--clients=2")
+    done = run("-m", "tests.benchmarks.serving_load", *flags)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 12
+    assert "published 2" in done.stdout
+    assert "0 problems" in lines[-1]
+
+
+@pytest.mark.slow  # A step of Keras and of PyTorch in bfloat16.
+def test_steps_are_compared():
+    flags = ("--architecture=resnet-10", "--batch_sizes=2", "--size=32", "--rounds=1")
+    done = call("-m", "tests.benchmarks.gpu", "--cpu", *flags)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].split()[0] == "2"
+    if not torch.cuda.is_available():
+        assert "PyTorch sees no GPU here" in refusal("-m", "tests.benchmarks.gpu", *flags)
+
+
+@pytest.mark.slow  # Every contestant in a process of its own.
+def test_preparation_is_measured(tmp_path):
+    write_video(tmp_path / "0.avi", moving_square(40, 1, seed=0), codec="MJPG")
+    done = run("-m", "tests.benchmarks.preparation", f"--video_dir={tmp_path}", "--copies=1", "--rounds=1")
+    assert done.returncode == 0, done.stderr
+    assert "ffmpeg" in done.stdout

@@ -1,0 +1,231 @@
+"""Every command and every Python example that a README shows is run: here, by another test, or it says why not.
+
+A command of the project is run as it is shown, in a folder that holds what it names, with flags behind it that make it
+small. One that needs more than that stands in ELSEWHERE, with the test that runs it; one that cannot be run here stands
+in IMPOSSIBLE, with the reason. A new command that is none of these fails.
+"""
+
+import io
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from r3d_keras import command_line
+from tests.commands import ROOT, call
+from tests.readmes import code_blocks, commands_of, is_python, readmes, shown_commands, shown_python
+from tests.videos import moving_square, write_video
+
+COMMANDS, EXAMPLES = shown_commands(), shown_python()
+# What makes a run small. With --weights the network is given.
+NETWORK = ["--architecture=resnet-10", "--widen_factor=0.125"]
+SMALL_RUN = ["--frame_size=32", "--batch_size=7", "--epochs=1", "--warmup_epochs=0"]
+SMALL = {"prepare": ["--workers=1"], "evaluate": ["--batch_size=4"], "predict": ["--batch_size=4"]}
+SMALL_PYTHON = {
+    "frame_size=64": 'architecture="resnet-10", arguments={"widen_factor": 0.125}, epochs=1, frame_size=32',
+    "batch_size=16": "batch_size=4",
+}
+
+# Regular expressions of whole commands, and the tests that run them.
+BENCHMARKS = "tests/benchmarks/test_benchmarks.py"
+ELSEWHERE = {
+    r"r3d client --server=localhost:8501 .*": "tests/export/test_client.py::test_a_server_gives_the_numbers_of_evaluation",
+    r".*python -m tests\.benchmarks --rows=.*": f"{BENCHMARKS}::test_a_row_is_measured_and_written",
+    r".*python -m tests\.benchmarks\.serving_load .*": f"{BENCHMARKS}::test_a_server_is_kept_busy",
+    r".*python -m tests\.benchmarks\.preparation .*": f"{BENCHMARKS}::test_preparation_is_measured",
+    r".*python -m tests\.benchmarks\.gpu": f"{BENCHMARKS}::test_steps_are_compared",
+}
+# The same, and why they cannot be run here.
+IMPOSSIBLE = {
+    r"docker run .*": "TensorFlow Serving's image has to be downloaded",
+    r"KERAS_BACKEND=jax python -m tests\.benchmarks\.gpu .*": "JAX is not among the requirements",
+}
+# Programs of others; make says what it would do without doing it, and pytest collects.
+KINDS = {"make": "make", "r3d": "r3d", "python": "python", "python3": "python"}
+# These are as quick as they are shown; the others are slow tests.
+QUICK = ("README.md",)
+
+
+def kind_of(command: str) -> str | None:
+    """Returns how a command is tried: a table's name, make, pytest, r3d or python; None when nothing tries it."""
+    for kind, table in (("elsewhere", ELSEWHERE), ("impossible", IMPOSSIBLE)):
+        if any(re.fullmatch(pattern, command) for pattern in table):
+            return kind
+    if re.match(r"\S*python -m pytest( |$)", command):
+        return "pytest"
+    return KINDS.get(Path(command.split()[0]).name)
+
+
+def of_kind(*kinds: str) -> list:
+    """Returns the parameters of a test: the commands of those kinds, slow ones marked."""
+    return [
+        pytest.param(command, id=command, marks=() if path in QUICK else pytest.mark.slow)
+        for command, path in COMMANDS.items()
+        if kind_of(command) in kinds
+    ]
+
+
+@pytest.fixture(scope="module")
+def home(square_videos, square_shards, tmp_path_factory):
+    """A folder with all that the commands name: videos, shards, a run, its bundle, a checkpoint and label names."""
+    from tests.convert.checkpoints import as_of_2018, save, state_dict
+
+    folder = tmp_path_factory.mktemp("home")
+    shutil.copytree(square_videos, folder / "videos")
+    shutil.copytree(square_shards, folder / "shards")
+    for number, name in enumerate(("video.mp4", "other.avi", "long.mp4", "folder/video.mp4")):
+        write_video(folder / name, moving_square(40, 1, seed=number), codec="mp4v" if name.endswith("mp4") else "FFV1")
+    run = ("train.py", f"--data_dir={folder / 'shards'}", f"--model_dir={folder / 'run1'}", *NETWORK, *SMALL_RUN)
+    assert call(*run).returncode == 0
+    assert call("-m", "r3d_keras.export.saved_model", folder / "run1", folder / "bundle").returncode == 0
+    checkpoint = {"arch": "resnet-18", "state_dict": as_of_2018(state_dict("resnet-18", 400, shortcut="A"))}
+    save(folder / "resnet-18-kinetics.pth", checkpoint, legacy=True)
+    (folder / "kinetics400.txt").write_text("".join(f"class {number}\n" for number in range(400)))
+    return folder
+
+
+@pytest.fixture
+def at_home(home, tmp_path, monkeypatch):
+    """A copy of that folder, in which the test runs."""
+    shutil.copytree(home, tmp_path / "home")
+    monkeypatch.chdir(tmp_path / "home")
+    return tmp_path / "home"
+
+
+def words_of(command: str) -> list[str]:
+    """Returns the words of a command, its patterns of file names replaced by the files."""
+    words = []
+    for word in shlex.split(command):
+        files = sorted(map(str, Path().glob(word))) if "*" in word else []
+        words += files or [word]
+    return words
+
+
+def made_small(name: str, words: list[str]) -> list[str]:
+    """Returns the words of a command and the flags that make it small, before what belongs to another program."""
+    flags = SMALL.get(name, [])
+    if name == "train":
+        flags = SMALL_RUN if any(word.startswith("--weights=") for word in words) else [*NETWORK, *SMALL_RUN]
+    end = words.index("--") if "--" in words else len(words)
+    return [*words[:end], *flags, *words[end:]]
+
+
+def clear_results(name: str, words: list[str]) -> None:
+    """Removes what a command is about to make, where the folder has one already."""
+    made = {"prepare": ("shards",), "train": ("run1",), "export": ("bundle",)}.get(name, ())
+    for folder in made:
+        if any(word.partition("=")[2] == folder or word == folder for word in words[1:]):
+            shutil.rmtree(folder)
+
+
+def run_r3d(words: list[str], monkeypatch) -> tuple[int, str, str]:
+    """Runs the console command in this process: exit code, output, errors."""
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "argv", words)
+        patch.setattr(sys, "stdout", streams[0])
+        patch.setattr(sys, "stderr", streams[1])
+        with pytest.raises(SystemExit) as end:
+            command_line.main()
+    texts = []
+    for stream in streams:
+        stream.flush()
+        texts.append(stream.buffer.getvalue().decode())
+    return end.value.code or 0, *texts
+
+
+@pytest.mark.parametrize("command", of_kind("r3d"))
+def test_a_command_of_r3d(command, at_home, monkeypatch):
+    words = words_of(command)
+    name = words[1] if len(words) > 1 else ""
+    clear_results(name, words)
+    code, output, errors = run_r3d(made_small(name, words), monkeypatch)
+    assert code == 0, errors
+    assert output
+
+
+@pytest.mark.parametrize("command", of_kind("python"))
+def test_a_command_of_python(command, at_home):
+    _, *words = words_of(command)
+    module = words[1] if words[0] == "-m" else words[0]
+    name = {"train.py": "train", "export.saved_model": "export"}.get(module, module.rpartition(".")[2])
+    clear_results(name, words)
+    done = call(*made_small(name, words))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", of_kind("make"))
+def test_a_target_of_make_exists(command):
+    done = subprocess.run(["make", "--dry-run", *shlex.split(command)[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", of_kind("pytest"))
+def test_a_command_of_pytest_finds_its_tests(command):
+    _, *words = shlex.split(command)
+    done = subprocess.run(
+        [sys.executable, *words, "--collect-only", "--quiet"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(block, id=f"{path}-{number}", marks=() if path in QUICK else pytest.mark.slow)
+        for number, (block, path) in enumerate(EXAMPLES.items())
+    ],
+)
+def test_a_python_example(example, at_home):
+    for shown, small in SMALL_PYTHON.items():
+        example = example.replace(shown, small)
+    for folder in ("shards", "run1"):
+        if f'"{folder}")' in example.partition("evaluate")[0]:
+            shutil.rmtree(folder)
+    exec(compile(example, "README.md", "exec"), {"__name__": "__main__"})
+
+
+def test_every_command_is_tried():
+    assert len(COMMANDS) > 10
+    assert [command for command in COMMANDS if kind_of(command) is None] == []
+
+
+@pytest.mark.parametrize("test", sorted(set(ELSEWHERE.values())))
+def test_the_test_that_tries_it_exists(test):
+    path, name = test.split("::")
+    assert re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("pattern", [*ELSEWHERE, *IMPOSSIBLE])
+def test_no_rule_is_left_over(pattern):
+    assert any(re.fullmatch(pattern, command) for command in COMMANDS)
+
+
+@pytest.mark.parametrize("path", readmes(), ids=str)
+def test_links_lead_somewhere(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"\]\(([^)]+)\)", text) if "://" not in target]
+    assert [target for target in targets if not (ROOT / path.parent / target.partition("#")[0]).exists()] == []
+
+
+def test_what_a_readme_shows_is_read():
+    text = """Words
+
+    r3d a b \\
+        --c=d    # why
+    X='1 2' python -m e
+
+    f 90%
+
+more
+
+    import g
+    g.h()
+"""
+    blocks = code_blocks(text)
+    assert commands_of(blocks[0]) == ["r3d a b --c=d", "X='1 2' python -m e"]
+    assert [is_python(block) for block in blocks] == [False, True]
