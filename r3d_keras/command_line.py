@@ -3,6 +3,7 @@
 Nothing heavy is imported here, so that `--help` of a command answers at once.
 """
 
+import contextlib
 import os
 import re
 import runpy
@@ -10,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -65,19 +66,17 @@ class Command:
         after Ctrl-C. Other exceptions are programming errors and keep their traceback.
         """
         try:
-            if any(argument in HELP_FLAGS for argument in arguments):
-                print(self.help_text())
-            else:
-                self.main(self.parse(arguments))
+            with _open_pipe():
+                if any(argument in HELP_FLAGS for argument in arguments):
+                    print(self.help_text())
+                else:
+                    self.main(self.parse(arguments))
         except UserError as error:
             print(f"error: {_with_flags(str(error), self.options)}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
-        except BrokenPipeError:
-            # The reader of our output left (for example `| head`): not an error, but nothing more can be printed.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
     def parse(self, arguments: Sequence[str]) -> Options:
@@ -127,10 +126,17 @@ def main() -> None:
     """The command `r3d`: runs one of COMMANDS."""
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name not in COMMANDS:
-        print(
-            "\n".join(["usage: r3d COMMAND ...", "", *(f"  {each:<10}{does}" for each, (_, does) in COMMANDS.items())])
-        )
-        print("\nr3d COMMAND --help explains each of them.")
+        listed = [f"  {each:<10}{does}" for each, (_, does) in COMMANDS.items()]
+        with _open_pipe():
+            print(
+                "usage: r3d COMMAND ...",
+                "",
+                *listed,
+                "",
+                "r3d COMMAND --help explains each of them.",
+                sep="\n",
+                flush=True,
+            )
         sys.exit(0 if name in HELP_FLAGS else f"error: no such command: {name}")
     sys.argv[:2] = [f"r3d {name}"]
     # As python -m does it: worker processes find the module again, and r3d_keras.evaluate stays the function.
@@ -187,6 +193,15 @@ def check_output_file(path: str, option: str, suffixes: tuple[str, ...] = ()) ->
     folder = os.path.dirname(path) or "."
     if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         raise UserError(f"cannot write {option}={path}: a file in a folder that exists is expected")
+
+
+@contextlib.contextmanager
+def _open_pipe() -> Iterator[None]:
+    """Ends what is inside where the reader of our output left (`| head`): no mistake, but nothing more can be printed."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _with_flags(message: str, options: type[Options]) -> str:
