@@ -1,1 +1,25 @@
-"""From videos to shards of clips."""
+"""From videos to shards of clips.
+
+    import data  # r3d_keras.data where the package is installed
+
+    report = data.prepare("videos", "shards", workers=4)
+    print(report)
+    print(data.inspect("shards"))
+
+Modules named by a verb (`prepare`, `inspect`) are commands and are never imported: these names are functions.
+"""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    # On demand: a command that only prints its help loads neither OpenCV nor TensorFlow.
+    if name == "prepare":
+        from .preparation import prepare
+
+        return prepare
+    if name == "inspect":
+        from .inspection import inspect
+
+        return inspect
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from data.annotation_files import field, read_json, split_of
-from data.samples import Samples
-from data.video_files import VideosByName
 from r3d_keras.errors import UserError
 from r3d_keras.video.listing import TEST, Listing, Segment
+
+from .annotation_files import field, read_json, split_of
+from .samples import Samples
+from .video_files import VideosByName
 
 
 def list_activitynet(video_dir: Path, annotations: Path) -> Listing:

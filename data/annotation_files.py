@@ -118,4 +118,4 @@ def seconds(place: str, text: str) -> float:
 def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> UserError:
     if isinstance(error, UnicodeDecodeError):
         return UserError(f"{path} is not UTF-8 text")
-    return UserError(f"cannot read --annotations={path}: {error.strerror}")
+    return UserError(f"cannot read annotations={path}: {error.strerror}")

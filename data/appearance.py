@@ -28,7 +28,7 @@ LETTERS = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """An object of about `OBJECT_PIXELS` across: colour times coverage, and coverage from 0 to 1.
+    """An object of about `OBJECT_PIXELS` across: color times coverage, and coverage from 0 to 1.
 
     `levels` holds float32 [pixels, pixels, 4] at full, half and quarter size, so that a small object is drawn
     from a small picture and does not flicker.
@@ -42,9 +42,9 @@ def draw_object(rng: np.random.Generator) -> Drawing:
     pixels = OBJECT_PIXELS * SUPERSAMPLING
     mask = np.zeros((pixels, pixels), np.uint8)
     cv2.fillPoly(mask, [_to_pixels(_outline(rng), pixels)], 255)
-    colours = _bright_colours(rng, 3)
-    texture = _texture(rng, pixels, colours[0], colours[1])
-    _draw_mark(rng, texture, colours[2])
+    colors = _bright_colors(rng, 3)
+    texture = _texture(rng, pixels, colors[0], colors[1])
+    _draw_mark(rng, texture, colors[2])
     coverage = mask.astype(np.float32)[..., None] / 255
     full = np.concatenate([texture * coverage, coverage], axis=-1)
     sizes = [OBJECT_PIXELS, OBJECT_PIXELS // 2, OBJECT_PIXELS // 4]
@@ -73,18 +73,18 @@ def draw_background(rng: np.random.Generator, width: int, height: int) -> np.nda
 
 
 def place_object(
-    drawing: Drawing, frame: np.ndarray, centre: tuple[float, float], size: float, angle: float
+    drawing: Drawing, frame: np.ndarray, center: tuple[float, float], size: float, angle: float
 ) -> np.ndarray:
     """Returns `frame` (float32 [height, width, 3]) with the object on it.
 
-    `centre` is (column, row) and `size` the diameter, in pixels; `angle` is in degrees, clockwise on the screen.
+    `center` is (column, row) and `size` the diameter, in pixels; `angle` is in degrees, clockwise on the screen.
     """
     height, width = frame.shape[:2]
     level = min(len(drawing.levels) - 1, max(0, int(np.log2(OBJECT_PIXELS / size))))
     picture = drawing.levels[level]
     middle = (picture.shape[0] - 1) / 2
     matrix = cv2.getRotationMatrix2D((middle, middle), -angle, size / picture.shape[0])
-    matrix[:, 2] += np.array(centre) - middle
+    matrix[:, 2] += np.array(center) - middle
     placed = cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR)
     return frame * (1 - placed[..., 3:]) + placed[..., :3]
 
@@ -112,7 +112,7 @@ def _to_pixels(outline: np.ndarray, pixels: int) -> np.ndarray:
     return np.round((outline * 0.97 + 1) / 2 * (pixels - 1)).astype(np.int32)
 
 
-def _texture(rng: np.random.Generator, pixels: int, colour: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _texture(rng: np.random.Generator, pixels: int, color: np.ndarray, other: np.ndarray) -> np.ndarray:
     rows, columns = np.mgrid[0:pixels, 0:pixels].astype(np.float32) / pixels
     kind = rng.choice(["stripes", "checker", "noise", "flat"])
     count = rng.integers(4, 8)
@@ -125,24 +125,24 @@ def _texture(rng: np.random.Generator, pixels: int, colour: np.ndarray, other: n
         amount = cv2.resize(coarse, (pixels, pixels), interpolation=cv2.INTER_CUBIC).clip(0, 1)
     else:
         amount = np.zeros((pixels, pixels), np.float32)
-    return colour + (other - colour) * amount[..., None]
+    return color + (other - color) * amount[..., None]
 
 
-def _draw_mark(rng: np.random.Generator, texture: np.ndarray, colour: np.ndarray) -> None:
+def _draw_mark(rng: np.random.Generator, texture: np.ndarray, color: np.ndarray) -> None:
     """Draws a bar from the middle outwards, with a dot: it breaks every symmetry, so that turning shows."""
     pixels = texture.shape[0]
     angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.25, 0.35)
     end = 0.5 + length * np.array([np.cos(angle), np.sin(angle)])
     start_pixel, end_pixel = (pixels // 2, pixels // 2), tuple(int(value) for value in end * pixels)
-    values = [float(value) for value in colour]
+    values = [float(value) for value in color]
     cv2.line(texture, start_pixel, end_pixel, values, int(pixels * rng.uniform(0.08, 0.13)))
     cv2.circle(texture, end_pixel, int(pixels * rng.uniform(0.08, 0.12)), values, -1)
 
 
-def _bright_colours(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Returns float32 [count, 3] of bright colours that differ clearly from each other."""
+def _bright_colors(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Returns float32 [count, 3] of bright colors that differ clearly from each other."""
     while True:
-        colours = rng.uniform(60, 255, (count, 3)).astype(np.float32)
-        distances = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
-        if colours.mean(axis=1).min() > 140 and distances[np.triu_indices(count, 1)].min() > 90:
-            return colours
+        colors = rng.uniform(60, 255, (count, 3)).astype(np.float32)
+        distances = np.linalg.norm(colors[:, None] - colors[None], axis=-1)
+        if colors.mean(axis=1).min() > 140 and distances[np.triu_indices(count, 1)].min() > 90:
+            return colors

@@ -7,9 +7,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from data.processes import use_one_thread
-from data.shards import ShardResult, ShardTask, read_result, write_shard
 from r3d_keras.errors import UserError
+
+from .processes import use_one_thread
+from .shard_writer import ShardResult, ShardTask, read_result, write_shard
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -34,12 +35,12 @@ def make_pipeline(runner: str, beam_flags: Sequence[str]) -> "beam.Pipeline":
         from apache_beam.runners.runner import create_runner
     except ImportError as error:
         raise UserError(
-            f"--runner={runner} needs Apache Beam ({error}): python -m pip install -r requirements-beam.txt"
+            f"runner={runner} needs Apache Beam ({error}): python -m pip install -r requirements-beam.txt"
         ) from error
     try:
         return beam.Pipeline(create_runner(runner), _options(runner, beam_flags))
     except (ValueError, ImportError, AttributeError) as error:
-        raise UserError(f"--runner={runner}: {_reason(error)}") from error
+        raise UserError(f"runner={runner}: {_reason(error)}") from error
 
 
 def write_shards(pipeline: "beam.Pipeline", tasks: Sequence[ShardTask]) -> Iterator[ShardResult]:
@@ -66,7 +67,7 @@ def write_shards(pipeline: "beam.Pipeline", tasks: Sequence[ShardTask]) -> Itera
                 yield read_result(waiting.pop(name))
             if is_over and waiting:
                 raise run.error or UserError(
-                    f"the Beam pipeline ended, and {tasks[0].folder} lacks {next(iter(waiting))}: --data_dir must be a "
+                    f"the Beam pipeline ended, and {tasks[0].folder} lacks {next(iter(waiting))}: data_dir must be a "
                     f"folder that the workers and this machine see at the same path"
                 )
         run.wait()  # for the workers to leave in peace
@@ -82,7 +83,7 @@ class _Run:
         self._pipeline = pipeline
         self._result = None
         self._over = threading.Event()
-        self._is_cancelled = False
+        self._is_canceled = False
         self._usual_hook, threading.excepthook = threading.excepthook, self._thread_failed
         threading.Thread(target=self._complete, daemon=True).start()
 
@@ -97,7 +98,7 @@ class _Run:
         if self._over.is_set() and self.error is None:
             threading.excepthook = self._usual_hook
             return
-        self._is_cancelled = True
+        self._is_canceled = True
         if self._result is not None:
             with contextlib.suppress(Exception):  # not every runner can
                 self._result.cancel()
@@ -109,7 +110,7 @@ class _Run:
         """Ends the run when a worker process of this machine dies: Beam would wait for it without an end."""
         if failure.thread is None or failure.thread.name != WORKER_THREAD:
             self._usual_hook(failure)
-        elif not self._is_cancelled:
+        elif not self._is_canceled:
             self.error = UserError(f"a Beam worker died, perhaps for lack of memory: {_reason(failure.exc_value)}")
             self._over.set()
 

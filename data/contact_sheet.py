@@ -13,7 +13,7 @@ from r3d_keras.input.shards import ClipData
 FRAMES_SHOWN = 4
 TILE = 112
 MARGIN, TEXT_HEIGHT = 6, 18
-UNLABELLED = "(no label)"
+UNLABELED = "(no label)"
 
 
 def write_contact_sheet(data: ClipData, split: str, path: Path, clips: int, seed: int) -> None:
@@ -44,14 +44,14 @@ def _row(data: ClipData, record: dict, seed: int) -> np.ndarray:
     pictures = np.concatenate([*_spaced(stored), gap, *_spaced(augmented)], axis=1)
     caption = np.full((TEXT_HEIGHT, pictures.shape[1], 3), 255, np.uint8)
     label = int(record["label"])
-    name = data.label_names[label] if label >= 0 else UNLABELLED
+    name = data.label_names[label] if label >= 0 else UNLABELED
     text = f"{name}   {record['video_id'].numpy().decode()}, clip {int(record['clip_index'])}"
     cv2.putText(caption, text, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
     return np.concatenate([caption, pictures])
 
 
 def _fit(frame: np.ndarray) -> np.ndarray:
-    """Shrinks a frame so that it fits a tile, and centres it on grey."""
+    """Shrinks a frame so that it fits a tile, and centers it on gray."""
     scale = TILE / max(frame.shape[:2])
     height, width = (max(1, int(side * scale)) for side in frame.shape[:2])
     tile = np.full((TILE, TILE, 3), 200, np.uint8)

@@ -2,17 +2,30 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from r3d_keras.files import sha256
 from r3d_keras.video.listing import Video
 
+LEAK, TWO_LABELS, DUPLICATE = "leak", "two labels", "duplicate"
 
-def find_duplicates(videos: Iterable[Video]) -> list[dict]:
-    """Returns the groups of video files with equal content, for the report.
 
-    Only files of equal size are read. `problem` is "leak" when a group spans splits, "two labels" when it spans
-    labels, and otherwise "duplicate". Samples of one file (segments of a video) are one.
+@dataclass(frozen=True)
+class Duplicates:
+    """Video files of equal content.
+
+    problem  "leak" when they are in several splits, "two labels" when they have several labels, else "duplicate"
+    """
+
+    problem: str
+    paths: list[str]
+
+
+def find_duplicates(videos: Iterable[Video]) -> list[Duplicates]:
+    """Returns the groups of video files with equal content.
+
+    Only files of equal size are read. Samples of one file (segments of a video) are one.
     """
     samples: dict[Path, list[Video]] = defaultdict(list)
     for video in videos:
@@ -29,11 +42,11 @@ def find_duplicates(videos: Iterable[Video]) -> list[dict]:
     for paths in groups.values():
         if len(paths) > 1:
             equal = [video for path in paths for video in samples[path]]
-            found.append({"problem": _problem(equal), "paths": sorted(map(str, paths))})
-    return sorted(found, key=lambda group: group["paths"])
+            found.append(Duplicates(_problem(equal), sorted(map(str, paths))))
+    return sorted(found, key=lambda group: group.paths)
 
 
 def _problem(videos: list[Video]) -> str:
     if len({video.split for video in videos}) > 1:
-        return "leak"
-    return "two labels" if len({video.label for video in videos}) > 1 else "duplicate"
+        return LEAK
+    return TWO_LABELS if len({video.label for video in videos}) > 1 else DUPLICATE

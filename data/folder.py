@@ -10,8 +10,10 @@ from r3d_keras.video.class_folders import LAYOUT, list_class_folders
 from r3d_keras.video.listing import TRAIN, VALIDATION, Listing, Video
 from r3d_keras.video.sources import VIDEO_SUFFIXES
 
+VALIDATION_FRACTION = 0.2  # a fifth of each class
 
-def list_folder(video_dir: Path, validation_fraction: float, seed: int) -> Listing:
+
+def list_folder(video_dir: Path, validation_fraction: float = VALIDATION_FRACTION, seed: int = 0) -> Listing:
     """Lists the videos of `list_class_folders`, with the classes sorted.
 
     Without split folders, `validation_fraction` of each class is drawn by a hash of `seed` and the video id, so
@@ -45,18 +47,18 @@ def _draw_validation(listed: list[Video], fraction: float, seed: int) -> list[Vi
 def _check_labels(video_dir: Path, videos: list[Video]) -> list[str]:
     if not videos:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))
-        raise UserError(f"no videos in --video_dir={video_dir}: {LAYOUT}, with files named {suffixes}")
+        raise UserError(f"no videos in video_dir={video_dir}: {LAYOUT}, with files named {suffixes}")
     trained = {video.label for video in videos if video.split == TRAIN}
     if not trained:
-        raise UserError(f"--video_dir={video_dir} has no training videos: put some into {video_dir / TRAIN}/<class>")
+        raise UserError(f"video_dir={video_dir} has no training videos: put some into {video_dir / TRAIN}/<class>")
     untrained = min(
         (video for video in videos if video.label not in trained), key=lambda video: video.label, default=None
     )
     if untrained:
         raise UserError(
             f"class {untrained.label!r} has {untrained.split} videos but no training videos in "
-            f"--video_dir={video_dir}: add some to {video_dir / TRAIN / untrained.label}, or remove the class"
+            f"video_dir={video_dir}: add some to {video_dir / TRAIN / untrained.label}, or remove the class"
         )
     if len(trained) < 2:
-        raise UserError(f"--video_dir={video_dir} has only one class, {trained.pop()!r}: at least two are needed")
+        raise UserError(f"video_dir={video_dir} has only one class, {trained.pop()!r}: at least two are needed")
     return sorted(trained)

@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-from data.annotation_files import read_lines
-from data.samples import Samples
-from data.video_files import VideosByName, name_of
 from r3d_keras.errors import UserError
 from r3d_keras.video.folders import require_folder
 from r3d_keras.video.listing import TRAIN, VALIDATION, Listing
+
+from .annotation_files import read_lines
+from .samples import Samples
+from .video_files import VideosByName, name_of
 
 SPLIT_FILES = "the folder testTrainMulti_7030_splits with <class>_test_split1.txt and so on is expected"
 UNUSED = "0"
 SPLITS_BY_CODE = {"1": TRAIN, "2": VALIDATION}
 
 
-def list_hmdb51(video_dir: Path, annotations: Path, split_number: int) -> Listing:
+def list_hmdb51(video_dir: Path, annotations: Path, split_number: int = 1) -> Listing:
     """Lists the videos of the files `<class>_test_splitN.txt`, N being `split_number`.
 
     Their lines are `<name>.avi <code>`: 1 is training, 2 is validation, 0 is unused in this split, and counted in a
@@ -23,11 +24,11 @@ def list_hmdb51(video_dir: Path, annotations: Path, split_number: int) -> Listin
 
     Raises UserError on missing files or a mistake in one, and when no video is found.
     """
-    require_folder(annotations, f"--annotations={annotations}", SPLIT_FILES)
+    require_folder(annotations, f"annotations={annotations}", SPLIT_FILES)
     ending = f"_test_split{split_number}.txt"
     label_names = sorted(path.name.removesuffix(ending) for path in annotations.glob(f"[!.]*{ending}"))
     if len(label_names) < 2:
-        raise UserError(f"--annotations={annotations} holds {len(label_names)} files *{ending}: {SPLIT_FILES}")
+        raise UserError(f"annotations={annotations} holds {len(label_names)} files *{ending}: {SPLIT_FILES}")
     videos = VideosByName(video_dir)
     samples = Samples()
     unused = 0

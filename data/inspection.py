@@ -1,155 +1,194 @@
-"""What the shards of a data set hold, record by record, and whether all of it can be read."""
+"""What the shards of a data set hold, whether all of it can be read, and what its clips look like."""
 
-import re
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from etils import epath
 
-from data.processes import progress_bar, run_tasks
-from r3d_keras import quiet, remote
+from r3d_keras import quiet
+from r3d_keras.errors import UserError
+from r3d_keras.files import write_json
+from r3d_keras.video.listing import TRAIN
+from r3d_keras.video.recipe import Recipe
+
+from .options import InspectionOptions
+from .processes import progress_bar, run_tasks
+from .shard_check import PixelSums, ShardCheck, ShardState, check_shard
+from .shard_writer import UNLABELED
 
 if TYPE_CHECKING:
     from r3d_keras.input.shards import ClipData
 
-
-READ_AHEAD = 1 << 20  # bytes
+CLASSES_SHOWN = 20
+SIZES_SHOWN = 3
 
 
 @dataclass(frozen=True)
-class ShardCheck:
-    """One shard to look through: its file, where its records begin, and how many frames of each are decoded."""
+class SplitInspection:
+    """What the shards of a split hold.
 
-    split: str
-    path: str
-    offsets: tuple[int, ...]
-    clip_frames: int
-    decoded_frames: int
+    clips, videos, shards  how many
+    bytes   of all its files
+    sizes   how many clips there are of each frame size, (height, width)
+    labels  how many clips there are of each label; those without a label are -1
+    """
 
+    clips: int
+    videos: int
+    shards: int
+    bytes: int
+    sizes: Counter
+    labels: Counter
 
-@dataclass
-class PixelSums:
-    """Count, sum and sum of squares of decoded pixels, exact in whole numbers; RGB, 0 to 255."""
-
-    count: int = 0
-    sums: np.ndarray = field(default_factory=lambda: np.zeros(3, np.uint64))
-    squares: np.ndarray = field(default_factory=lambda: np.zeros(3, np.uint64))
-
-    def add(self, frame: np.ndarray) -> None:
-        """Takes the pixels of a frame, uint8 [height, width, 3]."""
-        pixels = frame.reshape(-1, 3)
-        self.count += len(pixels)
-        self.sums += pixels.sum(axis=0, dtype=np.uint64)
-        self.squares += np.square(pixels, dtype=np.uint32).sum(axis=0, dtype=np.uint64)
-
-    def merge(self, other: "PixelSums") -> None:
-        """Takes what another has taken."""
-        self.count += other.count
-        self.sums += other.sums
-        self.squares += other.squares
-
-    def mean_and_deviation(self) -> tuple[list[float], list[float]]:
-        """Returns mean and standard deviation of each channel, on the scale 0 to 255."""
-        mean = self.sums / self.count
-        deviation = np.sqrt(self.squares / self.count - mean**2)
-        return mean.tolist(), deviation.tolist()
+    @classmethod
+    def of(cls, states: list[ShardState]) -> "SplitInspection":
+        """Adds up the shards of a split."""
+        return cls(
+            clips=sum(state.clips for state in states),
+            videos=len(set().union(*(state.video_ids for state in states))),
+            shards=len(states),
+            bytes=sum(state.bytes for state in states),
+            sizes=sum((state.sizes for state in states), Counter()),
+            labels=sum((state.labels for state in states), Counter()),
+        )
 
 
-@dataclass
-class ShardState:
-    """What a shard was found to hold; `problems` are lines that name the record and its place in the file."""
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in a data folder; print it for tables.
 
-    split: str
-    path: str
-    clips: int = 0
-    bytes: int = 0
-    video_ids: set[str] = field(default_factory=set)
-    labels: Counter = field(default_factory=Counter)
-    sizes: Counter = field(default_factory=Counter)
-    pixels: PixelSums = field(default_factory=PixelSums)
-    problems: list[str] = field(default_factory=list)
+    recipe     how the clips were made
+    splits     by name
+    problems   a line on each damaged record or frame; when there are none, everything can be read
+    mean, std  of the training pixels (red, green, blue), 0 to 255; None without a training split
+    is_quick   whether only the first frame of each clip was decoded
+    """
+
+    data_dir: str
+    label_names: tuple[str, ...]
+    recipe: Recipe
+    splits: dict[str, SplitInspection]
+    problems: list[str]
+    mean: list[float] | None
+    std: list[float] | None
+    is_quick: bool
+
+    def __str__(self) -> str:
+        return "\n".join([*self._split_lines(), *self._class_lines(), *self._finding_lines()])
+
+    __repr__ = __str__
+
+    def _split_lines(self) -> Iterator[str]:
+        yield f"{self.data_dir}: {len(self.label_names)} classes"
+        yield f"clips: {self.recipe}"
+        yield f"{'split':12}{'clips':>9}{'videos':>9}{'shards':>8}{'MB':>10}  most frequent frame sizes"
+        for name, split in self.splits.items():
+            sizes = ", ".join(f"{width}x{height}" for (height, width), _ in split.sizes.most_common(SIZES_SHOWN))
+            counts = f"{split.clips:9}{split.videos:9}{split.shards:8}{split.bytes / 1e6:10.1f}"
+            yield f"{name:12}{counts}  {sizes}"
+
+    def _class_lines(self) -> Iterator[str]:
+        """Yields the clips of each class; of many classes the smallest and the largest of the first split."""
+        counts = [split.labels for split in self.splits.values()]
+        order = sorted(range(len(self.label_names)), key=lambda label: (counts[0][label], label))
+        yield f"{'class':32}" + "".join(f"{name:>12}" for name in self.splits)
+        rows = [f"{self.label_names[label]:32}" + "".join(f"{count[label]:12}" for count in counts) for label in order]
+        half = CLASSES_SHOWN // 2
+        if len(rows) > CLASSES_SHOWN:
+            rows[half:-half] = [f"... {len(rows) - CLASSES_SHOWN} more ..."]
+        yield from rows
+        if any(count[UNLABELED] for count in counts):
+            yield f"{'(no label)':32}" + "".join(f"{count[UNLABELED]:12}" for count in counts)
+
+    def _finding_lines(self) -> Iterator[str]:
+        yield from self.problems
+        if not self.problems:
+            decoded = "the first frame of every clip" if self.is_quick else "every frame"
+            yield f"every record is whole, and {decoded} decodes"
+        if self.mean and self.std and not self.problems:
+            mean, std = ("/".join(f"{value:.2f}" for value in values) for values in (self.mean, self.std))
+            yield f"training pixels (red/green/blue, 0 to 255): mean {mean}, standard deviation {std}"
 
 
-def inspect_shards(data: "ClipData", quick: bool, workers: int) -> list[ShardState]:
-    """Reads every record of every split, checks its sum, and decodes its frames (its first one alone when `quick`)."""
+def inspect(data_dir: str | os.PathLike, **options: object) -> Inspection:
+    """Reads every record of a prepared data set, verifies its checksum, and decodes its frames.
+
+    Args:
+        data_dir: folder that `data.prepare` wrote.
+        **options: as `InspectionOptions` names them, which are the flags of `python -m data.inspect`: quick (decode
+            one frame of each clip), workers, statistics (a .json file to write the mean and the standard deviation
+            of the training pixels to), contact_sheet (a .png file to write random clips to), split, clips, seed.
+
+    Returns what was found. With problems in it, neither file has been written.
+
+    Raises UserError when there is no such data set, or no such split for the contact sheet, and when a file that is
+    asked for cannot be written.
+
+    Example:
+        if __name__ == "__main__":  # worker processes import this file
+            found = data.inspect("shards", quick=True)
+            print(found)
+            assert not found.problems
+    """
+    given = InspectionOptions(data_dir=os.fspath(data_dir), **options)
+    for name, suffix in (("contact_sheet", ".png"), ("statistics", ".json")):
+        value = getattr(given, name)
+        if value and (Path(value).suffix != suffix or not Path(value).parent.is_dir()):
+            raise UserError(f"{name}={value} must be a {suffix} file in a folder that exists")
+    quiet.import_tensorflow()
+    from r3d_keras.input.shards import open_clip_data
+
+    data = open_clip_data(given.data_dir)
+    if given.contact_sheet:
+        data.split(given.split)
+    if given.statistics and TRAIN not in data.splits:
+        raise UserError("there is no training split to take the statistics of")
+    found = _add_up(data, given.quick, _check_shards(data, given.quick, given.workers or os.cpu_count() or 1))
+    if found.problems:
+        return found
+    if given.statistics:
+        write_json(given.statistics, {"mean": found.mean, "std": found.std})
+    if given.contact_sheet:
+        from .contact_sheet import write_contact_sheet
+
+        write_contact_sheet(data, given.split, Path(given.contact_sheet), given.clips, given.seed)
+    return found
+
+
+def _check_shards(data: "ClipData", is_quick: bool, workers: int) -> list[ShardState]:
+    """Looks through every shard of every split; returns them in the order of the splits and their files."""
     checks = []
     for split in data.splits.values():
         index = data.index(split.name)
         for shard, path in enumerate(split.files):
             offsets = np.sort(index.offsets[index.shards == shard]).tolist()
-            decoded = 1 if quick else data.clip_frames
+            decoded = 1 if is_quick else data.clip_frames
             checks.append(ShardCheck(split.name, path, tuple(offsets), data.clip_frames, decoded))
     states = []
     with progress_bar("inspecting", sum(len(check.offsets) for check in checks), unit="clip") as bar:
-        for state in run_tasks(inspect_shard, checks, workers):
+        for state in run_tasks(check_shard, checks, workers):
             states.append(state)
             bar.update(state.clips)
     return sorted(states, key=lambda state: (list(data.splits).index(state.split), state.path))
 
 
-def inspect_shard(check: ShardCheck) -> ShardState:
-    """Looks through one shard, record by record where the index says they begin."""
-    quiet.import_tensorflow()
-    remote.require_file_system(check.path)
-    import tensorflow as tf
-
-    state = ShardState(check.split, check.path, bytes=epath.Path(check.path).stat().length)
-    for number, (offset, record) in enumerate(zip(check.offsets, _records(check), strict=True)):
-        place = f"{check.path}, record {number} at byte {offset}"
-        if isinstance(record, str):
-            state.problems.append(f"{place}: {record}")
-            continue
-        fields = tf.train.Example.FromString(record).features.feature
-        _count(state, fields)
-        frames = list(fields["frames"].bytes_list.value)
-        state.problems.extend(
-            f"{place}: {problem}" for problem in _frame_problems(frames, check, tf.io.decode_jpeg, state)
-        )
-    return state
-
-
-def _records(check: ShardCheck) -> Iterator[bytes | str]:
-    """Yields each record of a shard, or the reason why it cannot be read."""
-    import tensorflow as tf
-
-    from r3d_keras.input.records import records_from
-
-    records = iter(())
-    for offset in check.offsets:
-        try:
-            record = next(records, None)
-            if record is None:
-                # The first one, or the one after a damaged one: nothing else tells where it begins.
-                start = tf.data.Dataset.from_tensors(tf.constant(offset, tf.int64))
-                rest = start.flat_map(lambda offset: records_from(check.path, offset, READ_AHEAD))
-                records = rest.as_numpy_iterator()
-                record = next(records, "no record there: the shard is shorter than its index")
-            yield record
-        except tf.errors.DataLossError as error:
-            records = iter(())
-            yield re.sub(r"{{.*}} | \[Op:.*", "", error.message)
-
-
-def _count(state: ShardState, fields: dict) -> None:
-    state.clips += 1
-    state.video_ids.add(fields["video_id"].bytes_list.value[0].decode())
-    state.labels[fields["label"].int64_list.value[0]] += 1
-
-
-def _frame_problems(frames: list[bytes], check: ShardCheck, decode: Callable, state: ShardState) -> Iterator[str]:
-    if len(frames) != check.clip_frames:
-        yield f"{len(frames)} frames, not {check.clip_frames}"
-    sizes = set()
-    for index, frame in enumerate(frames[: check.decoded_frames]):
-        try:
-            pixels = decode(frame, channels=3).numpy()
-            sizes.add(pixels.shape[:2])
-            state.pixels.add(pixels)
-        except Exception as error:  # TensorFlow raises several kinds on damaged JPEG
-            yield f"frame {index} cannot be decoded ({str(error).splitlines()[0][:80]})"
-    if len(sizes) > 1:
-        yield f"frames of {len(sizes)} sizes"
-    state.sizes.update(sizes)
+def _add_up(data: "ClipData", is_quick: bool, states: list[ShardState]) -> Inspection:
+    pixels = PixelSums()
+    for state in states:
+        if state.split == TRAIN:
+            pixels.merge(state.pixels)
+    mean, std = pixels.mean_and_deviation() if pixels.count else (None, None)
+    return Inspection(
+        data_dir=str(data.data_dir),
+        label_names=tuple(data.label_names),
+        recipe=data.recipe,
+        splits={name: SplitInspection.of([state for state in states if state.split == name]) for name in data.splits},
+        problems=[problem for state in states for problem in state.problems],
+        mean=mean,
+        std=std,
+        is_quick=is_quick,
+    )

@@ -3,21 +3,22 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from data.annotation_files import read_rows, seconds, split_of
-from data.samples import ClassNames, Samples
-from data.video_files import VideosByName
 from r3d_keras.errors import UserError
 from r3d_keras.video.listing import TEST, Listing
+
+from .annotation_files import read_rows, seconds, split_of
+from .samples import ClassNames, Samples
+from .video_files import VideosByName
 
 SORTED, FIRST_APPEARANCE = "sorted", "first_appearance"
 LABEL_ORDERS = (SORTED, FIRST_APPEARANCE)
 CSV_FILES = "the folder of the official csv files is expected, or one such file"
 
 
-def list_kinetics(video_dir: Path, annotations: Sequence[Path], label_order: str) -> Listing:
+def list_kinetics(video_dir: Path, annotations: Sequence[Path], label_order: str = SORTED) -> Listing:
     """Lists the videos that official csv files name; `annotations` are such files, or folders of them.
 
-    The files have the columns label, youtube_id, time_start, time_end (in seconds) and split; those of an unlabelled
+    The files have the columns label, youtube_id, time_start, time_end (in seconds) and split; those of an unlabeled
     test split lack the first. The video of a row is the file `{youtube_id}_{start:06d}_{end:06d}` of any suffix in
     any folder, taken whole; its name without suffix is the video id.
 
@@ -45,10 +46,10 @@ def _csv_files(annotations: Sequence[Path]) -> list[Path]:
     files = []
     for path in annotations:
         if not path.exists():
-            raise UserError(f"--annotations={path} does not exist: {CSV_FILES}")
+            raise UserError(f"annotations={path} does not exist: {CSV_FILES}")
         in_folder = sorted(path.glob("[!.]*.csv")) if path.is_dir() else [path]
         if not in_folder:
-            raise UserError(f"--annotations={path} holds no .csv file: {CSV_FILES}")
+            raise UserError(f"annotations={path} holds no .csv file: {CSV_FILES}")
         files.extend(in_folder)
     return files
 

@@ -1,6 +1,6 @@
 """The motions data set: short videos of eight classes that only motion tells apart, made on this machine.
 
-Shape, colours, texture, background, frame size, frame rate, codec and length are drawn alike for all classes, and
+Shape, colors, texture, background, frame size, frame rate, codec and length are drawn alike for all classes, and
 so are the position, size and angle of the object in any one frame: the class says only which of the three changes
 with time, and in which direction.
 """
@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from data.folder import list_folder
-from data.processes import progress_bar, run_tasks
 from r3d_keras.errors import UserError
 from r3d_keras.video.listing import TRAIN, VALIDATION, Listing
+
+from .folder import list_folder
+from .processes import progress_bar, run_tasks
 
 CLASSES = (
     "moving_left",
@@ -93,7 +94,7 @@ def list_motions(video_dir: Path, seed: int, workers: int) -> Listing:
     elif all((video_dir / TRAIN / label).is_dir() for label in CLASSES):
         print(f"using the motions videos in {video_dir} as they are")
     else:
-        raise UserError(f"--video_dir={video_dir} exists but holds no motions videos: choose a folder to be made")
+        raise UserError(f"video_dir={video_dir} exists but holds no motions videos: choose a folder to be made")
     return list_folder(video_dir, validation_fraction=0, seed=seed)
 
 
@@ -123,7 +124,7 @@ def make_motions(
                 bar.update()
         unfinished.replace(video_dir)
     except OSError as error:
-        raise UserError(f"cannot write the motions videos to --video_dir={video_dir}: {error}") from error
+        raise UserError(f"cannot write the motions videos to video_dir={video_dir}: {error}") from error
 
 
 def write_video(task: VideoTask) -> None:
@@ -148,7 +149,7 @@ def write_video(task: VideoTask) -> None:
 
 def render_frames(label: str, rng: np.random.Generator) -> np.ndarray:
     """Renders a video of class `label`, uint8 [frames, height, width, 3]; all randomness comes from `rng`."""
-    from data.appearance import draw_background, draw_object, place_object
+    from .appearance import draw_background, draw_object, place_object
 
     width, height = FRAME_SIZES[rng.integers(len(FRAME_SIZES))]
     frame_count = int(rng.integers(SHORTEST, LONGEST + 1))
@@ -161,9 +162,9 @@ def render_frames(label: str, rng: np.random.Generator) -> np.ndarray:
         frame = background
         for start in starts:
             place = start.after(label, index / cycle_frames)
-            centre = (width * _beyond_edges(place.column) - 0.5, height * _beyond_edges(place.row) - 0.5)
+            center = (width * _beyond_edges(place.column) - 0.5, height * _beyond_edges(place.row) - 0.5)
             size = min(width, height) * SMALLEST * (LARGEST / SMALLEST) ** place.size
-            frame = place_object(drawing, frame, centre, size, 360 * place.angle)
+            frame = place_object(drawing, frame, center, size, 360 * place.angle)
         brightness = rng.uniform(0.99, 1.01)
         noise = rng.standard_normal(frame.shape, dtype=np.float32) * noise_level
         frames[index] = np.clip(frame * brightness + noise, 0, 255)

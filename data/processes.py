@@ -42,8 +42,8 @@ def run_tasks(function: Callable[[Task], Result], tasks: Iterable[Task], workers
             yield future.result()
     except BrokenProcessPool as error:
         raise UserError(
-            f"one of {workers} worker processes was killed, most likely for lack of memory: "
-            f"run the same command again with a smaller --workers"
+            f"one of {workers} worker processes was killed, most likely for lack of memory: run it again with fewer, "
+            f"workers={workers // 2}"
         ) from error
     finally:
         unfinished = any(not future.done() for future in futures)

@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data.annotation_files import field, read_json, split_of
-from data.processes import progress_bar
-from data.samples import Samples
-from data.video_files import NOT_ANNOTATED
 from r3d_keras.errors import UserError
 from r3d_keras.video.folders import printable, require_folder
 from r3d_keras.video.listing import TEST, LeftOut, Listing
 
-UNLABELLED_FOLDER = "test"
+from .annotation_files import field, read_json, split_of
+from .processes import progress_bar
+from .samples import Samples
+from .video_files import NOT_ANNOTATED
+
+UNLABELED_FOLDER = "test"
 HDF5 = ".hdf5"
 
 
@@ -22,7 +23,7 @@ def list_reference(video_dir: Path, annotations: Path) -> Listing:
 
     The file has `labels`, whose order is the label order, and `database`: video id to `subset` (training, validation
     or testing) and `annotations` with `label` and `segment`. The frames of a video are the folder
-    `<label>/<id>` with image_00001.jpg and so on, or the file `<label>/<id>.hdf5`; an unlabelled video of the testing
+    `<label>/<id>` with image_00001.jpg and so on, or the file `<label>/<id>.hdf5`; an unlabeled video of the testing
     subset is in `test/`. `video_path`, where an entry has it, is taken as it is.
 
     A segment is a range of frames, [first, last + 1), from 1 for JPEG files and from 0 for hdf5. One that covers all
@@ -45,7 +46,7 @@ def list_reference(video_dir: Path, annotations: Path) -> Listing:
             if label is not None and label not in known_labels:
                 raise UserError(f"{place}: {label!r} is not among the labels of the file")
             given = "video_path" in entry
-            path = _given_path(place, entry) if given else frames.find(label or UNLABELLED_FOLDER, video_id)
+            path = _given_path(place, entry) if given else frames.find(label or UNLABELED_FOLDER, video_id)
             if path is not None and not _is_whole(place, annotation, path):
                 samples.leave_out(video_id, "only a part of its frames is meant: prepare it from the video file", split)
             else:
@@ -59,7 +60,7 @@ class _FramesByLabel:
     """The folders and .hdf5 files in each class folder, which is read once, when first asked for."""
 
     def __init__(self, video_dir: Path):
-        require_folder(video_dir, f"--video_dir={video_dir}", "the folder of the extracted frames is expected")
+        require_folder(video_dir, f"video_dir={video_dir}", "the folder of the extracted frames is expected")
         self._video_dir = video_dir
         self._class_folders = set(self._names(video_dir))
         self._unnamed: dict[str, set[str]] = {}
@@ -92,7 +93,7 @@ class _FramesByLabel:
 
 def _label_names(annotations: Path, contents: dict[str, Any]) -> list[str]:
     if "taxonomy" in contents:
-        raise UserError(f"{annotations} is ActivityNet's own file: take --dataset=activitynet and the video files")
+        raise UserError(f"{annotations} is ActivityNet's own file: take dataset=activitynet and the video files")
     names = field(str(annotations), contents, "labels", list)
     if not all(isinstance(name, str) and name for name in names) or len(set(names)) < max(2, len(names)):
         raise UserError(f"{annotations}: at least two labels are expected, and no two of the same name")

@@ -50,7 +50,7 @@ class Samples:
         """
         if not self._videos:
             first = f"for example {self._left_out[0].path}" if self._left_out else "there are none"
-            raise UserError(f"--video_dir={video_dir} holds none of the annotated videos ({first}): {expected}")
+            raise UserError(f"video_dir={video_dir} holds none of the annotated videos ({first}): {expected}")
         if self._repeated:
             self.note(f"{len(self._repeated)} samples are named more than once (for example {self._repeated[0]})")
         return Listing(self._videos, label_names, [*self._left_out, *others], tuple(self._notes))
@@ -87,7 +87,7 @@ class ClassNames:
         """
         if not self._trained:
             raise UserError(
-                "the order of first appearance is that of the training samples, and --annotations name none"
+                "the order of first appearance is that of the training samples, and the annotations name none"
             )
         self._check()
         return list(self._trained)
@@ -97,4 +97,4 @@ class ClassNames:
             if self._trained and label not in self._trained:
                 raise UserError(f"{place}: class {label!r} has no training samples: do the files belong together?")
         if len(self._first_places) < 2:
-            raise UserError(f"--annotations name {len(self._first_places)} classes: at least two are needed")
+            raise UserError(f"the annotations name {len(self._first_places)} classes: at least two are needed")

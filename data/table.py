@@ -3,13 +3,14 @@
 import posixpath
 from pathlib import Path
 
-from data.annotation_files import read_rows, seconds, split_of
-from data.samples import ClassNames, Samples
-from data.video_files import NOT_ANNOTATED, list_videos
 from r3d_keras.errors import UserError
 from r3d_keras.video.folders import NOT_A_VIDEO
 from r3d_keras.video.listing import TEST, LeftOut, Listing, Segment
 from r3d_keras.video.sources import is_video
+
+from .annotation_files import read_rows, seconds, split_of
+from .samples import ClassNames, Samples
+from .video_files import NOT_ANNOTATED, list_videos
 
 
 def list_table(video_dir: Path, annotations: Path) -> Listing:
@@ -50,7 +51,7 @@ def list_table(video_dir: Path, annotations: Path) -> Listing:
 def _path(place: str, text: str) -> str:
     path = posixpath.normpath(text)
     if not text or posixpath.isabs(path) or path.split("/")[0] == "..":
-        raise UserError(f"{place}: {text!r} is no path inside --video_dir")
+        raise UserError(f"{place}: {text!r} is no path inside video_dir")
     return path
 
 

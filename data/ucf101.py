@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
-from data.annotation_files import read_lines
-from data.samples import Samples
-from data.video_files import VideosByName, name_of
 from r3d_keras.errors import UserError
 from r3d_keras.video.folders import require_folder
 from r3d_keras.video.listing import TRAIN, VALIDATION, Listing
 
+from .annotation_files import read_lines
+from .samples import Samples
+from .video_files import VideosByName, name_of
+
 LISTS = "the folder ucfTrainTestlist with classInd.txt, trainlist01.txt, testlist01.txt and so on is expected"
 
 
-def list_ucf101(video_dir: Path, annotations: Path, split_number: int) -> Listing:
+def list_ucf101(video_dir: Path, annotations: Path, split_number: int = 1) -> Listing:
     """Lists the videos of `trainlist0N.txt` (training) and `testlist0N.txt` (validation), N being `split_number`.
 
     Their lines name `<Class>/v_<Class>_g08_c01.avi`, in the training lists with the number of the class behind. The
@@ -21,7 +22,7 @@ def list_ucf101(video_dir: Path, annotations: Path, split_number: int) -> Listin
 
     Raises UserError on a missing list or a mistake in one, and when no video is found.
     """
-    require_folder(annotations, f"--annotations={annotations}", LISTS)
+    require_folder(annotations, f"annotations={annotations}", LISTS)
     label_names = _class_names(annotations / "classInd.txt")
     videos = VideosByName(video_dir)
     samples = Samples()

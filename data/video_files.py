@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
-from data.processes import progress_bar
 from r3d_keras.video.folders import find_videos, same_name
 from r3d_keras.video.listing import LeftOut
+
+from .processes import progress_bar
 
 NOT_ANNOTATED = "no annotation names it"
 
@@ -53,9 +54,9 @@ class VideosByName:
 
 
 def list_videos(video_dir: Path) -> tuple[list[str], list[LeftOut]]:
-    """`find_videos` below --video_dir, which tells on standard error how far it is."""
+    """`find_videos` below video_dir, with a count of them on standard error."""
     with progress_bar(f"looking through {video_dir}", None) as bar:
-        return find_videos(video_dir, f"--video_dir={video_dir}", bar.update)
+        return find_videos(video_dir, f"video_dir={video_dir}", bar.update)
 
 
 def name_of(file: str) -> str:

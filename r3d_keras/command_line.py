@@ -114,6 +114,7 @@ class Command:
             lines += ["", f"{title or 'Flags'}:"]
             for field in group:
                 name = f"  {field.name.upper()}" if f"{field.name}..." in self.arguments else f"  --{field.name}"
+                name = "  -- ..." if field.name == self.after_dashes else name
                 text = textwrap.wrap(describe(field), width - 28)
                 lines += [f"{name:<26}  {text[0]}"] if len(name) <= 26 else [name, " " * 28 + text[0]]
                 lines += [" " * 28 + line for line in text[1:]]

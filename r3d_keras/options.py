@@ -110,6 +110,7 @@ def describe(field: dataclasses.Field) -> str:
         text += f" One of {', '.join(map(str, choices))}."
     if field.default not in (None, "", (), dataclasses.MISSING):
         default = {True: "on", False: "off"}.get(field.default, field.default) if _is_bool(field) else field.default
+        default = ",".join(map(str, default)) if isinstance(default, tuple) else default
         text += f" Default: {default}."
     return text
 
@@ -159,7 +160,9 @@ def _kinds(options: type[Options]) -> dict[str, Any]:
 
 
 def _converted(name: str, kind: Any, value: Any) -> Any:
-    """Turns the texts of a list flag into what the field holds."""
+    """Turns the texts of a list flag, or an argument with commas, into what the field holds."""
+    if isinstance(value, str) and typing.get_origin(kind) is tuple:
+        value = value.split(",")
     if kind == tuple[str, ...]:
         return tuple(value)
     form = {tuple[int, ...]: "50,100", dict[str, float]: "head=10,layer4=1"}.get(kind)

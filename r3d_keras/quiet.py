@@ -1,27 +1,37 @@
 """Importing TensorFlow without its start-up messages."""
 
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Iterator
 
 from absl import logging
 
+LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+ERRORS_ONLY = 3
+
 
 def import_tensorflow() -> None:
     """Imports TensorFlow and looks for devices, in silence; later imports of it are instant.
 
     TensorFlow 2.21 writes a dozen lines to standard error when it starts, whatever TF_CPP_MIN_LOG_LEVEL says: they
-    come before its logging is set up, and would drown a command's own one line. Setting that variable shows them.
+    come before its logging is set up, and would drown a command's own one line. A level of 0, 1 or 2 shows them; 3,
+    which many shells set to be quiet, and no level do not.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    level = os.environ.get(LEVEL)
+    if level is not None and level.isdecimal() and int(level) < ERRORS_ONLY:
+        importlib.import_module("tensorflow")
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ[LEVEL] = str(ERRORS_ONLY)
     with _silent_standard_error():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-    del os.environ["TF_CPP_MIN_LOG_LEVEL"]  # it has been read; a process started from here shall be quiet too
+    if level is None:
+        del os.environ[LEVEL]  # it has been read, and a process that is started from here decides for itself
+    else:
+        os.environ[LEVEL] = level
     tf.get_logger().setLevel("ERROR")
     logging.set_verbosity(logging.ERROR)  # TFDS warns of its own deprecated parts
 

@@ -173,19 +173,25 @@ TRAINING_MISTAKES = [
     (["--data_dir=DATA", "--model_dir=OUT", "--batch_size=29"], "--batch_size=29 is more than the 28 training clips"),
     (["--data_dir=DATA", "--model_dir=OUT", "--batch_size=0"], "--batch_size must be at least 1, not 0"),
     (["--data_dir=DATA", "--model_dir=OUT", "--nesterov"], "Nesterov momentum needs"),
-    (["--data_dir=DATA", "--model_dir=OUT", "--milestones=5,x"], "--milestones=5,x is no list of whole numbers"),
+    (
+        ["--data_dir=DATA", "--model_dir=OUT", "--milestones=5,x"],
+        "--milestones=5,x is not of the form --milestones=50,100",
+    ),
     (["--data_dir=DATA", "--model_dir=OUT", "--schedule=multistep"], "--schedule=multistep needs --milestones"),
     (["--data_dir=DATA", "--model_dir=OUT", "--stage_factors=head"], "--stage_factors=head is not of the form head=10"),
     (
         ["--data_dir=DATA", "--model_dir=OUT", "--trainable_from=layer9"],
         "resnet-18 has no stage 'layer9'; it has: stem",
     ),
-    (["--data_dir=DATA", "--model_dir=OUT", "--accumulate=2"], "--batch_size=7 cannot be shared equally by 1 replicas"),
-    (["--data_dir=DATA", "--model_dir=OUT", "--precision=half"], "--precision must be one of float32, mixed_bfloat16"),
+    (
+        ["--data_dir=DATA", "--model_dir=OUT", "--accumulate=2"],
+        "--batch_size=7 cannot be divided equally by 1 replicas",
+    ),
+    (["--data_dir=DATA", "--model_dir=OUT", "--precision=half"], "precision must be one of float32, mixed_bfloat16"),
     (["--data_dir=DATA", "--model_dir=OUT", "--save_every_steps=0"], "--save_every_steps must be at least 1, not 0"),
     (["--data_dir=DATA", "--model_dir=OUT", "--epoch=3"], "Unknown command line flag 'epoch'"),
     (["--data_dir=DATA", "--model_dir=OUT", "extra"], "unexpected argument 'extra'"),
-    (["--flagfile=missing.flags"], "Unable to open flagfile"),
+    (["--flagfile=missing.flags"], "no such file or recipe: --flagfile=missing.flags; recipes are activitynet.flags"),
     (["--flagfile=MISSPELT"], "Unknown command line flag 'bach_size'"),
 ]
 
@@ -208,7 +214,7 @@ def test_training_mistakes(arguments, message, square_shards, tmp_path):
 
 def test_a_folder_of_another_run_is_refused(trained, square_shards):
     line = refusal("train.py", f"--data_dir={square_shards}", f"--model_dir={trained}", *SMALL, "--noflip", "--seed=1")
-    assert "holds another run: seed was 0, now 1" in line
+    assert "holds another run: --seed=0, now 1" in line
 
 
 @pytest.mark.parametrize("damage", ["truncated", pytest.param("one bit flipped", marks=pytest.mark.slow)])

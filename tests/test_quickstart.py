@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from r3d_keras.evaluation.metrics import compute_metrics
 from r3d_keras.evaluation.protocol import make_logit_function, score_clips
-from r3d_keras.input.pipeline import evaluation_clips, open_clips
+from r3d_keras.input.pipeline import evaluation_clips, open_split
 from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.shards import open_clip_data
 from r3d_keras.models import load_model
@@ -31,7 +31,7 @@ def quickstart(tmp_path_factory):
 
 
 def measure(model, batches):
-    return compute_metrics(score_clips(make_logit_function(model), batches).of_videos())
+    return compute_metrics(score_clips(make_logit_function(model), batches).video_scores())
 
 
 def in_random_order(batch):
@@ -48,7 +48,7 @@ def in_random_order(batch):
 
 def test_it_is_motion_that_is_learnt(quickstart):
     model, data = quickstart
-    batches = evaluation_clips(open_clips(data, "validation", Sampling()), 32, model.metadata.frame_size)
+    batches = evaluation_clips(open_split(data, "validation", Sampling()), 32, model.metadata.frame_size)
     in_order, shuffled = measure(model, batches), measure(model, batches.map(in_random_order))
     assert in_order.count == 160
     assert in_order.top1 >= 0.95

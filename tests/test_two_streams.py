@@ -11,7 +11,7 @@ import tensorflow as tf
 import r3d_keras
 from r3d_keras.errors import UserError
 from r3d_keras.input.augmentation import Augmentation, random_flip
-from r3d_keras.input.pipeline import evaluation_clips, open_clips, training_clips
+from r3d_keras.input.pipeline import evaluation_clips, open_split, training_clips
 from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.shards import open_clip_data
 from tests.commands import refusal, run
@@ -46,7 +46,7 @@ def flow_run(flow_shards, tmp_path_factory):
 def test_the_motion_is_in_the_clips(flow_shards):
     """Squares move by 3 pixels to the left or to the right; where the flow is strong, u has their sign."""
     data = open_clip_data(flow_shards)
-    clips = open_clips(data, "validation", Sampling())
+    clips = open_split(data, "validation", Sampling())
     assert clips.channels == 2
     for batch in evaluation_clips(clips, 16, 48).as_numpy_iterator():
         assert batch["clips"].shape[1:] == (16, 48, 48, 2)
@@ -63,11 +63,11 @@ def test_a_mirrored_flow_changes_its_direction(flow_shards):
     for result in mirrored:
         np.testing.assert_array_equal(result[..., 0].astype(int) - 128, 128 - clip.numpy()[:, :, ::-1, 0].astype(int))
         np.testing.assert_array_equal(result[..., 1], clip.numpy()[:, :, ::-1, 1])
-    clips = open_clips(open_clip_data(flow_shards), "train", Sampling("uniform"))
+    clips = open_split(open_clip_data(flow_shards), "train", Sampling(sampling="uniform"))
     batch = next(iter(training_clips(clips, 4, 32, seed=0, augmentation=Augmentation())))
     assert batch["clips"].shape == (4, 16, 32, 32, 2)
-    with pytest.raises(UserError, match="--colour_jitter has no meaning for optical flow"):
-        training_clips(clips, 4, 32, seed=0, augmentation=Augmentation(colour_jitter=0.2))
+    with pytest.raises(UserError, match="color_jitter has no meaning for optical flow"):
+        training_clips(clips, 4, 32, seed=0, augmentation=Augmentation(color_jitter=0.2))
 
 
 def test_a_model_of_flow_starts_from_one_of_rgb():

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def write_video(path: Path, frames: Sequence[np.ndarray], codec: str = "FFV1", frame_rate: float = 25.0) -> None:
-    """Writes uint8 [height, width, 3] RGB frames as a video file; FFV1 loses nothing but colour resolution."""
+    """Writes uint8 [height, width, 3] RGB frames as a video file; FFV1 loses nothing but color resolution."""
     path.parent.mkdir(parents=True, exist_ok=True)
     size = (frames[0].shape[1], frames[0].shape[0])
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), frame_rate, size)

@@ -10,7 +10,7 @@ Prediction = tuple[str, float]  # label, score
 
 @dataclass(frozen=True)
 class UntrimmedMetrics:
-    """Shares between 0 and 1.
+    """Fractions between 0 and 1, but for the counts.
 
     mean_average_precision  mean over the classes of the ground truth of the interpolated average precision
     top1, top3              part of the videos of which any label is among the best predictions
@@ -44,7 +44,7 @@ def untrimmed_metrics(
 
 
 def hit_rate(truth: Mapping[str, set[str]], predictions: Mapping[str, Sequence[Prediction]], k: int) -> float:
-    """Returns the share of videos of which any label is among the k predictions with the highest scores."""
+    """Returns the part of the videos of which any label is among the k predictions with the highest scores."""
     hits = 0
     for video, labels in truth.items():
         best = sorted(predictions.get(video, ()), key=lambda prediction: -prediction[1])[:k]

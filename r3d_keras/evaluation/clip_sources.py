@@ -1,25 +1,88 @@
 """Where an evaluation takes its clips from: a prepared data set, or video files."""
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from r3d_keras import remote
 from r3d_keras.errors import UserError
+from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.input.damage import DamageLog
-from r3d_keras.input.pipeline import evaluation_clips, open_clips
+from r3d_keras.input.pipeline import evaluation_clips, open_split
 from r3d_keras.input.records import INTACT
 from r3d_keras.input.sampling import Sampling
-from r3d_keras.input.shards import PREPARATION_REPORT, ClipData
+from r3d_keras.input.shards import PREPARATION_REPORT, ClipData, open_clip_data
 from r3d_keras.input.video_views import video_views
+from r3d_keras.models.classifier import Metadata
 from r3d_keras.video.class_folders import list_class_folders
 from r3d_keras.video.clips import VideoClips
-from r3d_keras.video.folders import same_name
+from r3d_keras.video.folders import describe_others, same_name
 from r3d_keras.video.listing import LeftOut, Video
 from r3d_keras.video.recipe import Recipe, channels_of
+
+# Beginnings of the names of files that lie beside shards and in no folder of videos.
+_FILES_OF_SHARDS = ("dataset_info.json", "features.json", "clip_index-", "clip_recipe.json", "preparation_report.json")
+
+
+def open_clips_to_measure(
+    data_dir: str | Path, models: Sequence[tuple[str, Metadata]], options: ProtocolOptions
+) -> "ShardClips | FileClips":
+    """Opens shards, or videos in a folder for each class, whichever there is, and checks that every model fits them.
+
+    Args:
+        models: name and metadata of each model that is to be measured.
+
+    Raises UserError when there are neither, or a model does not fit the clips or the first model.
+    """
+    (first_name, first), *others = models
+    for _, other in others:
+        if (other.clip_frames, other.label_names) != (first.clip_frames, first.label_names):
+            raise UserError("models are compared only with the same labels and frames of a clip")
+    if not first.label_names:
+        raise UserError(f"{first_name} has no label names: convert it again with its labels")
+    if _holds_shards(data_dir):
+        data = open_clip_data(data_dir, first.clip_frames)
+        data.check_labels(first.label_names)
+        stride = options.frame_stride or first.recipe.frame_stride
+        source = ShardClips(data, options.split, stride, options.max_damaged_fraction)
+    else:
+        source = _open_videos(Path(data_dir), first, [other for _, other in others], options)
+    for name, each in models:
+        difference = each.recipe.difference(source.recipe)
+        if difference:
+            raise UserError(
+                f"{name} learned from other clips than those of {source.description}: {difference}; prepare the videos "
+                "as those that it was trained on"
+            )
+    return source
+
+
+def _holds_shards(data_dir: str | Path) -> bool:
+    """Tells shards, damaged ones too, from videos. Raises UserError for a local folder that can be neither."""
+    if remote.is_remote(data_dir):
+        return True
+    if not os.path.isdir(data_dir):
+        raise UserError(f"no such data folder: {data_dir} (shards, or videos in a folder for each class, are expected)")
+    names = os.listdir(data_dir)
+    if any(name.startswith(_FILES_OF_SHARDS) or ".tfrecord" in name for name in names):
+        return True
+    if not any(os.path.isdir(os.path.join(data_dir, name)) for name in names):
+        raise UserError(f"no shards of clips in {data_dir}, and no folders of videos")
+    return False
+
+
+def _open_videos(folder: Path, first: Metadata, others: Sequence[Metadata], options: ProtocolOptions) -> "FileClips":
+    if options.frame_stride is not None:
+        raise UserError("frame_stride is for shards: of videos, frames are taken as the model learned")
+    if any(replace(each.recipe, source_rates=None) != replace(first.recipe, source_rates=None) for each in others):
+        raise UserError("models are compared on video files only where their clips are made alike")
+    videos, left_out = list_video_files(folder, options.split, first.label_names)
+    return FileClips(videos, first.label_names, first.recipe, describe_others(left_out) if left_out else None)
 
 
 class ShardClips:
@@ -28,14 +91,19 @@ class ShardClips:
     Attributes:
         label_names: of the data set.
         recipe: of the clips.
+        num_clips: how many there are; None when that is not known.
         channels: of the clips, 3 or 2 of optical flow.
+        description: where they are, in words.
+        listing_note: a line on files that were not taken for videos; None when there are none.
     """
+
+    listing_note = None
 
     def __init__(self, data: ClipData, split: str, frame_stride: int, max_damaged_fraction: float):
         self.label_names = data.label_names
         self.recipe = data.recipe.strided(frame_stride)
         self._data, self._split = data, split
-        self._clips = open_clips(data, split, Sampling("windows", frame_stride))
+        self._clips = open_split(data, split, Sampling(sampling="windows", frame_stride=frame_stride))
         self._damage = DamageLog(data, split, max_damaged_fraction)
         self.num_clips = self._clips.epoch_length
         self.channels = self._clips.channels
@@ -83,8 +151,10 @@ class FileClips:
     Attributes: see `ShardClips`.
     """
 
-    def __init__(self, videos: list[Video], label_names: tuple[str, ...], recipe: Recipe):
-        self.label_names, self.recipe = label_names, recipe
+    def __init__(
+        self, videos: list[Video], label_names: tuple[str, ...], recipe: Recipe, listing_note: str | None = None
+    ):
+        self.label_names, self.recipe, self.listing_note = label_names, recipe, listing_note
         self.num_clips = None
         self.channels = channels_of(recipe.modality)
         self.description = f"{len(videos)} video files"
@@ -141,7 +211,7 @@ def list_video_files(video_dir: Path, split: str, label_names: tuple[str, ...]) 
     """
     by_split, left_out = list_class_folders(video_dir)
     if None not in by_split and split not in by_split:
-        raise UserError(f"--video_dir={video_dir} has no split {split!r}; it has: {', '.join(by_split)}")
+        raise UserError(f"{video_dir} has no split {split!r}; it has: {', '.join(by_split)}")
     videos = []
     for video in by_split.get(split, by_split.get(None, [])):
         label = next((name for name in label_names if same_name(name, video.label)), None)

@@ -11,7 +11,7 @@ from r3d_keras.evaluation.scores import Scores
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more a model has than another, as shares, with 95 % intervals over videos drawn anew.
+    """How much more a model has than another, as fractions, with 95 % intervals over videos drawn anew.
 
     only_first, only_second  videos that one alone gets right
     """

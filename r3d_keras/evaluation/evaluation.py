@@ -1,32 +1,35 @@
-"""One model measured on one source of clips."""
+"""Models measured on clips, and what came out."""
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
+import keras
+import tensorflow as tf
 from tqdm import tqdm
 
 from r3d_keras.errors import UserError
-from r3d_keras.evaluation.metrics import Metrics, bootstrap_intervals, class_accuracies, compute_metrics
+from r3d_keras.evaluation.clip_sources import open_clips_to_measure
+from r3d_keras.evaluation.comparison import Difference, paired_difference
+from r3d_keras.evaluation.metrics import Metrics, bootstrap_intervals, compute_metrics, format_metrics
+from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.evaluation.protocol import make_logit_function, score_clips
-from r3d_keras.evaluation.result_files import write_results
 from r3d_keras.evaluation.scores import ClipScores, NoClipsError, Scores
-from r3d_keras.files import write_json
-from r3d_keras.models import ClipClassifier
+from r3d_keras.models import ClipClassifier, load_model, model_path
 from r3d_keras.video.recipe import Recipe
 
 
-class ClipSource(Protocol):
-    """Clips to evaluate on: `ShardClips` or `FileClips`."""
+class MeasuredClips(Protocol):
+    """Clips to measure models on: `ShardClips` or `FileClips`."""
 
     label_names: tuple[str, ...]
     recipe: Recipe
     num_clips: int | None
     channels: int
     description: str
+    listing_note: str | None
 
     def batches(self, batch_size: int, frame_size: int, channels: int, crop: bool) -> Iterator[dict]: ...
 
@@ -39,14 +42,18 @@ class ClipSource(Protocol):
     def left_out(self, scored: set[str]) -> list[tuple[str, str]]: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
-    """What a model was measured to do.
+    """What a model was measured to do; `print` shows it as a table.
 
     clips, videos      scores, in the order of the videos
     clip_metrics, video_metrics, intervals
                        of the items with a label; None where none has one
     left_out           (video, reason) of each that was listed and not scored
+    source             where the clips came from
+    configuration      what was measured and how, in words; "model" is its name
+    model_dir          folder of the model; None for one in memory
+    compared           other models on the same videos, and how much more this one has
     """
 
     clips: ClipScores
@@ -55,74 +62,158 @@ class Evaluation:
     video_metrics: Metrics | None
     intervals: dict[str, tuple[float, float]] | None
     left_out: list[tuple[str, str]]
+    source: MeasuredClips
+    configuration: dict[str, Any]
+    model_dir: Path | None = None
+    compared: tuple[tuple["Evaluation", Difference], ...] = ()
+
+    @property
+    def model(self) -> str:
+        """Path of the model, or its name where it has none."""
+        return self.configuration["model"]
+
+    def notes(self) -> list[str]:
+        """Returns what a user should know of the videos, one line each."""
+        return self.source.notes()
+
+    def write(self, folder: str | Path, top_k: int = 5) -> list[Path]:
+        """Writes the report, metrics.json and the scores into a folder; see `write_evaluation`."""
+        # Matplotlib and jinja2 take a second to import, and most evaluations are only printed.
+        from r3d_keras.evaluation.output_folder import write_evaluation
+
+        return write_evaluation(self, Path(folder), top_k)
+
+    def __str__(self) -> str:
+        lines = [self.source.listing_note] if self.source.listing_note else []
+        for evaluation in (self, *(other for other, _ in self.compared)):
+            if self.compared:
+                lines.append(f"\n{evaluation.model}")
+            lines.append(evaluation._table())
+        if self.left_out:
+            (video, reason), count = self.left_out[0], len(self.left_out)
+            listed = count + len(self.videos.names)
+            lines.append(f"{listed} videos listed, {count} left out, for example {video}: {reason}")
+        for other, difference in self.compared:
+            gap, low, high = (100 * part for part in (difference.top1, *difference.top1_interval))
+            lines.append(
+                f"top-1 of {self.model} minus {other.model}: {gap:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}"
+            )
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _table(self) -> str:
+        if not self.video_metrics:
+            return f"none of {len(self.videos.names)} videos has a label: scores alone"
+        low, high = self.intervals["top1"]
+        interval = f"95 % interval of the videos' top-1: {100 * low:.2f}% to {100 * high:.2f}%"
+        return f"{format_metrics(self.clip_metrics, self.video_metrics)}\n{interval}"
 
 
 def evaluate(
-    model: ClipClassifier, source: ClipSource, batch_size: int = 16, crop: bool = True, average: str = "probabilities"
+    model: ClipClassifier | str | Path,
+    data_dir: str | Path,
+    *,
+    split: str = ProtocolOptions.split,
+    compare: Sequence[ClipClassifier | str | Path] = (),
+    frame_stride: int | None = ProtocolOptions.frame_stride,
+    crop: bool = ProtocolOptions.crop,
+    average: str = ProtocolOptions.average,
+    batch_size: int = ProtocolOptions.batch_size,
+    max_damaged_fraction: float = ProtocolOptions.max_damaged_fraction,
 ) -> Evaluation:
-    """Measures a model by the paper's protocol.
+    """Measures a model on clips of shards or of videos, by the paper's protocol.
 
     Args:
+        model: a model, a .keras file, or the folder of a run, which stands for its best model.
+        data_dir: shards; or videos in a folder for each class, or in such folders below those of splits. Of videos,
+            clips are made as those that the model was trained on, and give the numbers of their shards.
+        split: of shards, or of videos below folders of splits.
+        compare: more models, with the same labels and frames of a clip, measured on the same videos.
+        frame_stride: take every second frame of shards (2), every third, ...; as the model learned when None.
+        crop: see the center of a frame, as in the paper; otherwise all of it, its short side the model's size.
+        average: what is averaged over the clips of a video, "probabilities" or "logits".
         batch_size: clips scored at once; the result does not depend on it. Without `crop` it is 1.
-        crop: see the centre of a frame, as the paper; otherwise all of it, its short side the model's size.
-        average: "probabilities" or "logits", see `ClipScores.of_videos`.
+        max_damaged_fraction: part of the split's records that may be damaged.
+
+    Raises UserError when the model and the clips do not fit each other, nothing can be read, or too much is damaged.
+
+    Example:
+        evaluation = r3d_keras.evaluate("run1", "shards")
+        print(evaluation)
+        evaluation.video_metrics.top1    # between 0 and 1
+        evaluation.write("results")      # report.html, metrics.json, scores
+    """
+    options = ProtocolOptions(
+        split=split,
+        frame_stride=frame_stride,
+        crop=crop,
+        average=average,
+        batch_size=batch_size,
+        max_damaged_fraction=max_damaged_fraction,
+    )
+    models = [
+        (_name(each), each if isinstance(each, ClipClassifier) else load_model(each)) for each in (model, *compare)
+    ]
+    source = open_clips_to_measure(data_dir, [(name, each.metadata) for name, each in models], options)
+    first, *others = (measure(name, each, source, options) for name, each in models)
+    scores = labeled(first.videos)
+    compared = tuple((other, paired_difference(scores, labeled(other.videos))) for other in others)
+    return Evaluation(**{**vars(first), "compared": compared})
+
+
+def measure(name: str, model: ClipClassifier, source: MeasuredClips, options: ProtocolOptions) -> Evaluation:
+    """Measures one model on clips that fit it.
 
     Raises UserError when nothing can be read, or too much of a data set is damaged.
     """
-    size = batch_size if crop else 1
+    size = options.batch_size if options.crop else 1
     total = None if source.num_clips is None else -(-source.num_clips // size)
-    batches = source.batches(size, model.metadata.frame_size, model.metadata.channels, crop)
+    batches = source.batches(size, model.metadata.frame_size, model.metadata.channels, options.crop)
     progress = tqdm(batches, "evaluate", total, unit="batches", dynamic_ncols=True)
     try:
         clips = score_clips(make_logit_function(model), progress).without(source.rejected())
     except NoClipsError as error:
         video, reason = next(iter(source.left_out(set())), ("", "it has no clips"))
         raise UserError(f"{error} (the first, {video}: {reason})") from error
-    videos = clips.of_videos(average)
-    left_out = source.left_out(set(videos.names))
-    of_clips, of_videos = labelled(clips.of_clips()), labelled(videos)
-    if not of_videos.names:
-        return Evaluation(clips, videos, None, None, None, left_out)
+    videos = clips.video_scores(options.average)
+    labeled_clips, labeled_videos = labeled(clips.clip_scores()), labeled(videos)
+    is_labeled = bool(labeled_videos.names)
     return Evaluation(
-        clips, videos, compute_metrics(of_clips), compute_metrics(of_videos), bootstrap_intervals(of_videos), left_out
+        clips=clips,
+        videos=videos,
+        clip_metrics=compute_metrics(labeled_clips) if is_labeled else None,
+        video_metrics=compute_metrics(labeled_videos) if is_labeled else None,
+        intervals=bootstrap_intervals(labeled_videos) if is_labeled else None,
+        left_out=source.left_out(set(videos.names)),
+        source=source,
+        configuration=_configuration(name, model, source, options),
+        model_dir=Path(name).parent if Path(name).is_file() else None,
     )
 
 
-def labelled(scores: Scores) -> Scores:
+def labeled(scores: Scores) -> Scores:
     """Returns the items whose label is known."""
     known = scores.labels >= 0
     return Scores(list(itertools.compress(scores.names, known)), scores.probabilities[known], scores.labels[known])
 
 
-def write_evaluation(
-    folder: Path, evaluation: Evaluation, label_names: tuple[str, ...], configuration: dict[str, Any], top_k: int
-) -> list[Path]:
-    """Writes metrics.json and the files of `write_results`; returns them all.
+def _name(model: ClipClassifier | str | Path) -> str:
+    return model.name if isinstance(model, ClipClassifier) else str(model_path(model))
 
-    metrics.json holds clips, videos, the intervals of the videos' metrics, classes (videos and top-1 of each),
-    videos_listed = videos_scored + videos_left_out, left_out and the configuration.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    values: dict[str, Any] = {
-        "videos_listed": len(evaluation.videos.names) + len(evaluation.left_out),
-        "videos_scored": len(evaluation.videos.names),
-        "videos_left_out": len(evaluation.left_out),
-        "left_out": [{"video": video, "reason": reason} for video, reason in evaluation.left_out],
-        "configuration": configuration,
+
+def _configuration(name: str, model: ClipClassifier, source: MeasuredClips, options: ProtocolOptions) -> dict[str, str]:
+    metadata = model.metadata
+    return {
+        "model": name,
+        "architecture": metadata.architecture,
+        "arguments": ", ".join(f"{key}={value}" for key, value in metadata.arguments.items()) or "none",
+        "origin": metadata.origin,
+        "clips": str(source.recipe),
+        "frame size": f"{metadata.frame_size} x {metadata.frame_size} pixels",
+        "normalization": f"mean {metadata.normalization.mean}, standard deviation {metadata.normalization.std}",
+        "measured on": source.description,
+        "view": "center crop" if options.crop else "whole frames",
+        "average over a video": options.average,
+        "versions": f"TensorFlow {tf.__version__}, Keras {keras.__version__}",
     }
-    if evaluation.video_metrics:
-        videos = labelled(evaluation.videos)
-        counts = np.bincount(videos.labels, minlength=len(label_names))
-        accuracies = class_accuracies(videos)
-        values |= {
-            "clips": asdict(evaluation.clip_metrics),
-            "videos": asdict(evaluation.video_metrics),
-            "videos_intervals": evaluation.intervals,
-            "classes": {
-                name: {"videos": int(count), "top1": float(accuracy)}
-                for name, count, accuracy in zip(label_names, counts, accuracies, strict=True)
-                if count
-            },
-        }
-    write_json(folder / "metrics.json", values)
-    return [folder / "metrics.json", *write_results(folder, evaluation.clips, evaluation.videos, label_names, top_k)]

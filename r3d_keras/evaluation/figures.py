@@ -15,18 +15,18 @@ NAMED_CLASSES = 25
 
 
 def confusion_figure(scores: Scores, label_names: tuple[str, ...]) -> str:
-    """Draws the share of each class's items (rows) by most probable class (columns)."""
+    """Draws the part of each class's items (rows) by most probable class (columns)."""
     confusion = confusion_matrix(scores)
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    fractions = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     side = 4 + 0.12 * min(len(label_names), NAMED_CLASSES)
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(shares, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
+    image = axes.imshow(fractions, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
     axes.set(xlabel="predicted", ylabel="label")
     if len(label_names) <= NAMED_CLASSES:
         axes.set_xticks(range(len(label_names)), label_names, rotation=90, parse_math=False)
         axes.set_yticks(range(len(label_names)), label_names, parse_math=False)
-    figure.colorbar(image, shrink=0.7, label="share of the label's videos")
+    figure.colorbar(image, shrink=0.7, label="part of the label's videos")
     return _svg(figure)
 
 
@@ -40,9 +40,9 @@ def reliability_figure(scores: Scores) -> str:
     mean_confidence = np.bincount(bins, confidence, minlength=CALIBRATION_BINS)[filled] / counts[filled]
     figure = Figure(figsize=(4.5, 4.5), layout="constrained")
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    axes.plot([0, 1], [0, 1], color="gray", linewidth=1)
     axes.scatter(mean_confidence, accuracy, s=10 + 200 * counts[filled] / counts.max())
-    axes.set(xlabel="highest probability", ylabel="share that is right", xlim=(0, 1.02), ylim=(-0.02, 1.02))
+    axes.set(xlabel="highest probability", ylabel="part that is right", xlim=(0, 1.02), ylim=(-0.02, 1.02))
     axes.grid(alpha=0.3)
     return _svg(figure)
 

@@ -22,11 +22,11 @@ def read_ground_truth(path: Path, subset: str) -> dict[str, set[str]]:
             path), label and, where there are several subsets, split.
         subset: train, validation or test, or what the files call them: training, val, testing.
 
-    Raises UserError when the file is missing or of another kind, or names no labelled video of the subset.
+    Raises UserError when the file is missing or of another kind, or names no labeled video of the subset.
     """
     names = next((names for names in SUBSETS.values() if subset in names), None)
     if names is None:
-        raise UserError(f"--subset={subset} is none of {', '.join(SUBSETS)}")
+        raise UserError(f"subset={subset} is none of {', '.join(SUBSETS)}")
     if not path.is_file():
         raise UserError(f"no such file: {path}")
     try:
@@ -37,7 +37,7 @@ def read_ground_truth(path: Path, subset: str) -> dict[str, set[str]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} does not hold annotations: {type(error).__name__} {str(error)[:100]}") from error
     if not truth:
-        raise UserError(f"{path} names no labelled video of the subset {subset}")
+        raise UserError(f"{path} names no labeled video of the subset {subset}")
     return truth
 
 

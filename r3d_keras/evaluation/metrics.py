@@ -1,5 +1,6 @@
 """Accuracy, loss and calibration of clips or of videos."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ INTERVAL = (2.5, 97.5)
 
 @dataclass(frozen=True)
 class Metrics:
-    """Shares between 0 and 1.
+    """Fractions between 0 and 1, but for count and loss.
 
     count                of clips or videos
     top1, top5           part whose label is the most probable class, or among the five most probable
@@ -60,9 +61,9 @@ def is_among_top(scores: Scores, k: int) -> np.ndarray:
 
 def losses(scores: Scores) -> np.ndarray:
     """Returns -log(probability of the label) of each item, float64 [n], in nats."""
-    of_label = scores.probabilities[np.arange(len(scores.labels)), scores.labels].astype(np.float64)
+    label_probabilities = scores.probabilities[np.arange(len(scores.labels)), scores.labels].astype(np.float64)
     # The smallest float32 keeps the loss finite where a probability underflowed to zero.
-    return -np.log(np.maximum(of_label, np.finfo(np.float32).tiny))
+    return -np.log(np.maximum(label_probabilities, np.finfo(np.float32).tiny))
 
 
 def confusion_matrix(scores: Scores) -> np.ndarray:
@@ -91,14 +92,14 @@ def bootstrap_intervals(scores: Scores, seed: int = 0) -> dict[str, tuple[float,
         samples["top5"].append(weights @ hits5)
         samples["average"].append((weights @ hits + weights @ hits5) / 2)
         samples["loss"].append(weights @ item_losses)
-        of_class, hits_of_class = (np.bincount(scores.labels, weights * part) for part in (1.0, hits))
-        drawn = of_class > 0
-        samples["mean_class_accuracy"].append((hits_of_class[drawn] / of_class[drawn]).mean())
+        class_weights, class_hits = (np.bincount(scores.labels, weights * part) for part in (1.0, hits))
+        drawn = class_weights > 0
+        samples["mean_class_accuracy"].append((class_hits[drawn] / class_weights[drawn]).mean())
     return {name: tuple(np.percentile(values, INTERVAL).tolist()) for name, values in samples.items()}
 
 
-def bootstrap_weights(count: int, seed: int):
-    """Yields for each sample how often every item was drawn, as a share of all draws, float64 [count]."""
+def bootstrap_weights(count: int, seed: int) -> Iterator[np.ndarray]:
+    """Yields for each sample how often every item was drawn, as a part of all draws, float64 [count]."""
     random = np.random.default_rng(seed)
     for _ in range(BOOTSTRAP_SAMPLES):
         yield np.bincount(random.integers(0, count, count), minlength=count) / count
@@ -108,9 +109,9 @@ def format_metrics(clips: Metrics, videos: Metrics) -> str:
     """Returns a small table for people."""
     lines = [f"{'':8}{'count':>8}{'top-1':>9}{'top-5':>9}{'average':>9}{'classes':>9}{'loss':>9}"]
     for name, metrics in (("clips", clips), ("videos", videos)):
-        shares = (metrics.top1, metrics.top5, metrics.average, metrics.mean_class_accuracy)
+        fractions = (metrics.top1, metrics.top5, metrics.average, metrics.mean_class_accuracy)
         lines.append(
-            f"{name:8}{metrics.count:8d}{''.join(f'{100 * share:8.2f}%' for share in shares)}{metrics.loss:9.4f}"
+            f"{name:8}{metrics.count:8d}{''.join(f'{100 * each:8.2f}%' for each in fractions)}{metrics.loss:9.4f}"
         )
     return "\n".join(lines)
 

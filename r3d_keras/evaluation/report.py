@@ -2,15 +2,13 @@
 
 import base64
 from pathlib import Path
-from typing import Any
 
 import cv2
 import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from r3d_keras.evaluation.comparison import Difference
-from r3d_keras.evaluation.evaluation import ClipSource, Evaluation, labelled
+from r3d_keras.evaluation.evaluation import Evaluation, labeled
 from r3d_keras.evaluation.figures import confusion_figure, reliability_figure, training_figure
 from r3d_keras.evaluation.metrics import class_accuracies, confusion_matrix
 from r3d_keras.evaluation.scores import Scores
@@ -30,36 +28,24 @@ METRIC_NAMES = {
 }
 
 
-def write_report(
-    path: Path,
-    evaluation: Evaluation,
-    source: ClipSource,
-    configuration: dict[str, Any],
-    model_dir: Path,
-    compared: dict[str, tuple[Evaluation, Difference]],
-) -> None:
-    """Writes the report of an evaluation whose videos have labels.
+def write_report(path: Path, evaluation: Evaluation) -> None:
+    """Writes the report of an evaluation of which some videos have labels.
 
-    Args:
-        configuration: what was measured and how, shown as a table.
-        model_dir: folder of the model, whose training logs are drawn where there are any.
-        compared: other models on the same videos, and how much better the first one is.
+    The training logs in the folder of the model are drawn where there are any.
     """
-    videos = labelled(evaluation.videos)
+    videos, label_names = labeled(evaluation.videos), evaluation.source.label_names
+    curves = training_figure(evaluation.model_dir) if evaluation.model_dir else None
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         evaluation=evaluation,
         metric_names=METRIC_NAMES,
-        description=source.description,
-        configuration=configuration,
-        compared=compared,
-        classes=_classes(videos, source.label_names),
-        pairs=_confused_pairs(videos, source.label_names),
-        mistakes=_mistakes(evaluation, videos, source),
+        classes=_classes(videos, label_names),
+        pairs=_confused_pairs(videos, label_names),
+        mistakes=_mistakes(evaluation, videos),
         # SVG of our own making, the only text that is not escaped.
-        confusion=Markup(confusion_figure(videos, source.label_names)),
+        confusion=Markup(confusion_figure(videos, label_names)),
         reliability=Markup(reliability_figure(videos)),
-        curves=Markup(training_figure(model_dir) or ""),
+        curves=Markup(curves or ""),
     )
     with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
@@ -89,8 +75,9 @@ def _confused_pairs(videos: Scores, label_names: tuple[str, ...]) -> list[dict]:
     ]
 
 
-def _mistakes(evaluation: Evaluation, videos: Scores, source: ClipSource) -> list[dict]:
+def _mistakes(evaluation: Evaluation, videos: Scores) -> list[dict]:
     """The videos of which the model was most sure and wrong, each with frames of its clip in the middle."""
+    source = evaluation.source
     predicted, confidence = videos.probabilities.argmax(axis=1), videos.probabilities.max(axis=1)
     wrong = [index for index in np.argsort(-confidence, kind="stable") if predicted[index] != videos.labels[index]]
     clips_of = {}

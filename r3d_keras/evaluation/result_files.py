@@ -34,20 +34,20 @@ def write_results(
         top_k: classes listed for each video; all with 0 or less.
     """
     count = top_k if 0 < top_k < len(label_names) else len(label_names)
-    of_videos = {
+    ranked = {
         name: _ranked(scores, label_names, count)
         for name, scores in zip(videos.names, videos.probabilities, strict=True)
     }
-    write_json(folder / "results.json", {"results": of_videos})
+    write_json(folder / "results.json", {"results": ranked})
     segments: dict[str, list] = {name: [] for name in videos.names}
     for name, (first, end), scores in zip(clips.video_ids, clips.segments, softmax(clips.logits), strict=True):
         entry = {"segment": [int(first) + 1, int(end) + 1], "result": _ranked(scores, label_names, count)}
         segments[name].append(entry)
     write_json(folder / "segments.json", {"results": segments})
     external = {"used": False, "details": ""}
-    submission = {"version": SUBMISSION_VERSION, "results": of_videos, "external_data": external}
+    submission = {"version": SUBMISSION_VERSION, "results": ranked, "external_data": external}
     write_json(folder / "submission.json", submission)
-    _write_csv(folder / "scores.csv", videos, of_videos, label_names)
+    _write_csv(folder / "scores.csv", videos, ranked, label_names)
     _write_npz(folder / "scores.npz", clips, videos, label_names)
     return [
         folder / f"{name}" for name in ("results.json", "segments.json", "submission.json", "scores.csv", "scores.npz")

@@ -7,8 +7,6 @@ import numpy as np
 
 from r3d_keras.errors import UserError
 
-AVERAGES = ("probabilities", "logits")
-
 
 class NoClipsError(UserError):
     """There is nothing to evaluate."""
@@ -45,7 +43,7 @@ class ClipScores:
     logits: np.ndarray
     labels: np.ndarray
 
-    def of_clips(self) -> Scores:
+    def clip_scores(self) -> Scores:
         """Returns the probabilities of the clips."""
         return Scores(self.video_ids, softmax(self.logits), self.labels)
 
@@ -57,13 +55,13 @@ class ClipScores:
         ids = list(itertools.compress(self.video_ids, kept))
         return ClipScores(ids, self.clip_indexes[kept], self.segments[kept], self.logits[kept], self.labels[kept])
 
-    def of_videos(self, average: str = "probabilities") -> Scores:
+    def video_scores(self, average: str = "probabilities") -> Scores:
         """Averages over the clips of each video: the probabilities, as the paper, or the logits before the softmax.
 
         The videos are in the order of their names.
         """
         if average == "probabilities":
-            return average_over_videos(self.of_clips())
+            return average_over_videos(self.clip_scores())
         videos = average_over_videos(Scores(self.video_ids, self.logits, self.labels))
         return Scores(videos.names, softmax(videos.probabilities), videos.labels)
 

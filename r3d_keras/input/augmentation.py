@@ -1,16 +1,14 @@
-"""What training does to a clip: one crop, one flip and one change of colours for all of its frames."""
-
-from dataclasses import dataclass
+"""What training does to a clip: one crop, one flip and one change of colors for all of its frames."""
 
 import tensorflow as tf
 
-from r3d_keras.errors import UserError
 from r3d_keras.input import crops
+from r3d_keras.input.clip_options import Augmentation
 from r3d_keras.input.frames import (
     decode_and_crop_frames,
     decode_frames,
     decode_shrunk_frames,
-    resize_and_centre_crop,
+    resize_and_center_crop,
     resize_frames,
 )
 from r3d_keras.video.optical_flow import NO_MOTION
@@ -20,43 +18,10 @@ CROPS = {
     "corner": crops.random_corner_box,
     "random": crops.random_square_box,
     "random_resized": lambda height, width, seed, generation: crops.random_resized_box(height, width, seed),
-    "centre": crops.random_centre_box,
+    "center": crops.random_center_box,
 }
-# The shares of red, green and blue in PIL's greyscale, of 65536.
-_GREY_WEIGHTS = (19595, 38470, 7471)
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What training does to a clip beyond resizing.
-
-    crop           "corner": a square of five scales at a corner or the centre (the paper's).
-                   "random": such a square anywhere. "random_resized": a quarter to all of the frame, with an aspect
-                   of 3/4 to 4/3. "centre": a square of five scales at the centre in the 2018 code, the view of the
-                   evaluation in that of 2020.
-    generation     2018 or 2020: whose rounding the crops have
-    flip           mirror half of the clips left to right
-    colour_jitter  brightness, contrast and saturation are each multiplied by 1 - colour_jitter to 1 + colour_jitter
-    antialias      average over the pixels that a shrunk pixel covers, as the reference's PIL does; without it,
-                   loading is faster and the frames are rougher
-    scaled_decoding  let the decoder shrink a crop to a half, quarter or eighth where the wanted size or more is left:
-                   faster for large frames, and no longer PIL's pixels
-    """
-
-    crop: str = "corner"
-    generation: int = 2020
-    flip: bool = True
-    colour_jitter: float = 0.0
-    antialias: bool = True
-    scaled_decoding: bool = False
-
-    def __post_init__(self):
-        if self.crop not in CROPS:
-            raise UserError(f"--crop must be one of {', '.join(CROPS)}, not {self.crop!r}")
-        if self.generation not in crops.CROP_SCALES:
-            raise UserError(f"--crop_generation must be 2018 or 2020, not {self.generation}")
-        if not 0 <= self.colour_jitter <= 1:
-            raise UserError(f"--colour_jitter must lie between 0 and 1, not {self.colour_jitter}")
+# The parts of red, green and blue in PIL's grayscale, of 65536.
+_GRAY_WEIGHTS = (19595, 38470, 7471)
 
 
 def augment(
@@ -67,7 +32,7 @@ def augment(
     augmentation: Augmentation,
     modality: str = RGB,
 ) -> tf.Tensor:
-    """Crops while decoding, resizes, flips and recolours one clip; one choice for all of its frames.
+    """Crops while decoding, resizes, flips and recolors one clip; one choice for all of its frames.
 
     Args:
         frames: string [clip_frames], JPEG files.
@@ -76,12 +41,12 @@ def augment(
     Returns:
         uint8 [clip_frames, frame_size, frame_size, 3], or [..., 2] of optical flow.
     """
-    crop_seed, flip_seed, colour_seed = tf.unstack(tf.random.split(seed, 3))
-    if augmentation.crop == "centre" and augmentation.generation == 2020:
-        clip = resize_and_centre_crop(decode_frames(frames, clip_frames), frame_size)
+    crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 3))
+    if augmentation.crop == "center" and augmentation.crop_generation == 2020:
+        clip = resize_and_center_crop(decode_frames(frames, clip_frames), frame_size)
     else:
         shape = tf.image.extract_jpeg_shape(frames[0])
-        box = CROPS[augmentation.crop](shape[0], shape[1], crop_seed, augmentation.generation)
+        box = CROPS[augmentation.crop](shape[0], shape[1], crop_seed, augmentation.crop_generation)
         if augmentation.scaled_decoding:
             cropped = decode_shrunk_frames(frames, clip_frames, box, frame_size)
         else:
@@ -91,10 +56,10 @@ def augment(
         clip = clip[..., :2]
     if augmentation.flip:
         clip = random_flip(clip, flip_seed, modality)
-    if augmentation.colour_jitter:
-        strength = augmentation.colour_jitter
-        factors = tf.random.stateless_uniform([3], colour_seed, 1 - strength, 1 + strength)
-        clip = adjust_colours(clip, *tf.unstack(factors))
+    if augmentation.color_jitter:
+        strength = augmentation.color_jitter
+        factors = tf.random.stateless_uniform([3], color_seed, 1 - strength, 1 + strength)
+        clip = adjust_colors(clip, *tf.unstack(factors))
     return tf.ensure_shape(clip, [clip_frames, frame_size, frame_size, 2 if modality == FLOW else 3])
 
 
@@ -117,24 +82,24 @@ def random_flip(clip: tf.Tensor, seed: tf.Tensor, modality: str = RGB) -> tf.Ten
     return tf.cond(tf.random.stateless_uniform([], seed) < 0.5, mirrored, lambda: clip)
 
 
-def adjust_colours(clip: tf.Tensor, brightness: tf.Tensor, contrast: tf.Tensor, saturation: tf.Tensor) -> tf.Tensor:
+def adjust_colors(clip: tf.Tensor, brightness: tf.Tensor, contrast: tf.Tensor, saturation: tf.Tensor) -> tf.Tensor:
     """Multiplies brightness, contrast and saturation of uint8 [frames, height, width, 3], in this order.
 
-    Within one grey level of PIL's ImageEnhance: contrast is the distance from the frame's mean grey, saturation that
-    from each pixel's own grey.
+    Within one gray level of PIL's ImageEnhance: contrast is the distance from the frame's mean gray, saturation that
+    from each pixel's own gray.
     """
     clip = _blend(clip, tf.zeros([], tf.uint8), brightness)
-    mean = tf.reduce_mean(tf.cast(_grey(clip), tf.float32), axis=(1, 2, 3), keepdims=True)
+    mean = tf.reduce_mean(tf.cast(_gray(clip), tf.float32), axis=(1, 2, 3), keepdims=True)
     clip = _blend(clip, tf.floor(mean + 0.5), contrast)
-    return _blend(clip, _grey(clip), saturation)
+    return _blend(clip, _gray(clip), saturation)
 
 
 def _blend(clip: tf.Tensor, other: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Moves `clip` away from (factor above 1) or towards `other`, cut to whole grey levels."""
+    """Moves `clip` away from (factor above 1) or towards `other`, cut to whole gray levels."""
     other = tf.cast(other, tf.float32)
     return tf.cast(tf.clip_by_value(other + factor * (tf.cast(clip, tf.float32) - other), 0.0, 255.0), tf.uint8)
 
 
-def _grey(clip: tf.Tensor) -> tf.Tensor:
-    weighted = tf.reduce_sum(tf.cast(clip, tf.int32) * tf.constant(_GREY_WEIGHTS), axis=-1, keepdims=True)
+def _gray(clip: tf.Tensor) -> tf.Tensor:
+    weighted = tf.reduce_sum(tf.cast(clip, tf.int32) * tf.constant(_GRAY_WEIGHTS), axis=-1, keepdims=True)
     return tf.cast((weighted + 0x8000) // 0x10000, tf.uint8)

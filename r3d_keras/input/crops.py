@@ -6,12 +6,12 @@ the published Kinetics-400 weights, and 2020.
 
 import tensorflow as tf
 
-# Sides of the crop as shares of the short side (paper, section 3.2). 2018 multiplies a rounded constant, 2020 powers 2.
+# Sides of the crop as parts of the short side (paper, section 3.2). 2018 multiplies a rounded constant, 2020 powers 2.
 CROP_SCALES = {
     2018: tuple(0.84089641525**k for k in range(5)),
     2020: tuple((1 / 2 ** (1 / 4)) ** k for k in range(5)),
 }
-CROP_POSITIONS = ("centre", "top left", "top right", "bottom left", "bottom right")
+CROP_POSITIONS = ("center", "top left", "top right", "bottom left", "bottom right")
 
 RESIZED_AREA = (0.25, 1.0)
 RESIZED_ASPECT = (0.75, 1 / 0.75)
@@ -23,8 +23,8 @@ def corner_box(
 ) -> tf.Tensor:
     """Returns a square at one of five places.
 
-    The side is truncated to whole pixels. The centre of 2018 is cut at side // 2 on both sides of the middle, so an
-    odd side loses a pixel; half pixels of the centre of 2020 round to even.
+    The side is truncated to whole pixels. The center of 2018 is cut at side // 2 on both sides of the middle, so an
+    odd side loses a pixel; half pixels of the center of 2020 round to even.
 
     Args:
         height, width: int32 scalars, the frame's size.
@@ -35,19 +35,19 @@ def corner_box(
     bottom, right = height - side, width - side
     zero = tf.zeros_like(side)
     if generation == 2018:
-        centre_side = side // 2 * 2
-        centre_top, centre_left = height // 2 - side // 2, width // 2 - side // 2
+        center_side = side // 2 * 2
+        center_top, center_left = height // 2 - side // 2, width // 2 - side // 2
     else:
-        centre_side = side
-        centre_top, centre_left = _half_to_even(bottom), _half_to_even(right)
-    top = tf.gather(tf.stack([centre_top, zero, zero, bottom, bottom]), position)
-    left = tf.gather(tf.stack([centre_left, zero, right, zero, right]), position)
-    side = tf.where(tf.equal(position, 0), centre_side, side)
+        center_side = side
+        center_top, center_left = _half_to_even(bottom), _half_to_even(right)
+    top = tf.gather(tf.stack([center_top, zero, zero, bottom, bottom]), position)
+    left = tf.gather(tf.stack([center_left, zero, right, zero, right]), position)
+    side = tf.where(tf.equal(position, 0), center_side, side)
     return tf.stack([top, left, side, side])
 
 
 def square_side(height: tf.Tensor, width: tf.Tensor, scale: tf.Tensor, generation: int) -> tf.Tensor:
-    """Returns the side of the square of a scale, int32: its share of the short side, truncated."""
+    """Returns the side of the square of a scale, int32: its part of the short side, truncated."""
     short_side = tf.cast(tf.minimum(height, width), tf.float64)
     return tf.cast(short_side * tf.gather(tf.constant(CROP_SCALES[generation], tf.float64), scale), tf.int32)
 
@@ -70,8 +70,8 @@ def random_square_box(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, gene
     return tf.concat([corner, [side, side]], 0)
 
 
-def random_centre_box(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, generation: int) -> tf.Tensor:
-    """Draws one of the five scales, at the centre: what the 2018 code calls its centre crop."""
+def random_center_box(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, generation: int) -> tf.Tensor:
+    """Draws one of the five scales, at the center: what the 2018 code calls its center crop."""
     scale = tf.random.stateless_uniform([], seed, 0, len(CROP_SCALES[generation]), tf.int32)
     return corner_box(height, width, scale, tf.constant(0), generation)
 
@@ -92,7 +92,7 @@ def random_resized_box(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor) -> 
 def resized_box(
     height: tf.Tensor, width: tf.Tensor, areas: tf.Tensor, aspects: tf.Tensor, place: tf.Tensor
 ) -> tf.Tensor:
-    """Returns the first box of some shares of the area and aspects, float64 [tries], that fits the frame.
+    """Returns the first box of some parts of the area and aspects, float64 [tries], that fits the frame.
 
     `place`, float64 [2] in [0, 1), chooses top and left among the whole pixels where it fits.
     """
@@ -107,7 +107,7 @@ def resized_box(
 
 
 def resized_fallback_box(height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Returns the largest box at the centre whose aspect lies in RESIZED_ASPECT."""
+    """Returns the largest box at the center whose aspect lies in RESIZED_ASPECT."""
     aspect = tf.cast(width, tf.float64) / tf.cast(height, tf.float64)
     allowed = tf.clip_by_value(aspect, *RESIZED_ASPECT)
     by_width = tf.cast(tf.round(tf.cast(width, tf.float64) / allowed), tf.int32)

@@ -12,7 +12,7 @@ from r3d_keras.input.shards import ClipData
 class DamageLog:
     """The damaged records of one split that were met so far.
 
-    A record is damaged when its checksum is wrong or the shard ends within it. Each is told once on standard error.
+    A record is damaged when its checksum is wrong or the shard ends within it. Each is named once on standard error.
     """
 
     def __init__(self, data: ClipData, split: str, max_fraction: float):
@@ -32,7 +32,7 @@ class DamageLog:
         if len(self._numbers) > self._max_fraction * self._index.num_clips:
             raise UserError(
                 f"{len(self._numbers)} of {self._index.num_clips} records are damaged, more than "
-                f"--max_damaged_fraction={self._max_fraction:g} (the last: {self._name(max(self._numbers))}): "
+                f"max_damaged_fraction={self._max_fraction:g} (the last: {self._name(max(self._numbers))}): "
                 "prepare the data again"
             )
 

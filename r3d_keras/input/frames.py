@@ -4,7 +4,7 @@ import tensorflow as tf
 
 # The reference decodes with PIL, which uses libjpeg's exact inverse transform.
 _DCT_METHOD = "INTEGER_ACCURATE"
-_COLOUR_MARGIN = 2
+_COLOR_MARGIN = 2
 _DECODING_RATIOS = (1, 2, 4, 8)  # what JPEG decoders can shrink by
 # Columns of the largest block of usual JPEG files. From such a column on, TensorFlow decodes into the result; from any
 # other it copies rows, and a clip takes a sixth longer.
@@ -28,11 +28,11 @@ def decode_and_crop_frames(frames: tf.Tensor, clip_frames: int, box: tf.Tensor, 
     runs those of one clip at the same time. With a `ratio` of 2, 4 or 8 the decoder leaves out high frequencies, and
     delivers frames, and of them the box, shrunk by it.
     """
-    # The decoder interpolates colour between columns, so the outermost ones need their neighbours.
+    # The decoder interpolates color between columns, so the outermost ones need their neighbours.
     frame_width = -(-tf.image.extract_jpeg_shape(frames[0])[1] // ratio)
     top, left, height, width = tf.unstack(box // ratio)
-    first_column = tf.maximum(left - _COLOUR_MARGIN, 0) // _BLOCK_COLUMNS * _BLOCK_COLUMNS
-    last_column = tf.minimum(left + width + _COLOUR_MARGIN, frame_width)
+    first_column = tf.maximum(left - _COLOR_MARGIN, 0) // _BLOCK_COLUMNS * _BLOCK_COLUMNS
+    last_column = tf.minimum(left + width + _COLOR_MARGIN, frame_width)
     wider_box = tf.stack([top, first_column, height, last_column - first_column])
     wider = tf.stack(
         [
@@ -55,7 +55,7 @@ def decode_shrunk_frames(frames: tf.Tensor, clip_frames: int, box: tf.Tensor, si
 def resize_frames(frames: tf.Tensor, size: tuple | tf.Tensor, antialias: bool = True) -> tf.Tensor:
     """Resizes uint8 [frames, height, width, 3] to `size` (height, width) bilinearly, rounding to uint8.
 
-    With `antialias` the result is within one grey level of PIL's BILINEAR, which the reference uses.
+    With `antialias` the result is within one gray level of PIL's BILINEAR, which the reference uses.
     """
     if antialias:
         return _resize_antialiased(frames, [size])
@@ -84,7 +84,7 @@ def _rounded(pixels: tf.Tensor) -> tf.Tensor:
 def resize_short_side(frames: tf.Tensor, size: int) -> tf.Tensor:
     """Resizes uint8 [frames, height, width, 3] so that the short side is `size`: the reference's Resize.
 
-    The long side becomes size * long / short, truncated. As in PIL, columns are brought to whole grey levels before
+    The long side becomes size * long / short, truncated. As in PIL, columns are brought to whole gray levels before
     rows are: all but one in 200 values are PIL's, the others are next to them.
     """
     shape = tf.shape(frames)
@@ -94,7 +94,7 @@ def resize_short_side(frames: tf.Tensor, size: int) -> tf.Tensor:
     return _resize_antialiased(frames, [tf.stack([height, new_width]), tf.stack([new_height, new_width])])
 
 
-def resize_and_centre_crop(frames: tf.Tensor, size: int) -> tf.Tensor:
+def resize_and_center_crop(frames: tf.Tensor, size: int) -> tf.Tensor:
     """Brings uint8 [frames, height, width, 3] to [frames, size, size, 3]: the view on which models are evaluated.
 
     The short side becomes `size`, and the middle is cut out with half pixels rounded to even: the reference's Resize
@@ -108,7 +108,7 @@ def resize_and_centre_crop(frames: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def protocol_view(clips: tf.Tensor, size: int) -> tf.Tensor:
-    """`resize_and_centre_crop` for clips of any number of channels, uint8 [batch, frames, height, width, channels]."""
+    """`resize_and_center_crop` for clips of any number of channels, uint8 [batch, frames, height, width, channels]."""
     shape, channels = tf.shape(clips), clips.shape[-1]
     frames = tf.reshape(clips, tf.stack([shape[0] * shape[1], shape[2], shape[3], channels]))
-    return tf.reshape(resize_and_centre_crop(frames, size), tf.stack([shape[0], shape[1], size, size, channels]))
+    return tf.reshape(resize_and_center_crop(frames, size), tf.stack([shape[0], shape[1], size, size, channels]))

@@ -15,14 +15,14 @@ from r3d_keras.input.shards import ClipData
 from r3d_keras.input.views import view_clip
 from r3d_keras.video.recipe import FLOW, channels_of
 
-# So many damaged records in a row are a damaged data set.
+# A data set with more damaged records in a row than this is not worth reading.
 SUBSTITUTES_TRIED = 100
 PADDING = -1
 
 
 @dataclass(frozen=True)
 class SplitClips:
-    """The clips of a split under a sampling, ready to be read; made by `open_clips`."""
+    """The clips of a split under a sampling, ready to be read; made by `open_split`."""
 
     source: ClipSource
     reader: RecordReader
@@ -44,7 +44,7 @@ class SplitClips:
         return [str(self.source.video_ids[number]) for number in numbers]
 
 
-def open_clips(data: ClipData, split: str, sampling: Sampling) -> SplitClips:
+def open_split(data: ClipData, split: str, sampling: Sampling) -> SplitClips:
     """Opens the clips of a split. Raises UserError when there is no such split or index, or for gaps between clips."""
     index = data.index(split)
     source, reader = ClipSource(index, data.clip_frames, sampling), RecordReader(data, split, index)
@@ -69,7 +69,7 @@ def training_clips(
     batch_size and following of the endless sequence of epochs, and is cut into equal parts, one for each replica.
     Batches are always full; one may hold the end of an epoch and the beginning of the next.
 
-    The clip at a position depends on (seed, position) alone; its frames, crop, flip and colours on (seed, epoch,
+    The clip at a position depends on (seed, position) alone; its frames, crop, flip and colors on (seed, epoch,
     clip). So the global batches are the same for any number of replicas, workers and threads, and a run goes on at
     any batch. The place of a damaged record is taken by the next clip that can be read.
 
@@ -84,8 +84,8 @@ def training_clips(
         dict of clips uint8 [batch_size / num_replicas, clip_frames, frame_size, frame_size, channels], label int64
         [...], clip int64 [...], their numbers in the epoch, and damaged int64 [...], see `RecordReader.read`.
     """
-    if augmentation.colour_jitter and clips.modality == FLOW:
-        raise UserError("--colour_jitter has no meaning for optical flow: leave it out")
+    if augmentation.color_jitter and clips.modality == FLOW:
+        raise UserError("color_jitter has no meaning for optical flow: leave it out")
     part = batch_size // num_replicas
     delivered = part * len(replicas)
     epoch_length = clips.epoch_length
@@ -144,8 +144,8 @@ def evaluation_clips(
     batch_size: int,
     frame_size: int,
     *,
-    share: int = 0,
-    shares: int = 1,
+    part: int = 0,
+    num_parts: int = 1,
     pad: bool = False,
     crop: bool = True,
     channels: int | None = None,
@@ -154,11 +154,11 @@ def evaluation_clips(
 
     Args:
         frame_size: height and width of the delivered clips, in pixels.
-        crop: cut out the centre; otherwise the whole frames come, their short side `frame_size`, and a batch must not
+        crop: cut out the center; otherwise the whole frames come, their short side `frame_size`, and a batch must not
             hold frames of several sizes.
         channels: of the delivered clips; those of the stored ones by default, or 1 for the brightness of RGB.
-        share, shares: deliver every `shares`-th batch, from number `share` on.
-        pad: fill up the last batch, and give every share the same number of batches.
+        part, num_parts: deliver every `num_parts`-th batch, from number `part` on.
+        pad: fill up the last batch, and give every part the same number of batches.
 
     Yields:
         dict of clips uint8 [batch, clip_frames, frame_size, frame_size, channels], label int64 [batch], video_id
@@ -169,7 +169,7 @@ def evaluation_clips(
     """
     batches = -(-clips.epoch_length // batch_size)
     if pad:
-        batches = -(-batches // shares) * shares
+        batches = -(-batches // num_parts) * num_parts
     end = batches * batch_size if pad else clips.epoch_length
     source, channels = clips.source, channels or clips.channels
     video_ids, positions, segments = (tf.constant(v) for v in (source.video_ids, source.positions, source.segments))
@@ -202,7 +202,7 @@ def evaluation_clips(
         }
 
     items = tf.data.Dataset.range(end)
-    if shares > 1:
-        items = items.batch(batch_size).shard(shares, share).unbatch()
+    if num_parts > 1:
+        items = items.batch(batch_size).shard(num_parts, part).unbatch()
     views = items.map(protocol_clip, num_parallel_calls=parallel_clips())
     return with_own_threads(views.batch(batch_size).prefetch(2))

@@ -1,39 +1,11 @@
 """Which frames make up a clip, and in which records they lie."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import tensorflow as tf
 
 from r3d_keras.clip_index import ClipIndex
 from r3d_keras.errors import UserError
-
-POSITIONS = ("uniform", "centre", "windows")
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How clips are taken from videos; the frames before every `frame_stride`-th are left out first.
-
-    position      "uniform": an epoch holds one clip of each video, which begins anywhere with equal probability (the
-                  paper's; the reference never takes the last position of a video, this does).
-                  "centre": one clip of each video, from its middle.
-                  "windows": every consecutive window once, so a video weighs in proportion to its length; these are the
-                  clips of an evaluation too.
-    frame_stride  1 takes every frame, 2 every second one, ...; alike in training and evaluation (the reference
-                  strides in training alone).
-
-    What is left of a video that is shorter than a clip is looped.
-    """
-
-    position: str = "windows"
-    frame_stride: int = 1
-
-    def __post_init__(self):
-        if self.position not in POSITIONS:
-            raise UserError(f"--sampling must be one of {', '.join(POSITIONS)}, not {self.position!r}")
-        if self.frame_stride < 1:
-            raise UserError(f"--frame_stride must be at least 1, not {self.frame_stride}")
+from r3d_keras.input.clip_options import Sampling
 
 
 class ClipSource:
@@ -44,7 +16,7 @@ class ClipSource:
         video_ids: string [num_items], the video of each item.
         positions: int64 [num_items], the number of an item among the clips of its video, from 0.
         segments: int64 [num_items, 2], first frame of each window in its video and the one after its last, from 0; only
-            where the position is "windows".
+            where the sampling is "windows".
         records_per_clip: records that a clip may lie in, at most.
     """
 
@@ -56,7 +28,7 @@ class ClipSource:
         lengths = -(-index.frame_counts // sampling.frame_stride)
         stride = clip_frames
         counts = np.ones_like(lengths)
-        if sampling.position == "windows":
+        if sampling.sampling == "windows":
             stride = index.clip_stride if sampling.frame_stride == 1 else clip_frames
             counts = np.diff(index.first_clips) if sampling.frame_stride == 1 else -(-lengths // clip_frames)
         videos = np.repeat(np.arange(len(counts)), counts)
@@ -64,7 +36,7 @@ class ClipSource:
         self.video_ids = index.video_ids[videos]
         self.num_items = len(videos)
         span = (clip_frames - 1) * sampling.frame_stride + 1
-        is_stored = sampling.position == "windows" and sampling.frame_stride == 1
+        is_stored = sampling.sampling == "windows" and sampling.frame_stride == 1
         self.records_per_clip = 1 if is_stored else -(-(span - clip_frames) // index.clip_stride) + 2
         self._first_clips = tf.constant(index.first_clips)
         self._videos, self._lengths = tf.constant(videos), tf.constant(lengths)
@@ -97,18 +69,18 @@ class ClipSource:
         return first_clip + stored, frames - stored * self._stored_stride
 
     def _start(self, item: tf.Tensor, length: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        if self._sampling.position == "windows":
+        if self._sampling.sampling == "windows":
             return self._window_starts[item]
-        if self._sampling.position == "centre":
+        if self._sampling.sampling == "center":
             return tf.maximum(length // 2 - self._clip_frames // 2, 0)
         positions = tf.maximum(length - self._clip_frames, 0) + 1
         return tf.random.stateless_uniform([], seed, 0, positions, tf.int64)
 
     @staticmethod
     def _check_gaps(index: ClipIndex, clip_frames: int, sampling: Sampling) -> None:
-        is_stored = sampling.position == "windows" and sampling.frame_stride == 1
+        is_stored = sampling.sampling == "windows" and sampling.frame_stride == 1
         if index.clip_stride > clip_frames and not is_stored:
             raise UserError(
-                f"the clips were prepared with --clip_stride={index.clip_stride}, which leaves out frames: prepare "
-                f"again with a stride of at most {clip_frames}, or take --sampling=windows and --frame_stride=1"
+                f"the clips were prepared with clip_stride={index.clip_stride}, which leaves out frames: prepare "
+                f"again with a stride of at most {clip_frames}, or take sampling=windows and frame_stride=1"
             )

@@ -24,7 +24,7 @@ def check_hosts(addresses: Sequence[str], shard: str) -> None:
     for address in addresses:
         host, _, port = address.rpartition(":")
         if not host or not port.isdigit():
-            raise UserError(f"--data_service={','.join(addresses)}: {address!r} is not of the form host1:5050")
+            raise UserError(f"data_service={','.join(addresses)}: {address!r} is not of the form host1:5050")
         # TensorFlow would wait for ever.
         if not _answers(address):
             raise _lost([address], addresses)
@@ -35,7 +35,7 @@ def check_hosts(addresses: Sequence[str], shard: str) -> None:
                 next(answers, None)
             except tf.errors.OpError as error:
                 raise UserError(
-                    f"the input host {address} cannot read {shard} ({error.message.splitlines()[0]}): --data_dir must "
+                    f"the input host {address} cannot read {shard} ({error.message.splitlines()[0]}): data_dir must "
                     "be the same folder under the same name there"
                 ) from error
 

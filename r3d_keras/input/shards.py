@@ -72,7 +72,7 @@ class ClipData:
             with tf.io.gfile.GFile(path, "rb") as file:
                 index = ClipIndex.load(io.BytesIO(file.read()))
         except tf.errors.NotFoundError as error:
-            raise UserError(f"no clip index {path}: run python -m data.prepare again, into another folder") from error
+            raise UserError(f"no clip index {path}: run r3d prepare again, into another folder") from error
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, tf.errors.OpError) as error:
             raise UserError(f"the clip index {path} is damaged: delete the folder and prepare it again") from error
         if np.bincount(index.shards, minlength=len(split.files)).tolist() != list(split.shard_lengths):
@@ -90,7 +90,7 @@ class ClipData:
         except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
             raise UserError(
                 f"a shard in {self.data_dir} is damaged ({error.message.splitlines()[0]}): "
-                "delete the folder and run python -m data.prepare again"
+                "delete the folder and run r3d prepare again"
             ) from error
 
     def parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -99,7 +99,7 @@ class ClipData:
 
 
 def open_clip_data(data_dir: str | Path, clip_frames: int | None = None) -> ClipData:
-    """Opens what `python -m data.prepare` wrote.
+    """Opens what `r3d prepare` wrote.
 
     Args:
         data_dir: folder of the shards and their TFDS metadata.
@@ -112,24 +112,24 @@ def open_clip_data(data_dir: str | Path, clip_frames: int | None = None) -> Clip
     remote.require_file_system(data_dir)
     if not tf.io.gfile.isdir(data_dir):
         reason = ", or no way to reach it" if remote.is_remote(data_dir) else ""
-        raise UserError(f"no such data folder{reason}: {data_dir} (make it with: python -m data.prepare)")
+        raise UserError(f"no such data folder{reason}: {data_dir} (make it with: r3d prepare)")
     try:
         info = tfds.builder_from_directory(data_dir).info
         length = info.features["frames"].shape[0]
         label_names = tuple(info.features["label"].names)
     except Exception as error:  # TFDS raises many kinds on a folder that is not a data set of clips
-        raise UserError(f"no shards of clips in {data_dir} (make them with: python -m data.prepare)") from error
+        raise UserError(f"no shards of clips in {data_dir} (make them with: r3d prepare)") from error
     splits = {
         name: Split(name, tuple(os.fspath(path) for path in split.filepaths), tuple(split.shard_lengths))
         for name, split in info.splits.items()
     }
     for path in (path for split in splits.values() for path in split.files):
         if not tf.io.gfile.exists(path):
-            raise UserError(f"a shard is missing: {path} (run python -m data.prepare again)")
+            raise UserError(f"a shard is missing: {path} (run r3d prepare again)")
     if clip_frames is not None and length != clip_frames:
         raise UserError(
             f"the clips in {data_dir} have {length} frames, not {clip_frames} "
-            f"(prepare with --clip_frames={clip_frames}, or train a model of {length} frames)"
+            f"(prepare with clip_frames={clip_frames}, or train a model of {length} frames)"
         )
     return ClipData(data_dir, label_names, length, splits, _read_recipe(data_dir, length), info.features)
 

@@ -30,7 +30,7 @@ def video_views(
         videos: all of one recipe.
         frame_size: height and width of the delivered clips, in pixels.
         channels: of the model, see `view_frames`.
-        crop: cut out the centre; otherwise the whole frames come, their short side `frame_size`, and a batch must not
+        crop: cut out the center; otherwise the whole frames come, their short side `frame_size`, and a batch must not
             hold frames of several sizes.
 
     Yields:

@@ -20,7 +20,11 @@ from r3d_keras.models.normalization import ClipNormalization, Normalization, fin
 from r3d_keras.models.precision import layers_of_precision, without_mixed_precision
 from r3d_keras.video.recipe import Recipe, modality_of
 
-__all__ = ["ARCHITECTURES", "ClipClassifier", "build_model", "load_model", "save_model"]
+__all__ = ["ARCHITECTURES", "ClipClassifier", "build_model", "load_model", "model_path", "save_model"]
+
+# What a training run leaves, the better one first: best.keras is there when the last epoch was not the best.
+RUN_MODELS = ("best.keras", "model.keras")
+NAMES_SHOWN = 5
 
 
 def build_model(
@@ -38,7 +42,7 @@ def build_model(
     origin: str = "",
     **arguments,
 ) -> ClipClassifier:
-    """Builds a model from raw clips to logits, freshly initialised or with the weights of another.
+    """Builds a model from raw clips to logits, freshly initialized or with the weights of another.
 
     Args:
         architecture: a key of ARCHITECTURES, for example "resnet-34"; may be left out when `weights` is given.
@@ -50,15 +54,15 @@ def build_model(
             C3D alone: the other networks take any height and width from 32 pixels and any number of frames (a
             DenseNet from 15).
         input_channels: 3 for RGB, the default; 2 for optical flow takes the first two numbers of a named
-            normalisation, as the authors' code does.
+            normalization, as the authors' code does.
         normalization: a key of NORMALIZATIONS, or mean and standard deviation on the scale 0 to 255 (default
             "activitynet-2018"; "flow" where RGB weights are taken over for flow).
-        weights: a model of this package, or the path of one, to fine-tune. Architecture, arguments, normalisation,
+        weights: a model of this package, or the path of one, to fine-tune. Architecture, arguments, normalization,
             frames and size are its own, and so is every weight but the head's. The head is kept too when
             `num_classes` and `label_names` are left out or agree with it; `metadata.origin` says what was done. With
             other `input_channels` the first convolution starts from the mean of its kernel over the channels.
         precision: what the layers compute in, "float32", "mixed_bfloat16" or "mixed_float16" (default Keras's dtype
-            policy). Weights, statistics of batch normalisation, the normalisation of the clips, the global pooling
+            policy). Weights, statistics of batch normalization, the normalization of the clips, the global pooling
             and the head are float32 in all of them.
         origin: where the weights come from, in words.
         **arguments: the architecture's own: `residual_network`, `densenet` and `c3d` in this package explain them.
@@ -68,7 +72,7 @@ def build_model(
         logits [batch, num_classes].
 
     Raises:
-        UserError: unknown architecture, argument or normalisation; classes and labels that disagree; a choice
+        UserError: unknown architecture, argument or normalization; classes and labels that disagree; a choice
             that contradicts `weights`.
 
     Example:
@@ -106,12 +110,39 @@ def build_model(
     return model
 
 
+def model_path(path: str | Path) -> Path:
+    """Returns the file of a model: the best one of a training run for the run's folder, and `path` itself otherwise.
+
+    Raises UserError for a folder without a model.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    for name in RUN_MODELS:
+        if (path / name).is_file():
+            return path / name
+    raise UserError(f"no model in {path}: neither {' nor '.join(RUN_MODELS)}; {describe_content(path)}")
+
+
+def describe_content(folder: Path) -> str:
+    """Returns a few words on what is in a folder, for an error about what is not."""
+    names = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in folder.iterdir())
+    if not names:
+        return "it is empty"
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"it holds {', '.join(names[:NAMES_SHOWN])}{more}"
+
+
 def load_model(path: str | Path) -> ClipClassifier:
-    """Loads a `.keras` file that this package saved.
+    """Loads a `.keras` file that this package saved, or the best model of a training run by its folder.
 
     Raises UserError when the file is missing, damaged, or holds a model that is not one of ours.
+
+    Example:
+        model = r3d_keras.load_model("run1")
     """
-    if not Path(path).is_file():
+    path = model_path(path)
+    if not path.is_file():
         raise UserError(f"no such model file: {path}")
     try:
         with skipped_initial_values():

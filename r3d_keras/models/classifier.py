@@ -56,7 +56,7 @@ class Metadata:
 
     @property
     def channels(self) -> int:
-        """Channels of a clip: 3 of RGB, 2 of optical flow, 1 of grey."""
+        """Channels of a clip: 3 of RGB, 2 of optical flow, 1 of gray."""
         return len(self.normalization.mean)
 
 

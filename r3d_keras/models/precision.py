@@ -6,9 +6,8 @@ from typing import Any
 
 import keras
 
+from r3d_keras.defaults import PRECISIONS
 from r3d_keras.errors import UserError
-
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @contextlib.contextmanager

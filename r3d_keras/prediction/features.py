@@ -1,9 +1,9 @@
-"""What a model computes before its answer: features of any stage, and where the answer comes from."""
+"""What a model computes before its answer: features of any stage."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 import tensorflow as tf
@@ -12,11 +12,71 @@ from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
 from r3d_keras.models import ClipClassifier
 from r3d_keras.models.architectures import find_architecture
-from r3d_keras.video.optical_flow import NO_MOTION
+from r3d_keras.models.classifier import Metadata
+from r3d_keras.prediction.videos import is_live, values_of_videos
+from r3d_keras.video.folders import Video
+from r3d_keras.video.recipe import Recipe
 
 POOL = "pool"
-FRAMES_SHOWN = 8
-PICTURE_HEIGHT = 128
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of every clip of some videos.
+
+    features  float32 [clips, channels]
+    videos    the video of each clip, string [clips]
+    times     float64 [clips, 2]: beginning and end of each clip in seconds
+    notes     what a user should know of the videos, one line each
+    errors    why videos could not be read, one line each
+    """
+
+    features: np.ndarray
+    videos: np.ndarray
+    times: np.ndarray
+    notes: tuple[str, ...]
+    errors: tuple[str, ...]
+
+    def save(self, path: str | Path) -> None:
+        """Writes features, videos and times as an .npz file. Raises OSError when it cannot be written."""
+        with whole_file(path) as partial, open(partial, "wb") as file:
+            np.savez_compressed(file, features=self.features, videos=self.videos, times=self.times)
+
+    def __str__(self) -> str:
+        return f"{len(self.features)} clips of {len(np.unique(self.videos))} videos"
+
+
+def extract_features(
+    model: ClipClassifier, videos: Sequence[Video], stage: str, recipe: Recipe | None = None, batch_size: int = 8
+) -> Features:
+    """Computes the features of every clip of videos.
+
+    Args:
+        stage: see `make_feature_function`.
+        recipe: how clips are made of videos; that of the model when None.
+        batch_size: clips computed at once.
+
+    Raises UserError for live pictures, and as `make_feature_function`.
+
+    Example:
+        model = r3d_keras.load_model("run1")
+        features = extract_features(model, ["walk.mp4", "run.mp4"], "pool")
+        features.features.shape     # (clips, 512)
+    """
+    live = next(filter(is_live, videos), None)
+    if live is not None:
+        raise UserError(f"{live} is live: features are computed of files alone")
+    metadata: Metadata = model.metadata
+    function = make_feature_function(model, stage)
+    values = list(values_of_videos(videos, function, metadata, recipe or metadata.recipe, batch_size))
+    read = [each for each in values if not each.error]
+    return Features(
+        features=np.concatenate([each.values for each in read]) if read else np.zeros((0, 0), np.float32),
+        videos=np.repeat([str(each.video) for each in read], [len(each.times) for each in read]),
+        times=np.concatenate([each.times for each in read]) if read else np.zeros((0, 2)),
+        notes=tuple(note for each in values for note in each.notes),
+        errors=tuple(each.error for each in values if each.error),
+    )
 
 
 def make_feature_function(model: ClipClassifier, stage: str) -> Callable[[tf.Tensor], np.ndarray]:
@@ -45,50 +105,3 @@ def make_feature_function(model: ClipClassifier, stage: str) -> Callable[[tf.Ten
         return tf.reduce_mean(values, axis=list(range(1, len(values.shape) - 1)))
 
     return lambda clips: features(clips).numpy()
-
-
-def activation_maps(model: ClipClassifier, clip: np.ndarray, label: int) -> np.ndarray:
-    """Returns how much each place and time of a clip speaks for a class.
-
-    The result is float32 [time, height, width], the size of the last stage. Its mean plus the head's bias is the logit
-    of the class (class activation mapping, Zhou et al. 2016).
-
-    Args:
-        clip: uint8 [frames, height, width, channels].
-
-    Raises UserError when the head does not see an average over time and space, as C3D's.
-    """
-    pools = [layer for layer in model.layers if isinstance(layer, keras.layers.GlobalAveragePooling3D)]
-    if not pools:
-        raise UserError(f"{model.metadata.architecture} has no average pooling before its head: it cannot be explained")
-    head = model.get_layer(find_architecture(model.metadata.architecture).head)
-    part = keras.Model(model.input, pools[-1].input)
-    values = tf.cast(part(clip[np.newaxis], training=False), tf.float32)[0]
-    return (values.numpy() @ head.kernel.numpy()[:, label]).astype(np.float32)
-
-
-def draw_explanation(path: Path, clip: np.ndarray, maps: np.ndarray) -> None:
-    """Writes a PNG of some frames of a clip above the same with their activation maps laid over.
-
-    Args:
-        clip: uint8 [frames, height, width, channels]; flow is shown as u, v and NO_MOTION, brightness as grey.
-        maps: float32 [time, height, width] of `activation_maps`; negative values are not shown.
-    """
-    missing = 3 - clip.shape[-1]
-    if missing:
-        more = np.repeat(clip, 2, axis=3) if missing == 2 else np.full((*clip.shape[:3], 1), NO_MOTION, np.uint8)
-        clip = np.concatenate([clip, more], axis=3)
-    shown = np.linspace(0, len(clip) - 1, min(FRAMES_SHOWN, len(clip))).round().astype(int)
-    width = round(PICTURE_HEIGHT * clip.shape[2] / clip.shape[1])
-    strength = np.maximum(maps, 0) / max(float(maps.max()), 1e-12)
-    columns = []
-    for index in shown:
-        frame = cv2.resize(clip[index], (width, PICTURE_HEIGHT), interpolation=cv2.INTER_AREA)
-        step = min(int(index * len(maps) / len(clip)), len(maps) - 1)
-        heat = cv2.resize(strength[step], (width, PICTURE_HEIGHT), interpolation=cv2.INTER_LINEAR)
-        colours = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-        share = 0.65 * heat[..., np.newaxis]
-        columns.append(np.concatenate([frame, (frame * (1 - share) + colours * share).astype(np.uint8)]))
-    picture = cv2.cvtColor(np.concatenate(columns, axis=1), cv2.COLOR_RGB2BGR)
-    with whole_file(path) as partial:
-        partial.write_bytes(cv2.imencode(".png", picture)[1].tobytes())

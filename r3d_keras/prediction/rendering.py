@@ -17,7 +17,7 @@ STRIP_HEIGHT = 36
 LABELS_SHOWN = 3
 # Suffix of a file: FFmpeg's name of the container.
 CONTAINERS = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov"}
-COLOUR, CURSOR = (90, 200, 255), (255, 90, 60)
+COLOR, CURSOR = (90, 200, 255), (255, 90, 60)
 
 
 def render(video: str, path: Path, scores: np.ndarray, label_names: tuple[str, ...]) -> None:
@@ -60,8 +60,8 @@ def _write(source: FrameSource, stream, container, scores: np.ndarray, label_nam
         present = strip.copy()
         cursor = min(width - 1, int(time / len(scores) * width))
         present[:, max(0, cursor - 1) : cursor + 1] = CURSOR
-        labelled = _labelled(np.ascontiguousarray(picture[:height, :width]), scores[second], label_names)
-        frame = av.VideoFrame.from_ndarray(np.concatenate([labelled, present]), format="rgb24")
+        labeled = _labeled(np.ascontiguousarray(picture[:height, :width]), scores[second], label_names)
+        frame = av.VideoFrame.from_ndarray(np.concatenate([labeled, present]), format="rgb24")
         container.mux(stream.encode(frame))
     if strip is None:
         raise UserError("no frame can be decoded, so none can be rendered")
@@ -71,16 +71,16 @@ def _write(source: FrameSource, stream, container, scores: np.ndarray, label_nam
 def _strip(highest: np.ndarray, width: int) -> np.ndarray:
     """Draws a bar for each second, uint8 [STRIP_HEIGHT, width, 3]."""
     strip = np.full((STRIP_HEIGHT, width, 3), 24, np.uint8)
-    of_column = highest[np.arange(width) * len(highest) // width]
+    column_scores = highest[np.arange(width) * len(highest) // width]
     rows = STRIP_HEIGHT - np.arange(STRIP_HEIGHT)[:, np.newaxis]
-    strip[rows <= of_column * (STRIP_HEIGHT - 2)] = COLOUR
+    strip[rows <= column_scores * (STRIP_HEIGHT - 2)] = COLOR
     return strip
 
 
-def _labelled(picture: np.ndarray, scores: np.ndarray, label_names: tuple[str, ...]) -> np.ndarray:
+def _labeled(picture: np.ndarray, scores: np.ndarray, label_names: tuple[str, ...]) -> np.ndarray:
     scale = max(0.35, picture.shape[0] / 600)
     for place, index in enumerate(np.argsort(-scores, kind="stable")[:LABELS_SHOWN], start=1):
         text, at = f"{label_names[index]} {100 * scores[index]:.0f}%", (6, int(34 * scale * place))
-        for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
+        for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, color, thickness, cv2.LINE_AA)
     return picture

@@ -11,7 +11,7 @@ import tensorflow as tf
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.protocol import make_probability_function
 from r3d_keras.evaluation.scores import softmax
-from r3d_keras.models import ClipClassifier, load_model
+from r3d_keras.models import RUN_MODELS, ClipClassifier, describe_content, load_model
 from r3d_keras.models.classifier import Metadata
 
 
@@ -31,15 +31,23 @@ class Scorer:
 
 
 def load_scorer(path: str | Path) -> Scorer:
-    """Loads a `.keras` file, or what export.saved_model wrote: a version's folder, or its parent, then the newest one.
+    """Loads a `.keras` file, the best model in a run's folder, or what r3d export wrote.
 
-    A folder holds a bundle, or a model for OpenVINO, which runs there. Raises UserError when there is neither.
+    That is a bundle, or a model for OpenVINO, which runs there: a version's folder, or its parent, of which the newest
+    version is taken. Raises UserError when there is no model.
     """
-    return _load_exported(Path(path)) if Path(path).is_dir() else _load_keras(path)
+    path = Path(path)
+    if path.is_dir() and not any((path / name).is_file() for name in RUN_MODELS):
+        return _load_exported(path)
+    return as_scorer(load_model(path))
 
 
-def _load_keras(path: str | Path) -> Scorer:
-    model = load_model(path)
+def as_scorer(model: ClipClassifier | Scorer | str | Path) -> Scorer:
+    """Returns a scorer of a model in memory, or loads one, see `load_scorer`."""
+    if isinstance(model, Scorer):
+        return model
+    if not isinstance(model, ClipClassifier):
+        return load_scorer(model)
     return Scorer(model.metadata, make_probability_function(model), model)
 
 
@@ -50,7 +58,11 @@ def _load_exported(path: Path) -> Scorer:
         for name, load in files.items():
             if (folder / name).is_file():
                 return load(folder)
-    raise UserError(f"no model in {path}: neither {' nor '.join(files)}, there or in numbered versions")
+    exported = " nor ".join(files)
+    raise UserError(
+        f"no model in {path}: neither {' nor '.join(RUN_MODELS)}, nor {exported}, there or in numbered versions; "
+        f"{describe_content(path)}"
+    )
 
 
 def _versions(path: Path) -> list[Path]:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from r3d_keras.files import whole_file
+from r3d_keras.files import whole_file, write_json
 
 CLASSES_DRAWN = 6
 
@@ -64,6 +65,22 @@ def find_segments(scores: np.ndarray, duration: float, label_names: tuple[str, .
     return sorted(segments, key=lambda segment: (segment.start, -segment.score))
 
 
+def write_timeline(
+    path: Path, answer: dict[str, Any], scores: np.ndarray, label_names: tuple[str, ...], threshold: float
+) -> None:
+    """Writes PATH.timeline.json, an answer with the scores of every class per second, and PATH.timeline.png.
+
+    Args:
+        path: folder and name of both files, without a suffix.
+        answer: see `Prediction.to_dict`.
+        scores: float32 [seconds, classes] of `scores_per_second`.
+        threshold: of segments, drawn as a line.
+    """
+    per_second = {"labels": list(label_names), "scores_per_second": scores.round(5).tolist()}
+    write_json(path.with_name(f"{path.name}.timeline.json"), {**answer, **per_second})
+    draw_timeline(path.with_name(f"{path.name}.timeline.png"), answer["video"], scores, label_names, threshold)
+
+
 def draw_timeline(path: Path, title: str, scores: np.ndarray, label_names: tuple[str, ...], threshold: float) -> None:
     """Draws the scores of the classes with the highest peaks over the seconds, as a PNG."""
     from matplotlib.figure import Figure
@@ -73,7 +90,7 @@ def draw_timeline(path: Path, title: str, scores: np.ndarray, label_names: tuple
     seconds = np.arange(len(scores)) + 0.5
     for index in np.argsort(-scores.max(axis=0), kind="stable")[:CLASSES_DRAWN]:
         axes.plot(seconds, scores[:, index], marker="." if len(scores) < 60 else None, label=label_names[index])
-    axes.axhline(threshold, color="grey", linewidth=1, linestyle="--")
+    axes.axhline(threshold, color="gray", linewidth=1, linestyle="--")
     axes.set(xlabel="seconds", ylabel="score", ylim=(0, 1), xlim=(0, len(scores)))
     axes.set_title(title, parse_math=False)
     axes.grid(alpha=0.3)

@@ -1,16 +1,18 @@
 """What a function gives for the clips of many videos, in one stream of batches that keeps the device busy."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from r3d_keras.errors import UserError
 from r3d_keras.input.video_views import video_views
 from r3d_keras.models.classifier import Metadata
 from r3d_keras.video.clips import VideoClips
-from r3d_keras.video.decoding import is_stream
+from r3d_keras.video.decoding import VideoReader, is_stream
 from r3d_keras.video.folders import Video
 from r3d_keras.video.recipe import Recipe
 from r3d_keras.video.sources import open_source
@@ -38,7 +40,7 @@ def clip_values(
     function: Callable[[tf.Tensor], np.ndarray],
     metadata: Metadata,
     batch_size: int,
-    tell: Callable[[int], None] = lambda frames: None,
+    report_frames: Callable[[int], None] = lambda frames: None,
 ) -> Iterator[ClipValues]:
     """Applies `function` to every clip of every video, in batches that may hold clips of several videos.
 
@@ -48,13 +50,13 @@ def clip_values(
     Args:
         function: from views, uint8 [batch, clip_frames, frame_size, frame_size, channels], to float32 [batch, ...].
         metadata: of the model: frame size and channels.
-        tell: called with the number of frames after each batch.
+        report_frames: called with the number of frames after each batch.
     """
     parts: dict[int, list] = {number: [] for number in range(len(videos))}
     done = 0
     for batch in video_views(videos, batch_size, metadata.frame_size, metadata.channels):
         numbers, values = batch["video"].numpy(), function(batch["clips"])
-        tell(len(numbers) * videos[0].recipe.clip_stride)
+        report_frames(len(numbers) * videos[0].recipe.clip_stride)
         for number in np.unique(numbers):
             chosen = numbers == number
             parts[number].append((batch["times"].numpy()[chosen], values[chosen]))
@@ -63,6 +65,32 @@ def clip_values(
             done += 1
     for number in range(done, len(videos)):
         yield _gathered(videos[number], parts.pop(number))
+
+
+def values_of_videos(
+    videos: Sequence[Video],
+    function: Callable[[tf.Tensor], np.ndarray],
+    metadata: Metadata,
+    recipe: Recipe,
+    batch_size: int,
+) -> Iterator[ClipValues]:
+    """Yields what `function` gives for the clips of every video, see `clip_values`; on a terminal with progress."""
+    is_shown = sys.stderr.isatty()
+    total = count_frames(videos, recipe) if is_shown else None
+    with tqdm(total=total, unit="frames", dynamic_ncols=True, disable=not is_shown) as bar:
+        clips = [VideoClips(video, recipe) for video in videos]
+        yield from clip_values(clips, function, metadata, batch_size, bar.update)
+
+
+def is_live(video: Video) -> bool:
+    """Tells whether a video comes as it happens: from a camera, or from an address that tells no end."""
+    if not is_stream(video) or isinstance(video, int):
+        return isinstance(video, int)
+    try:
+        with VideoReader(video) as reader:
+            return reader.header.is_live
+    except UserError:
+        return False  # the error is reported when the video's turn comes
 
 
 def count_frames(videos: Sequence[Video], recipe: Recipe) -> int | None:
@@ -74,7 +102,7 @@ def count_frames(videos: Sequence[Video], recipe: Recipe) -> int | None:
         try:
             source = open_source(video)
         except (UserError, OSError):
-            continue  # told when its turn comes
+            continue  # the error is reported when the video's turn comes
         source.close()
         if not source.frame_count:
             return None

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import sys
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -30,8 +29,12 @@ class Checkpoints:
     """
 
     def __init__(self, folder: str | Path, keep: int, is_owner: bool = True):
-        """`is_owner`: False in a process that reads what another one writes."""
+        """`is_owner`: False in a process that reads what another one writes.
+
+        `warnings` holds a line on each damaged checkpoint that `restore` met.
+        """
         self.folder = Path(folder)
+        self.warnings: list[str] = []
         self._keep = keep
         self._is_owner = is_owner
 
@@ -57,7 +60,7 @@ class Checkpoints:
     def restore(self, variables: Sequence[keras.Variable]) -> dict[str, Any] | None:
         """Sets `variables` to the newest checkpoint that is whole, and returns its state; None when there is none.
 
-        Damaged checkpoints are named on standard error and renamed to `*.damaged`. Raises UserError when there are
+        Damaged checkpoints are renamed to `*.damaged`, and named in `warnings`. Raises UserError when there are
         checkpoints but none is whole, or when one belongs to a model of other shapes.
         """
         paths = self._paths()
@@ -65,13 +68,13 @@ class Checkpoints:
             try:
                 _check(path)
             except _UNREADABLE as error:
+                self.warnings.append(f"{path} is damaged ({_reason(error)}): trying the one before")
                 if self._is_owner:
-                    print(f"{path} is damaged ({_reason(error)}): trying the one before", file=sys.stderr)
                     path.rename(path.with_suffix(".npz.damaged"))
             else:
                 return _read(path, variables)
         if paths:
-            raise UserError(f"every checkpoint in {self.folder} is damaged: start again in another --model_dir")
+            raise UserError(f"every checkpoint in {self.folder} is damaged: start again in another model_dir")
         return None
 
     def restore_step(self, step: int, variables: Sequence[keras.Variable]) -> None:
@@ -96,7 +99,7 @@ class Checkpoints:
     def _advice(self) -> str:
         paths = self._paths()
         if not paths:
-            return "make room or choose another --model_dir, then start again"
+            return "make room or choose another model_dir, then start again"
         return f"make room, then the same command goes on after step {_step_of(paths[0])}"
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -23,16 +23,17 @@ _LOST = (
 )
 
 
-def make_strategy() -> tf.distribute.Strategy:
+def make_strategy(before_waiting: Callable[[str], None] = lambda line: None) -> tf.distribute.Strategy:
     """Returns MultiWorkerMirroredStrategy when TF_CONFIG names several workers, else MirroredStrategy.
 
     Both take all visible GPUs of this machine, or its CPU. To be called before TensorFlow runs anything else. Waits
-    until all workers are there. Raises UserError for a TF_CONFIG that is not one.
+    until all workers are there; before that, `before_waiting` takes a line that says which of them this one is.
+    Raises UserError for a TF_CONFIG that is not one.
     """
     workers, index = _workers_of(os.environ.get("TF_CONFIG", ""))
     if len(workers) < 2:
         return tf.distribute.MirroredStrategy()
-    print(f"worker {index + 1} of {len(workers)} ({workers[index]}) waits for the others", flush=True)
+    before_waiting(f"worker {index + 1} of {len(workers)} ({workers[index]}) waits for the others")
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
@@ -57,16 +58,16 @@ def sum_over_workers(strategy: tf.distribute.Strategy, value: float) -> float:
     if num_workers(strategy) == 1:
         return value
 
-    def of_replica():
+    def add_up():
         context = tf.distribute.get_replica_context()
         local = context.replica_id_in_sync_group % (context.num_replicas_in_sync // num_workers(strategy))
         return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(local == 0, value, 0.0))
 
-    return float(strategy.experimental_local_results(strategy.run(tf.function(of_replica)))[0])
+    return float(strategy.experimental_local_results(strategy.run(tf.function(add_up)))[0])
 
 
 @contextlib.contextmanager
-def lost_workers_told(strategy: tf.distribute.Strategy) -> Iterator[None]:
+def lost_worker_as_user_error(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Turns the errors that follow the end of another worker into a UserError."""
     try:
         yield

@@ -2,60 +2,82 @@
 
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
 
 from r3d_keras.errors import UserError
 from r3d_keras.training.checkpoints import size_in_bytes
-from r3d_keras.training.cluster import is_chief, lost_workers_told, make_strategy, wait_for_all
+from r3d_keras.training.cluster import is_chief, lost_worker_as_user_error, make_strategy, wait_for_all
 from r3d_keras.training.config import TrainingConfig
-from r3d_keras.training.memory import memory_told, peak_memory, readable
+from r3d_keras.training.memory import out_of_memory_as_user_error, peak_memory, readable
 from r3d_keras.training.model_dir import check_model_dir
 from r3d_keras.training.progress import bottleneck
-from r3d_keras.training.setup import Parts, prepare
+from r3d_keras.training.reporting import print_line
+from r3d_keras.training.setup import Parts, make_parts
 
 MEASURED_STEPS = 5
 MEASURED_SECONDS = 30.0
 
 
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a run would do, a line of text for each topic; `changes` are differences from the run in the folder."""
+
+    data: str
+    model: str
+    input: str
+    step: str
+    rate: str
+    plan: str
+    disk: str
+    changes: tuple[str, ...] = ()
+    is_chief: bool = True
+
+    def __str__(self) -> str:
+        topics = ("data", "model", "input", "step", "rate", "plan", "disk")
+        return "\n".join([*self.changes, *(f"{topic:<12}{getattr(self, topic)}" for topic in topics)])
+
+
 def dry_run(
-    config: TrainingConfig, change_configuration: bool = False, strategy: tf.distribute.Strategy | None = None
-) -> list[str]:
-    """Runs a few steps, throws them away, and prints and returns the plan of the run.
+    config: TrainingConfig, strategy: tf.distribute.Strategy | None = None, change_configuration: bool = False
+) -> TrainingPlan:
+    """Runs a few steps, throws them away, and returns the plan of the run; takes what `train` takes.
 
     Raises UserError for everything that would stop the run: what `train` raises, a step that does not fit in memory,
     and a disk with too little room for the checkpoints.
+
+    Example:
+        print(dry_run(TrainingConfig(data_dir="shards", model_dir="run1")))
     """
-    strategy = strategy or make_strategy()
-    with lost_workers_told(strategy):
-        parts = prepare(config, strategy)
-        check_model_dir(parts.config, change_configuration)
-        room = _room_for_checkpoints(parts)
-        with parts.data.reading(), memory_told(parts.config):
-            lines = [*_contents(parts), *_measured_plan(parts), room]
+    strategy = strategy or make_strategy(before_waiting=print_line)
+    with lost_worker_as_user_error(strategy):
+        parts = make_parts(config, strategy)
+        changes = check_model_dir(parts.config, change_configuration)
+        disk = _room_for_checkpoints(parts)
+        with parts.data.reading(), out_of_memory_as_user_error(parts.config):
+            lines = {**_contents(parts), **_measured_plan(parts)}
         wait_for_all(strategy)
-    if is_chief(strategy):
-        print("\n".join(lines))
-    return lines
+    return TrainingPlan(**lines, disk=disk, changes=tuple(changes), is_chief=is_chief(strategy))
 
 
-def _contents(parts: Parts) -> list[str]:
+def _contents(parts: Parts) -> dict[str, str]:
     config, data, model = parts.config, parts.data, parts.model
     names = ", ".join(data.label_names[:5]) + (", ..." if len(data.label_names) > 5 else "")
     validation = f"{parts.validation.num_clips:,} clips" if parts.validation else "none"
     metadata = model.metadata
     trained = sum(int(tf.size(variable)) for variable in model.trainable_variables)
-    return [
-        f"data        {data.data_dir}: {parts.clips.epoch_length:,} clips an epoch ({config.sampling.position}), "
+    return {
+        "data": f"{data.data_dir}: {parts.clips.epoch_length:,} clips an epoch ({config.sampling}), "
         f"validation {validation}, {len(data.label_names)} classes ({names})",
-        f"model       {metadata.architecture}, {model.count_params():,} weights, {trained:,} of them trained, "
+        "model": f"{metadata.architecture}, {model.count_params():,} weights, {trained:,} of them trained, "
         f"{metadata.num_classes} classes; {metadata.origin}",
-        f"input       clips of {metadata.frame_size}x{metadata.frame_size}; {metadata.recipe}",
-    ]
+        "input": f"clips of {metadata.frame_size}x{metadata.frame_size}; {metadata.recipe}",
+    }
 
 
-def _measured_plan(parts: Parts) -> list[str]:
+def _measured_plan(parts: Parts) -> dict[str, str]:
     config = parts.config
     step_seconds, waited = _measure_steps(parts)
     steps, steps_an_epoch = parts.steps_until(config.epochs), parts.steps_until(1)
@@ -66,17 +88,17 @@ def _measured_plan(parts: Parts) -> list[str]:
         for epoch, step in ((1, 0), (config.epochs, steps_an_epoch - 1))
     )
     later = "falls with the validation loss" if config.schedule == "plateau" else f"{last:g} in the last step"
-    return [
-        f"step        {_shares(parts)}, {config.precision}: {step_seconds:.3g} s, "
+    return {
+        "step": f"{_replicas_and_parts(parts)}, {config.precision}: {step_seconds:.3g} s, "
         f"{config.batch_size / step_seconds:.3g} clips/s, memory {readable(peak_memory())} at most; "
         f"{bottleneck(waited / step_seconds)}",
-        f"rate        {config.schedule}: {first:g} in the first step, {later}",
-        f"plan        {config.epochs} epochs of {steps_an_epoch:,} steps = {steps:,} steps, {rounds} validations of "
+        "rate": f"{config.schedule}: {first:g} in the first step, {later}",
+        "plan": f"{config.epochs} epochs of {steps_an_epoch:,} steps = {steps:,} steps, {rounds} validations of "
         f"{_duration(validation_seconds)}: about {_duration(steps * step_seconds + rounds * validation_seconds)}",
-    ]
+    }
 
 
-def _shares(parts: Parts) -> str:
+def _replicas_and_parts(parts: Parts) -> str:
     replicas, accumulate = parts.strategy.num_replicas_in_sync, parts.config.accumulate
     text = f"{parts.config.batch_size} clips on {replicas} replica{'s' * (replicas > 1)}"
     return text + (f", in {accumulate} parts" if accumulate > 1 else "")
@@ -109,7 +131,7 @@ def _measure_validation(parts: Parts) -> float:
 
 
 def _room_for_checkpoints(parts: Parts) -> str:
-    """Tells size and room. Raises UserError when there is too little."""
+    """Says size and room. Raises UserError when there is too little."""
     each = size_in_bytes(parts.variables)
     kept = parts.config.checkpoints_kept + 2  # the best one, and the one that is being written
     folder = Path(parts.config.model_dir).absolute()
@@ -118,10 +140,10 @@ def _room_for_checkpoints(parts: Parts) -> str:
     free = shutil.disk_usage(folder).free
     if kept * each > free:
         raise UserError(
-            f"{kept} checkpoints of {readable(each)} do not fit on the disk of --model_dir={parts.config.model_dir}, "
-            f"which has {readable(free)} left: make room, or keep fewer with --checkpoints_kept"
+            f"{kept} checkpoints of {readable(each)} do not fit on the disk of model_dir={parts.config.model_dir}, "
+            f"which has {readable(free)} left: make room, or keep fewer with checkpoints_kept"
         )
-    return f"disk        {kept} checkpoints of {readable(each)} at most, {readable(free)} free at {folder}"
+    return f"{kept} checkpoints of {readable(each)} at most, {readable(free)} free at {folder}"
 
 
 def _duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from r3d_keras.errors import UserError
-from r3d_keras.training.config import TrainingConfig
+from r3d_keras.training.config import OptimizationOptions
 
 _BYTES = 1 if sys.platform == "darwin" else 1024  # unit of ru_maxrss
 
@@ -37,12 +37,12 @@ def readable(size: float) -> str:
 
 
 @contextlib.contextmanager
-def memory_told(config: TrainingConfig) -> Iterator[None]:
+def out_of_memory_as_user_error(config: OptimizationOptions) -> Iterator[None]:
     """Turns what TensorFlow raises when memory runs out into a UserError."""
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
         raise UserError(
             f"a step of {config.micro_batch_size} clips at once does not fit in memory: raise "
-            f"--accumulate={config.accumulate}, which keeps --batch_size={config.batch_size}, or lower --batch_size"
+            f"accumulate={config.accumulate}, which keeps batch_size={config.batch_size}, or lower batch_size"
         ) from error

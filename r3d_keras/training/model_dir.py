@@ -15,29 +15,30 @@ from r3d_keras.files import write_json
 from r3d_keras.training.config import TrainingConfig, differences, to_json
 
 CHECKPOINTS, LOGS = "checkpoints", "logs"
+MODEL, BEST_MODEL = "model.keras", "best.keras"
 _PACKAGES = ("tensorflow", "keras", "numpy", "tensorflow-datasets")
 
 
-def check_model_dir(config: TrainingConfig, change_configuration: bool) -> None:
-    """Compares with the config.json that is there; prints the differences when they are allowed.
+def check_model_dir(config: TrainingConfig, change_configuration: bool) -> list[str]:
+    """Returns the differences from the run that is in the folder, as lines.
 
-    Raises UserError when the folder holds a run of another configuration, unless `change_configuration`.
+    Raises UserError for a config.json that cannot be read, and when the folder holds a run of another configuration,
+    unless `change_configuration`.
     """
     path = Path(config.model_dir) / "config.json"
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return
+        return []
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged: choose another --model_dir, or delete it to go on all the same") from error
+        raise UserError(f"{path} is damaged: choose another model_dir, or delete it to go on all the same") from error
     different = differences(config, earlier)
     if different and not change_configuration:
         raise UserError(
-            f"{config.model_dir} holds another run: {'; '.join(different)}; choose another --model_dir, or go on with "
-            "the new configuration by --change_configuration"
+            f"{config.model_dir} holds another run: {'; '.join(different)}; choose another model_dir, or go on with "
+            "the new configuration by change_configuration"
         )
-    for difference in different:
-        print(f"{config.model_dir}: {difference}")
+    return [f"{config.model_dir}: {difference}" for difference in different]
 
 
 def claim_model_dir(config: TrainingConfig, strategy: tf.distribute.Strategy) -> None:
@@ -51,16 +52,16 @@ def claim_model_dir(config: TrainingConfig, strategy: tf.distribute.Strategy) ->
         "replicas": strategy.num_replicas_in_sync,
     }
     folder = Path(config.model_dir)
-    with writing_told(config.model_dir):
+    with write_failure_as_user_error(config.model_dir):
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "config.json", to_json(config))
         write_json(folder / "versions.json", versions)
 
 
 @contextlib.contextmanager
-def writing_told(model_dir: str) -> Iterator[None]:
+def write_failure_as_user_error(model_dir: str) -> Iterator[None]:
     """Turns what the file system refuses into a UserError."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write to --model_dir={model_dir}: {error.strerror or error}") from error
+        raise UserError(f"cannot write to model_dir={model_dir}: {error.strerror or error}") from error

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from r3d_keras.training.memory import peak_memory, readable
 
 SECONDS_BETWEEN_LINES = 30.0  # where the output is a file, which keeps every line
-# Share of the time from which on waiting for data is worth a remedy.
+# Part of the time from which on waiting for data is worth a remedy.
 NOTABLE_WAIT = 0.05
 
 
@@ -25,16 +25,19 @@ class Progress:
         interval = 0.1 if sys.stderr.isatty() else SECONDS_BETWEEN_LINES
         self._options = {"unit": "clips", "dynamic_ncols": True, "disable": not shown, "mininterval": interval}
         self._bar = tqdm(desc="train", total=clips_in_all, initial=clips_done, **self._options)
-        self.restart_clock()
+        self._began = time.monotonic()
+        self._clips, self._waited, self._seconds = 0, 0.0, 0.0
 
     def restart_clock(self) -> None:
         """Begins to measure speed and waiting anew."""
-        self._began, self._waited, self._clips = time.monotonic(), 0.0, 0
+        self._began = time.monotonic()
+        self._clips, self._waited, self._seconds = 0, 0.0, 0.0
 
     def add_step(self, clips: int, waited: float, text: str) -> None:
         """Counts a step of so many clips, which waited so many seconds for data."""
-        self._waited += waited
         self._clips += clips
+        self._waited += waited
+        self._seconds = time.monotonic() - self._began
         self._bar.set_postfix_str(
             f"{text}, waits for data {100 * self.wait_share:.0f}%, {readable(peak_memory())}", refresh=False
         )
@@ -42,26 +45,21 @@ class Progress:
 
     @property
     def clips_per_second(self) -> float:
-        """Speed since the clock was last started."""
-        return self._clips / max(time.monotonic() - self._began, 1e-9)
-
-    def speed(self) -> str:
-        """Says the speed since the clock was last started, and what bounds it."""
-        return f"{self.clips_per_second:.3g} clips/s, {bottleneck(self.wait_share)}"
+        """Speed from the start of the clock to the last step."""
+        return self._clips / max(self._seconds, 1e-9)
 
     @property
     def wait_share(self) -> float:
-        """Share of the time since the clock was last started that passed waiting for data."""
-        return self._waited / max(time.monotonic() - self._began, 1e-9)
+        """Part of the time from the start of the clock to the last step that passed waiting for data, 0 to 1."""
+        return self._waited / max(self._seconds, 1e-9)
+
+    def speed(self) -> str:
+        """Says the speed, and what bounds it."""
+        return f"{self.clips_per_second:.3g} clips/s, {bottleneck(self.wait_share)}"
 
     def validating(self, num_clips: int) -> tqdm:
         """Returns a bar for a round of validation, which vanishes when it is closed."""
         return tqdm(desc="validate", total=num_clips, leave=False, **self._options)
-
-    def write(self, line: str) -> None:
-        """Prints a line above the bar."""
-        if not self._bar.disable:
-            self._bar.write(line)
 
     def close(self) -> None:
         """Ends the line."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from r3d_keras.errors import UserError
+from r3d_keras.training.config import OptimizationOptions
 
 DROP = 0.1  # the paper divides by ten
 
@@ -27,7 +27,7 @@ class Schedule:
         return rate * step / warmup_steps if step < warmup_steps else rate
 
     def epoch_ended(self, validation_loss: float) -> None:
-        """Tells the mean validation loss over clips; to be called once after each validation."""
+        """Takes the mean validation loss over clips; to be called once after each validation."""
 
     def state(self) -> dict[str, Any]:
         """Returns what `restore` needs to go on, as JSON can hold it."""
@@ -81,7 +81,7 @@ class Plateau(Schedule):
         learning_rate: float,
         warmup_epochs: float = 0.0,
         *,
-        patience: int = 10,
+        patience: int,
         factor: float = DROP,
         threshold: float = 1e-4,
         cooldown: int = 0,
@@ -126,59 +126,19 @@ class Plateau(Schedule):
         self.cooldown_left = state["cooldown_left"]
 
 
-SCHEDULES = ("plateau", "multistep", "cosine", "constant")
+def make_schedule(options: OptimizationOptions) -> Schedule:
+    """Returns the schedule of a run, for the learning rate that goes with its batch.
 
+    The warm-up is part of the run: milestones count from the run's beginning, the cosine falls over the rest.
 
-def make_schedule(
-    name: str,
-    learning_rate: float,
-    *,
-    epochs: int = 1,
-    milestones: Sequence[int] = (),
-    patience: int = 10,
-    warmup_epochs: float = 0.0,
-) -> Schedule:
-    """Returns a schedule.
-
-    Args:
-        name: one of SCHEDULES.
-        learning_rate: the highest rate, above 0.
-        epochs: length of the run, which "cosine" fills.
-        milestones: rising epochs after which "multistep" divides by ten.
-        patience: of "plateau".
-        warmup_epochs: length of the linear warm-up; 0 is none. It is part of the run: milestones count from the
-            run's beginning, the cosine falls over the rest.
-
-    Raises UserError for a senseless choice.
+    Example:
+        make_schedule(OptimizationOptions(schedule="multistep", milestones=(50, 100), epochs=150))
     """
-    if name not in SCHEDULES:
-        raise UserError(f"unknown --schedule={name}; known: {', '.join(SCHEDULES)}")
-    if not (learning_rate > 0 and math.isfinite(learning_rate)):
-        raise UserError(f"--learning_rate must be above 0, not {learning_rate}")
-    if not 0 <= warmup_epochs < max(epochs, 1):
-        raise UserError(f"--warmup_epochs must be at least 0 and below --epochs={epochs}, not {warmup_epochs}")
-    if list(milestones) != sorted(set(milestones)) or any(milestone < 1 for milestone in milestones):
-        raise UserError(f"--milestones must be rising epochs from 1 on, not {','.join(map(str, milestones))}")
-    if bool(milestones) != (name == "multistep"):
-        reason = "needs --milestones, for example 50,100,150" if name == "multistep" else "takes no --milestones"
-        raise UserError(f"--schedule={name} {reason}")
-    if patience < 0:
-        raise UserError(f"--patience must be at least 0, not {patience}")
-    if name == "multistep":
-        return Multistep(learning_rate, warmup_epochs, milestones)
-    if name == "cosine":
-        return Cosine(learning_rate, warmup_epochs, epochs)
-    if name == "plateau":
-        return Plateau(learning_rate, warmup_epochs, patience=patience)
-    return Schedule(learning_rate, warmup_epochs)
-
-
-def scale_learning_rate(learning_rate: float, batch_size: int, meant_for: int) -> float:
-    """Returns the rate for a global batch of `batch_size` clips that acts as `learning_rate` does for `meant_for`.
-
-    The linear rule of Goyal et al., "Accurate, Large Minibatch SGD" (2017). Whoever applies it tells the user.
-    Raises UserError when `meant_for` is not positive.
-    """
-    if meant_for < 1:
-        raise UserError(f"--scale_learning_rate_to must be the global batch of the rate, at least 1, not {meant_for}")
-    return learning_rate * batch_size / meant_for
+    rate, warmup_epochs = options.scaled_learning_rate, options.warmup_epochs
+    if options.schedule == "multistep":
+        return Multistep(rate, warmup_epochs, options.milestones)
+    if options.schedule == "cosine":
+        return Cosine(rate, warmup_epochs, options.epochs)
+    if options.schedule == "plateau":
+        return Plateau(rate, warmup_epochs, patience=options.patience)
+    return Schedule(rate, warmup_epochs)

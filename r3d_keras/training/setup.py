@@ -7,10 +7,11 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from r3d_keras import defaults
 from r3d_keras.convert.conversion import convert_checkpoint
 from r3d_keras.errors import UserError
 from r3d_keras.input.damage import DamageLog
-from r3d_keras.input.pipeline import SplitClips, open_clips, training_clips
+from r3d_keras.input.pipeline import SplitClips, open_split, training_clips
 from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.service import check_hosts, watched
 from r3d_keras.input.shards import ClipData, open_clip_data
@@ -18,11 +19,11 @@ from r3d_keras.models import ClipClassifier, build_model, load_model
 from r3d_keras.models.fine_tuning import freeze, stage_factors
 from r3d_keras.models.layers import set_batch_normalization
 from r3d_keras.training.config import TrainingConfig
-from r3d_keras.training.schedules import Schedule, make_schedule, scale_learning_rate
+from r3d_keras.training.schedules import Schedule, make_schedule
 from r3d_keras.training.sgd import SGD
 from r3d_keras.training.steps import TrainingStep, distribute_batches
 from r3d_keras.training.validation import Validation
-from r3d_keras.video.recipe import FLOW
+from r3d_keras.video.recipe import FLOW, Recipe
 
 TRAINING_SPLIT, VALIDATION_SPLIT = "train", "validation"
 
@@ -56,38 +57,43 @@ class Parts:
         """Returns the number of steps after which `epoch` epochs have been seen."""
         return self.config.steps_until(epoch, self.clips.epoch_length)
 
+    def count_damaged(self, micro_batches: list[dict]) -> None:
+        """Names this worker's records that could not be read. Raises UserError when there are too many."""
+        for batch in micro_batches:
+            for damaged in self.strategy.experimental_local_results(batch["damaged"]):
+                self.damage.add(damaged.numpy())
+
     def micro_batches(self, first_step: int) -> Iterator[dict]:
         """Returns the training batches from a step on, each split over the replicas; see `training_clips`."""
         config = self.config
 
-        def of_replicas(replicas: range, num_replicas: int) -> tf.data.Dataset:
+        def batches_for(replicas: range, num_replicas: int) -> tf.data.Dataset:
             return training_clips(
                 self.clips,
                 config.micro_batch_size,
                 config.frame_size,
                 seed=config.seed,
-                augmentation=config.augmentation,
+                augmentation=config,
                 first_batch=first_step * config.accumulate,
                 replicas=replicas,
                 num_replicas=num_replicas,
                 hosts=config.data_service,
             )
 
-        batches = distribute_batches(of_replicas, self.strategy)
+        batches = distribute_batches(batches_for, self.strategy)
         return watched(batches, config.data_service) if config.data_service else batches
 
 
-def prepare(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Parts:
+def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Parts:
     """Opens the data and builds the model under `strategy`; writes nothing.
 
     Raises UserError for no data, clips of another length, a batch that does not fit the data or the replicas, an input
     host that does not answer, and what `build_model` refuses.
     """
-    schedule = _schedule(config)
     source = _load_weights(config.weights) if config.weights else None
-    frames = config.clip_frames or (source.metadata.clip_frames if source else 16)
+    frames = config.clip_frames or (source.metadata.clip_frames if source else Recipe.clip_frames)
     data = open_clip_data(config.data_dir, frames)
-    clips = open_clips(data, TRAINING_SPLIT, config.sampling)
+    clips = open_split(data, TRAINING_SPLIT, config)
     config = _complete(config, source, clips)
     _check_batch(config, clips.epoch_length, strategy.num_replicas_in_sync)
     check_hosts(config.data_service, data.split(TRAINING_SPLIT).files[0])
@@ -96,14 +102,14 @@ def prepare(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Parts:
         model = build_model(
             config.architecture,
             label_names=data.label_names,
-            recipe=data.recipe.strided(config.sampling.frame_stride),
+            recipe=data.recipe.strided(config.frame_stride),
             frame_size=config.frame_size,
             input_channels=clips.channels,
             normalization=config.normalization,
             weights=source,
             precision=config.precision,
             origin=f"trained by r3d_keras on {Path(config.data_dir).name}",
-            **config.arguments,
+            **config.architecture_arguments,
         )
         freeze(model, config.trainable_from, frozen_statistics=config.frozen_statistics)
         set_batch_normalization(
@@ -111,24 +117,26 @@ def prepare(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Parts:
         )
         optimizer = SGD(
             config.learning_rate,
-            config.momentum,
-            config.dampening,
-            config.weight_decay,
-            config.nesterov,
-            stage_factors(model, config.stage_factors),
+            momentum=config.momentum,
+            dampening=config.dampening,
+            weight_decay=config.weight_decay,
+            nesterov=config.nesterov,
+            factors=stage_factors(model, config.stage_factors or {}),
         )
         optimizer.build(model.trainable_variables)
     return Parts(
-        config,
-        strategy,
-        data,
-        clips,
-        DamageLog(data, TRAINING_SPLIT, config.max_damaged_fraction),
-        model,
-        optimizer,
-        TrainingStep(model, optimizer, strategy, config.batch_size, config.jit_compile, config.gradient_checkpointing),
-        schedule,
-        _validation(config, strategy, data, model),
+        config=config,
+        strategy=strategy,
+        data=data,
+        clips=clips,
+        damage=DamageLog(data, TRAINING_SPLIT, config.max_damaged_fraction),
+        model=model,
+        optimizer=optimizer,
+        step=TrainingStep(
+            model, optimizer, strategy, config.batch_size, config.jit_compile, config.gradient_checkpointing
+        ),
+        schedule=make_schedule(config),
+        validation=_validation(config, strategy, data, model),
     )
 
 
@@ -136,25 +144,15 @@ def _load_weights(path: str) -> ClipClassifier:
     return load_model(path) if path.endswith(".keras") else convert_checkpoint(path)
 
 
-def _schedule(config: TrainingConfig) -> Schedule:
-    rate = config.learning_rate
-    if config.scale_learning_rate_to is not None:
-        rate = scale_learning_rate(rate, config.batch_size, config.scale_learning_rate_to)
-    return make_schedule(
-        config.schedule,
-        rate,
-        epochs=config.epochs,
-        milestones=config.milestones,
-        patience=config.patience,
-        warmup_epochs=config.warmup_epochs,
-    )
-
-
 def _complete(config: TrainingConfig, source: ClipClassifier | None, clips: SplitClips) -> TrainingConfig:
     """Fills in what was left open: from the weights to start from, or with the paper's values."""
-    normalization = "flow" if clips.modality == FLOW else "activitynet-2018"
     if source is None:
-        known = {"architecture": "resnet-18", "normalization": normalization, "clip_frames": 16, "frame_size": 112}
+        known = {
+            "architecture": defaults.ARCHITECTURE,
+            "normalization": "flow" if clips.modality == FLOW else defaults.NORMALIZATION,
+            "clip_frames": Recipe.clip_frames,
+            "frame_size": defaults.FRAME_SIZE,
+        }
     else:
         known = {name: getattr(source.metadata, name) for name in ("architecture", "clip_frames", "frame_size")}
     return replace(config, **{name: value for name, value in known.items() if getattr(config, name) is None})
@@ -162,11 +160,11 @@ def _complete(config: TrainingConfig, source: ClipClassifier | None, clips: Spli
 
 def _check_batch(config: TrainingConfig, num_clips: int, replicas: int) -> None:
     if config.batch_size % (replicas * config.accumulate):
-        shares = f"{replicas} replicas" + (f" in {config.accumulate} parts each" if config.accumulate > 1 else "")
-        raise UserError(f"--batch_size={config.batch_size} cannot be shared equally by {shares}")
+        parts = f" in {config.accumulate} parts each" if config.accumulate > 1 else ""
+        raise UserError(f"batch_size={config.batch_size} cannot be divided equally by {replicas} replicas{parts}")
     if config.batch_size > num_clips:
         raise UserError(
-            f"--batch_size={config.batch_size} is more than the {num_clips} training clips in {config.data_dir}: "
+            f"batch_size={config.batch_size} is more than the {num_clips} training clips in {config.data_dir}: "
             "choose a smaller one"
         )
 
@@ -176,8 +174,8 @@ def _validation(
 ) -> Validation | None:
     if VALIDATION_SPLIT not in data.splits:
         if config.schedule == "plateau":
-            raise UserError(f"--schedule=plateau needs a validation split, and {config.data_dir} has none")
+            raise UserError(f"schedule=plateau needs a validation split, and {config.data_dir} has none")
         return None
-    clips = open_clips(data, VALIDATION_SPLIT, Sampling("windows", config.sampling.frame_stride))
+    clips = open_split(data, VALIDATION_SPLIT, Sampling(sampling="windows", frame_stride=config.frame_stride))
     damage = DamageLog(data, VALIDATION_SPLIT, config.max_damaged_fraction)
     return Validation(model, strategy, clips, damage, config.micro_batch_size, config.frame_size)

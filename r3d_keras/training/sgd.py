@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from r3d_keras.errors import UserError
+from r3d_keras.training.config import OptimizationOptions
 
 
 @keras.saving.register_keras_serializable("r3d_keras")
@@ -24,8 +25,9 @@ class SGD(keras.optimizers.Optimizer):
     contains the learning rate, so that a drop of the rate takes effect only slowly. The paper's learning rate
     of 0.1 goes with momentum 0.9 and dampening 0.9.
 
-    `factors` maps the beginning of variables' paths to factors of their learning rate, as PyTorch's parameter groups
-    have rates of their own: {"layer4": 0.1, "fc/": 10.0}. The longest fitting one counts; other variables have 1.
+    The defaults are those of a run's options. `factors` maps the beginning of variables' paths to factors of their
+    learning rate, as PyTorch's parameter groups have rates of their own: {"layer4": 0.1, "fc/": 10.0}. The longest
+    fitting one counts; other variables have 1.
 
     The first step is the first that changes weights: neither a step that Keras's LossScaleOptimizer skips nor a
     micro-batch of `gradient_accumulation_steps` is one.
@@ -36,11 +38,11 @@ class SGD(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.1,
-        momentum: float = 0.9,
-        dampening: float = 0.9,
-        weight_decay: float = 1e-3,
-        nesterov: bool = False,
+        learning_rate: float = OptimizationOptions.learning_rate,
+        momentum: float = OptimizationOptions.momentum,
+        dampening: float = OptimizationOptions.dampening,
+        weight_decay: float = OptimizationOptions.weight_decay,
+        nesterov: bool = OptimizationOptions.nesterov,
         factors: Mapping[str, float] | None = None,
         name: str = "SGD",
         **kwargs,

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -24,8 +25,11 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Listens for SIGTERM and SIGINT within the block; the main thread alone may enter it."""
+    """Listens for SIGTERM and SIGINT within the block; in the main thread alone, where Python delivers signals."""
     request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
     listened = (signal.SIGTERM, signal.SIGINT)
     earlier = [signal.signal(number, request.set) for number in listened]
     try:

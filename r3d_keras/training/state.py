@@ -17,7 +17,8 @@ class RunState:
     loss_sum    sum of the losses of this epoch's steps; `correct` of its right answers, `steps` their number
     loss_scale  of float16 gradients; 1 otherwise. `good_steps` counts the steps since it last changed
     schedule    the schedule's own state
-    best        epoch, step, top1 of videos and loss of the best epoch by validation; empty before the first
+    best        epoch, step, top1 of videos and loss of clips of the best epoch by validation; empty before the first
+    last        the same of the last epoch that was validated
     log_sizes   bytes of the text logs
     """
 
@@ -32,16 +33,27 @@ class RunState:
     good_steps: int = 0
     schedule: dict[str, Any] = field(default_factory=dict)
     best: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
     log_sizes: dict[str, int] = field(default_factory=dict)
 
     to_json = asdict
 
     def add_step(self, loss: float, correct: int) -> None:
-        """Counts a step."""
+        """Counts a step, with its mean loss and its right answers."""
         self.step += 1
         self.steps += 1
         self.loss_sum += loss
         self.correct += correct
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean loss over the steps of this epoch."""
+        return self.loss_sum / self.steps
+
+    @property
+    def top1(self) -> float:
+        """Part of right answers among the clips of this epoch, 0 to 1."""
+        return self.correct / (self.steps * self.batch_size)
 
     def begin_next_epoch(self) -> None:
         """Starts the sums of an epoch anew."""
@@ -56,6 +68,8 @@ class RunState:
         elif self.good_steps == STEPS_BETWEEN_GROWTH:
             self.loss_scale, self.good_steps = self.loss_scale * 2, 0
 
-    def is_better(self, top1: float, loss: float) -> bool:
-        """Tells whether an epoch with this top-1 of videos and loss of clips is the best so far."""
-        return not self.best or (top1, -loss) > (self.best["top1"], -self.best["loss"])
+    def add_validation(self, top1: float, loss: float) -> None:
+        """Counts a round of validation after this epoch, with its top-1 of videos and loss of clips."""
+        self.last = {"epoch": self.epoch, "step": self.step, "top1": top1, "loss": loss}
+        if not self.best or (top1, -loss) > (self.best["top1"], -self.best["loss"]):
+            self.best = self.last

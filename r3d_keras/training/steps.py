@@ -34,7 +34,7 @@ class TrainingStep:
     """Trains a model in place, one global batch at a time.
 
     The global batch comes as one or several micro-batches, whose gradients are summed before the one update; each
-    replica takes its share of a micro-batch and normalises it by its own batch statistics, as the paper's
+    replica takes its part of a micro-batch and normalizes it by its own batch statistics, as the paper's
     data-parallel training did. The random numbers of dropout depend on the seed, step, micro-batch and replica alone.
 
     Model and optimizer must have been made under `strategy.scope()`.
@@ -86,10 +86,10 @@ class TrainingStep:
         totals, cross_entropy = (), []
         for index, batch in enumerate(micro_batches):
             draw = tf.constant(step * len(micro_batches) + index, tf.int64)
-            totals, of_clips = self._micro_batch(
+            totals, losses = self._micro_batch(
                 {name: batch[name] for name in ("clips", "label")}, draw, tf.constant(loss_scale), totals
             )
-            cross_entropy.append(of_clips)
+            cross_entropy.append(losses)
         results = self._update(totals, tf.constant(learning_rate), tf.constant(loss_scale), tf.constant(float(stop)))
         loss, correct, norm, stops = (float(value) for value in results)
         return StepResult(loss, round(correct), norm, bool(np.isfinite(norm)), stops > 0, cross_entropy)
@@ -159,13 +159,13 @@ def distribute_batches(
     `make_batches(replicas, num_replicas)` makes the data set of the parts of some of all replicas, in turn.
     """
 
-    def of_worker(context):
+    def batches_of_worker(context):
         num_replicas = context.num_replicas_in_sync
         local = num_replicas // context.num_input_pipelines
         first = context.input_pipeline_id * local
         return make_batches(range(first, first + local), num_replicas)
 
-    return iter(strategy.distribute_datasets_from_function(of_worker))
+    return iter(strategy.distribute_datasets_from_function(batches_of_worker))
 
 
 def first_replica_statistics_everywhere(model: keras.Model, strategy: tf.distribute.Strategy) -> None:
@@ -174,11 +174,11 @@ def first_replica_statistics_everywhere(model: keras.Model, strategy: tf.distrib
         return
     statistics = [each for each in model.non_trainable_variables if each.dtype.startswith("float")]
 
-    def of_replica():
+    def take_first():
         context = tf.distribute.get_replica_context()
         is_first = tf.equal(context.replica_id_in_sync_group, 0)
         own = [tf.where(is_first, tf.convert_to_tensor(each), tf.zeros_like(each)) for each in statistics]
         for variable, value in zip(statistics, context.all_reduce(tf.distribute.ReduceOp.SUM, own), strict=True):
             variable.assign(value)
 
-    strategy.run(tf.function(of_replica))
+    strategy.run(tf.function(take_first))

@@ -1,7 +1,8 @@
-"""Accuracy on a split while training, shared by all replicas."""
+"""Accuracy on a split while training, computed by all replicas together."""
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -13,6 +14,13 @@ from r3d_keras.input.damage import DamageLog
 from r3d_keras.input.pipeline import PADDING, SplitClips, evaluation_clips
 from r3d_keras.input.records import INTACT
 from r3d_keras.training.steps import distribute_batches, first_replica_statistics_everywhere
+
+
+class Measured(NamedTuple):
+    """The metrics of a round of validation."""
+
+    clips: Metrics
+    videos: Metrics
 
 
 class Validation:
@@ -45,10 +53,10 @@ class Validation:
         """Clips in a round."""
         return self._clips.epoch_length
 
-    def measure(self, should_stop: Callable[[], bool], tell: Callable[[int], None]) -> tuple[Metrics, Metrics] | None:
-        """Returns the metrics of clips and of videos; None as soon as a worker `should_stop`.
+    def measure(self, should_stop: Callable[[], bool], count_clips: Callable[[int], Any]) -> Measured | None:
+        """Returns the metrics; None as soon as a worker `should_stop`.
 
-        `tell` is called with the number of clips after each batch.
+        `count_clips` is called with the number of clips after each batch.
         """
         first_replica_statistics_everywhere(self._model, self._strategy)
         numbers, labels, probabilities = [], [], []
@@ -62,11 +70,11 @@ class Validation:
             numbers.append(clip[known])
             labels.append(label[known])
             probabilities.append(scores[known])
-            tell(int(known.sum()))
+            count_clips(int(known.sum()))
         order = np.argsort(np.concatenate(numbers))  # so that the number of replicas does not decide the rounding
         numbers, labels, probabilities = (np.concatenate(part)[order] for part in (numbers, labels, probabilities))
         clips = Scores(self._clips.video_ids(numbers.tolist()), probabilities, labels)
-        return compute_metrics(clips), compute_metrics(average_over_videos(clips))
+        return Measured(compute_metrics(clips), compute_metrics(average_over_videos(clips)))
 
     def rehearse(self, batches: int) -> Iterator[float]:
         """Scores some batches, throws the scores away, and yields the seconds of each."""
@@ -77,16 +85,16 @@ class Validation:
             yield time.monotonic() - began
 
     def _batches(self, replicas: range, num_replicas: int) -> tf.data.Dataset:
-        shares, local = num_replicas // len(replicas), len(replicas)
-        of_worker = evaluation_clips(
+        workers, local = num_replicas // len(replicas), len(replicas)
+        clips = evaluation_clips(
             self._clips,
-            self._batch_size // shares,
+            self._batch_size // workers,
             self._frame_size,
-            share=replicas.start // local,
-            shares=shares,
+            part=replicas.start // local,
+            num_parts=workers,
             pad=True,
         )
-        return of_worker.rebatch(self._batch_size // num_replicas)
+        return clips.rebatch(self._batch_size // num_replicas)
 
     def _next_scores(self, batches: Iterator, stop: bool) -> tuple:
         batch = next(batches)
@@ -94,12 +102,11 @@ class Validation:
         return tuple(value.numpy() for value in self._score(batch, tf.constant(stop)))
 
     def _score(self, batch, stop):
-        def of_replica(clips):
-            return tf.nn.softmax(tf.cast(self._model(clips, training=False), tf.float32)), tf.fill(
-                [1], tf.cast(stop, tf.int64)
-            )
+        def score_part(clips):
+            logits = self._model(clips, training=False)
+            return tf.nn.softmax(tf.cast(logits, tf.float32)), tf.fill([1], tf.cast(stop, tf.int64))
 
-        scores, stops = self._strategy.run(of_replica, args=(batch["clips"],))
+        scores, stops = self._strategy.run(score_part, args=(batch["clips"],))
         values = [batch["clip"], batch["label"], batch["damaged"], scores, stops]
         *gathered, stops = (self._strategy.gather(value, axis=0) for value in values)
         return *gathered, tf.reduce_sum(stops)

@@ -29,7 +29,7 @@ def list_class_folders(video_dir: Path) -> tuple[dict[str | None, list[Video]], 
     Returns the videos of each split, None being the split of all where there are no split folders, and what was not
     taken. Raises UserError when the folder is missing or empty, holds no class folders, or one split twice.
     """
-    name = f"--video_dir={video_dir}"
+    name = f"video_dir={video_dir}"
     require_folder(video_dir, name, f"{LAYOUT} in it")
     left_out: list[LeftOut] = []
     folders, files = _children(video_dir, left_out)
@@ -63,7 +63,7 @@ def _split_folders(video_dir: Path, folders: list[Path]) -> dict[str, Path]:
         split = SPLIT_FOLDERS[folder.name.lower()]
         if split in splits:
             raise UserError(
-                f"--video_dir={video_dir} has both a {splits[split].name} and a {folder.name} folder: keep one of them"
+                f"video_dir={video_dir} has both a {splits[split].name} and a {folder.name} folder: keep one of them"
             )
         splits[split] = folder
     return splits

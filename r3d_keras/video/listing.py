@@ -26,7 +26,7 @@ class Video:
 
     path      a video file, a folder of extracted frames, or an .hdf5 file of them
     video_id  unique in its split
-    label     class name; None when unknown, as in an unlabelled test split
+    label     class name; None when unknown, as in an unlabeled test split
     split     one of SPLITS
     segment   the part to take; None for all of it
     """

@@ -22,12 +22,12 @@ def flow_pictures(frames: Iterable[np.ndarray], bound: float) -> Iterator[np.nda
     estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     previous = picture = None
     for frame in frames:
-        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        gray = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
         if previous is not None:
-            flow = to_levels(estimator.calc(previous, grey, None), bound)
-            picture = np.dstack([flow, np.full(grey.shape, NO_MOTION, np.uint8)])
+            flow = to_levels(estimator.calc(previous, gray, None), bound)
+            picture = np.dstack([flow, np.full(gray.shape, NO_MOTION, np.uint8)])
             yield picture
-        previous = grey
+        previous = gray
     if picture is not None:
         yield picture
     elif previous is not None:

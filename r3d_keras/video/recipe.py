@@ -80,7 +80,7 @@ class Recipe:
         return replace(self, frame_stride=frame_stride, clip_stride=self.clip_frames)
 
     def difference(self, other: "Recipe") -> str | None:
-        """Tells in words why clips by `other` are not what a model of this recipe has learnt from; None when they are.
+        """Tells in words why clips by `other` are not what a model of this recipe has learned from; None when they are.
 
         Where the model keeps every frame of videos of unknown rates, nothing can be said against any timing.
         """
@@ -106,7 +106,7 @@ class Recipe:
         return (
             f"it has {frame_rate:g} frames a second, the training videos {self._describe_rates()}: what moves looks "
             f"{'slower' if frame_rate > median else 'faster'} to the model; bring it to {median:g} frames a second "
-            "(ffmpeg -r), or prepare the training videos with --frame_rate"
+            "(ffmpeg -r), or prepare the training videos at a fixed frame rate"
         )
 
     def describe_timing(self) -> str:

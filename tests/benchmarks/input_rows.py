@@ -105,11 +105,11 @@ def _frames(settings: Settings, number: int, count: int) -> Iterator[np.ndarray]
 
 def _ours(data_dir: Path, clips: int, options: dict[str, bool], hosts: tuple[str, ...] = ()) -> Callable[[], float]:
     from r3d_keras.input.augmentation import Augmentation
-    from r3d_keras.input.pipeline import open_clips, training_clips
+    from r3d_keras.input.pipeline import open_split, training_clips
     from r3d_keras.input.sampling import Sampling
     from r3d_keras.input.shards import open_clip_data
 
-    windows = open_clips(open_clip_data(data_dir), "train", Sampling())
+    windows = open_split(open_clip_data(data_dir), "train", Sampling())
     augmentation = Augmentation(**options)
 
     def measure() -> float:

@@ -98,7 +98,7 @@ def _run_on(sender, cores: list[int], function: Callable, arguments: tuple) -> N
 
 def _prepare(folder: Path, paths: list[Path], short_side: int, quality: int, workers: int) -> None:
     from data.processes import run_tasks
-    from data.shards import plan_shards, write_shard
+    from data.shard_writer import plan_shards, write_shard
     from r3d_keras.video.clips import KEEP_FRACTION
     from r3d_keras.video.listing import TRAIN, Listing, Video
     from r3d_keras.video.recipe import Recipe

@@ -37,7 +37,7 @@ KINETICS_VALIDATION = """label,youtube_id,time_start,time_end,split
 abseiling,0wR5jVB-WPk,417,427,validate
 zumba,ZLn66q_wDng,334,344,validate
 """
-KINETICS_UNLABELLED_TEST = """youtube_id,time_start,time_end,split
+KINETICS_UNLABELED_TEST = """youtube_id,time_start,time_end,split
 --6zxbYq5M4,39,49,test
 --8YXc8iCt8,2,12,test
 """
@@ -61,7 +61,7 @@ def kinetics(folder: Path, write_video: WriteVideo = write_stub) -> tuple[Path, 
     """Returns video_dir and annotations."""
     write_text(folder / "annotations" / "train.csv", KINETICS_TRAIN)
     write_text(folder / "annotations" / "validate.csv", KINETICS_VALIDATION)
-    write_text(folder / "annotations" / "test.csv", KINETICS_UNLABELLED_TEST)
+    write_text(folder / "annotations" / "test.csv", KINETICS_UNLABELED_TEST)
     return write_files(folder / "videos", *KINETICS_FILES, write_video=write_video), folder / "annotations"
 
 

@@ -113,7 +113,7 @@ def test_file_that_is_no_such_json(tmp_path, text, message):
 
 def test_missing_file_and_other_videos(tmp_path):
     video_dir, annotations = layouts.activitynet(tmp_path, layouts.activitynet_contents())
-    with pytest.raises(UserError, match=r"cannot read --annotations=.*nowhere\.json: No such file"):
+    with pytest.raises(UserError, match=r"cannot read annotations=.*nowhere\.json: No such file"):
         list_activitynet(video_dir, tmp_path / "nowhere.json")
     other = layouts.write_files(tmp_path / "other", "holiday.mp4")
     with pytest.raises(UserError, match=r"none of the annotated videos .* v_ID\.mp4"):

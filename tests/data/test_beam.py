@@ -8,7 +8,7 @@ import pytest
 
 from data.beam import make_pipeline, write_shards
 from data.folder import list_folder
-from data.shards import plan_shards
+from data.shard_writer import plan_shards
 from r3d_keras.errors import UserError
 from r3d_keras.video.recipe import Recipe
 from tests.commands import ROOT, refusal, run
@@ -123,7 +123,7 @@ def test_failure_of_a_task_is_one_line(videos, tmp_path):
 @pytest.mark.parametrize(
     ("runner", "beam_flags", "expected"),
     [
-        ("FastRunner", [], "--runner=FastRunner: Unexpected pipeline runner"),
+        ("FastRunner", [], "runner=FastRunner: Unexpected pipeline runner"),
         ("DirectRunner", ["--direct_num_wokers=2"], "DirectRunner has no flag --direct_num_wokers"),
         ("DirectRunner", ["--direct_num_workers=two"], "--direct_num_workers: invalid int value: 'two'"),
         ("DirectRunner", ["shards"], "unexpected argument 'shards'"),
@@ -136,7 +136,7 @@ def test_wrong_beam_flags(runner, beam_flags, expected):
 
 
 def test_workers_are_the_runners_choice(tmp_path):
-    assert "--workers has no meaning with --runner" in refusal(
+    assert "--workers=2 has no meaning with --runner=DirectRunner" in refusal(
         *command(tmp_path / "videos", tmp_path / "shards", "--runner=DirectRunner", "--workers=2")
     )
 

@@ -21,14 +21,14 @@ def test_leaks_two_labels_and_repetitions(tmp_path):
     rows = [("a", "run", TRAIN), ("b", "run", VALIDATION), ("c", "run", TRAIN), ("d", "walk", TRAIN)]
     rows += [("e", "run", TRAIN), ("f", "run", TRAIN), ("g", "run", TRAIN), ("g", "run", TRAIN)]
     videos = [Video(tmp_path / name, f"{i}", label, split) for i, (name, label, split) in enumerate(rows)]
-    assert [(group["problem"], [path[-1] for path in group["paths"]]) for group in find_duplicates(videos)] == [
+    assert [(group.problem, [path[-1] for path in group.paths]) for group in find_duplicates(videos)] == [
         ("leak", ["a", "b"]),
         ("two labels", ["c", "d"]),
         ("duplicate", ["e", "f"]),
     ]
 
 
-def test_segments_unlabelled_samples_and_three_splits(tmp_path):
+def test_segments_unlabeled_samples_and_three_splits(tmp_path):
     write_video(tmp_path / "x.avi", counted_frames(48), frame_rate=10)
     videos = [
         Video(tmp_path / "x.avi", "x_0", "run", TRAIN, Segment(0.0, 1.6)),
@@ -37,10 +37,10 @@ def test_segments_unlabelled_samples_and_three_splits(tmp_path):
     ]
     listing = Listing(videos, ["run", "walk"], [LeftOut("y", "not found", TRAIN)], ("a note",))
     report = prepare_shards(listing, Settings(**SETTINGS), tmp_path / "shards", workers=1)
-    train, test = report["splits"]["train"], report["splits"]["test"]
-    assert (train["videos_listed"], train["videos_written"], train["videos_left_out"]) == (3, 2, 1)
-    assert (train["clips"], test["clips"]) == (3, 3)
-    assert report["notes"] == ["a note"]
+    train, test = report.splits["train"], report.splits["test"]
+    assert (train.videos_listed, train.videos_written, train.videos_left_out) == (3, 2, 1)
+    assert (train.clips, test.clips) == (3, 3)
+    assert report.notes == ["a note"]
     assert {(clip["video_id"], clip["label"]) for clip in read_clips(tmp_path / "shards", "train")} == {
         ("x_0", 0),
         ("x_1", 1),
@@ -63,9 +63,9 @@ def test_a_run_that_goes_wrong_is_stopped_and_taken_up(tmp_path):
     videos = [Video(tmp_path / f"{index}.avi", f"{index}", "run", TRAIN) for index in range(48)]
     listing = Listing(videos, ["run", "walk"], [])
     with pytest.raises(
-        UserError, match=r"of the first \d+ videos are bad, more than --max_bad_fraction=0.5: .*not a video"
+        UserError, match=r"of the first \d+ videos are bad, more than max_bad_fraction=0.5: .*not a video"
     ):
         prepare_shards(listing, Settings(**SETTINGS, max_bad_fraction=0.5), tmp_path / "shards", workers=1)
     report = prepare_shards(listing, Settings(**SETTINGS), tmp_path / "shards", workers=1)
-    assert (report["splits"]["train"]["videos_written"], len(report["left_out"])) == (8, 40)
+    assert (report.splits["train"].videos_written, len(report.left_out)) == (8, 40)
     shutil.rmtree(tmp_path / "shards")

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import r3d_keras
-from tests.commands import refusal, run
+from tests.commands import call, refusal
 
 INSPECT = ("-m", "data.inspect", "--workers=1")
 
@@ -21,7 +21,7 @@ def copied_shards(square_shards, tmp_path):
 
 def test_what_is_in_it(square_shards, tmp_path):
     sheet = tmp_path / "clips.png"
-    result = run(*INSPECT, f"--data_dir={square_shards}", f"--contact_sheet={sheet}", "--clips=3")
+    result = call(*INSPECT, f"--data_dir={square_shards}", f"--contact_sheet={sheet}", "--clips=3")
     assert result.returncode == 0, result.stderr
     rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()}
     assert rows["train"][:2] == ["28", "12"]
@@ -39,7 +39,7 @@ def test_a_flipped_bit_is_found(copied_shards):
     content = bytearray(shard.read_bytes())
     content[100] ^= 1
     shard.write_bytes(content)
-    result = run(*INSPECT, f"--data_dir={copied_shards}", "--quick")
+    result = call(*INSPECT, f"--data_dir={copied_shards}", "--quick")
     assert result.returncode == 1
     (problem,) = [line for line in result.stdout.splitlines() if line.startswith(str(shard))]
     assert problem.startswith(f"{shard}, record 0 at byte 0: corrupted record")
@@ -60,15 +60,15 @@ def test_a_missing_record_and_a_broken_frame_are_found(copied_shards):
         writer.write(example.SerializeToString())
         for record in records[2:]:
             writer.write(record)
-    result = run(*INSPECT, f"--data_dir={copied_shards}")
+    result = call(*INSPECT, f"--data_dir={copied_shards}")
     place = f"{shard}, record 1 at byte {len(records[0]) + 16}: frame 5 cannot be decoded"
     assert place in result.stdout
-    assert run(*INSPECT, f"--data_dir={copied_shards}", "--quick").returncode == 0
+    assert call(*INSPECT, f"--data_dir={copied_shards}", "--quick").returncode == 0
 
     with tf.io.TFRecordWriter(str(shard)) as writer:
         for record in records[:-1]:
             writer.write(record)
-    result = run(*INSPECT, f"--data_dir={copied_shards}", "--quick")
+    result = call(*INSPECT, f"--data_dir={copied_shards}", "--quick")
     assert (
         f"{shard}, record {len(records) - 1} at byte {sum(len(record) + 16 for record in records[:-1])}"
         in result.stdout
@@ -86,7 +86,7 @@ def test_mistakes(square_shards, tmp_path):
 
 def test_statistics_are_those_of_the_training_pixels(square_shards, tmp_path):
     path = tmp_path / "statistics.json"
-    result = run(*INSPECT, f"--data_dir={square_shards}", f"--statistics={path}")
+    result = call(*INSPECT, f"--data_dir={square_shards}", f"--statistics={path}")
     assert result.returncode == 0, result.stderr
     pixels = []
     for shard in sorted(square_shards.glob("*-train.tfrecord-*")):

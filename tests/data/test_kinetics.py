@@ -61,7 +61,7 @@ def test_first_appearance_needs_the_training_csv(tmp_path):
     video_dir, annotations = layouts.kinetics(tmp_path)
     validation = [annotations / "validate.csv"]
     assert list_kinetics(video_dir, validation, "sorted").label_names == ["abseiling", "zumba"]
-    with pytest.raises(UserError, match="--annotations name none"):
+    with pytest.raises(UserError, match="the annotations name none"):
         list_kinetics(video_dir, validation, "first_appearance")
 
 

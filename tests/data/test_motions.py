@@ -17,16 +17,16 @@ def read_frames(path):
         return list(video)
 
 
-def grey_flows(frames):
+def gray_flows(frames):
     """Yields optical flow, float32 [height, width, 2] in pixels a frame (right and down are positive)."""
-    greys = [cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (0, 0), 1) for frame in frames]
-    for first, second in itertools.pairwise(greys):
+    grays = [cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (0, 0), 1) for frame in frames]
+    for first, second in itertools.pairwise(grays):
         yield cv2.calcOpticalFlowFarneback(first, second, None, 0.5, 3, 15, 3, 5, 1.2, 0)
 
 
 def measured_direction(frames):
     """Returns the class that the mean flow of the moving pixels points to."""
-    flows = [flow[np.linalg.norm(flow, axis=-1) > 0.4].mean(axis=0) for flow in grey_flows(frames)]
+    flows = [flow[np.linalg.norm(flow, axis=-1) > 0.4].mean(axis=0) for flow in gray_flows(frames)]
     right, down = np.nanmedian(flows, axis=0)
     if abs(right) > abs(down):
         return "moving_right" if right > 0 else "moving_left"

@@ -125,7 +125,7 @@ def test_frames_that_nothing_names(tmp_path):
     }
 
 
-def test_labelled_test_video_is_in_the_folder_of_its_class(tmp_path):
+def test_labeled_test_video_is_in_the_folder_of_its_class(tmp_path):
     contents = layouts.reference_contents()
     contents["database"]["--6zxbYq5M4_000039_000049"]["annotations"]["label"] = "zumba"
     video_dir, annotations = layouts.reference(tmp_path, contents)
@@ -146,7 +146,7 @@ FIRST = "--65_UAU7ao_000000_000010"
         (lambda contents: contents.update(labels=["a", "a"]), "no two of the same name"),
         (lambda contents: contents.update(labels=["zumba", "yoga"]), "'abseiling' is not among the labels"),
         (lambda contents: contents.pop("database"), "the field 'database' is missing"),
-        (lambda contents: contents.update(taxonomy=[]), "take --dataset=activitynet"),
+        (lambda contents: contents.update(taxonomy=[]), "take dataset=activitynet"),
         (lambda contents: contents["database"][FIRST].update(subset="all"), f"video '{FIRST}': unknown split 'all'"),
         (lambda contents: contents["database"][FIRST].update(subset="testing", annotations=[]), "field 'annotations'"),
         (lambda contents: contents["database"][FIRST].pop("annotations"), f"video '{FIRST}': the field 'label'"),

@@ -3,7 +3,7 @@ import json
 import math
 import shutil
 import struct
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 
 from data.folder import list_folder
 from data.preparation import Settings, prepare_shards
-from data.shards import shard_count
+from data.shard_writer import shard_count
 from r3d_keras.clip_index import ClipIndex
 from r3d_keras.errors import UserError
 from r3d_keras.video.recipe import Recipe
@@ -107,17 +107,16 @@ def test_tfds_load_reads_the_set_by_name_and_version(counted_shards, tmp_path):
 
 def test_report_adds_up(counted_shards):
     data_dir, report = counted_shards
-    assert json.loads((data_dir / "preparation_report.json").read_text()) == report
-    train = report["splits"]["train"]
-    assert (train["videos_listed"], train["videos_written"], train["videos_left_out"], train["clips"]) == (
-        10,
-        10,
-        0,
-        16,
-    )
+    written = json.loads((data_dir / "preparation_report.json").read_text())
+    assert list(written) == [
+        "fingerprint", "label_names", "splits", "left_out", "damaged", "duplicates", "notes",
+    ]  # fmt: skip
+    assert written == {name: value for name, value in asdict(report).items() if name in written}
+    train = report.splits["train"]
+    assert (train.videos_listed, train.videos_written, train.videos_left_out, train.clips) == (10, 10, 0, 16)
     files = sorted(data_dir.glob("*.tfrecord-*"))
-    assert [shard["file"] for shard in train["shards"]] == [file.name for file in files]
-    assert train["bytes"] == sum(file.stat().st_size for file in files)
+    assert [shard.file for shard in train.shards] == [file.name for file in files]
+    assert train.bytes == sum(file.stat().st_size for file in files)
     assert not [path for path in data_dir.iterdir() if path.name.startswith(".")]
 
 
@@ -150,7 +149,7 @@ def test_frames_are_the_decoded_video(tmp_path):
         assert differences.min() < 3
 
 
-def test_colours_are_rgb(tmp_path):
+def test_colors_are_rgb(tmp_path):
     red = np.full((64, 64, 3), (200, 40, 20), np.uint8)
     for label in "ab":
         write_video(tmp_path / "videos" / label / "1.avi", [red] * 3)
@@ -194,13 +193,16 @@ def test_other_seed_other_order(counted_videos, counted_shards, tmp_path):
 def test_finished_set_is_left_alone(counted_videos, counted_shards):
     data_dir, _ = counted_shards
     before = file_contents(data_dir)
-    assert prepare(counted_videos, data_dir) is None
+    again = prepare(counted_videos, data_dir)
+    assert not again.is_new
+    assert str(again).startswith("nothing to do")
+    assert replace(again, is_new=True) == counted_shards[1]
     assert file_contents(data_dir) == before
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
-    [({"short_side": 100}, "--short_side=240, not 100"), ({"clip_frames": 8}, "--clip_frames=16")],
+    [({"short_side": 100}, "short_side=240, not 100"), ({"clip_frames": 8}, "clip_frames=16")],
 )
 def test_other_settings_are_refused(counted_videos, counted_shards, changed, message):
     with pytest.raises(UserError, match=message):
@@ -220,7 +222,7 @@ def test_other_videos_are_refused(counted_shards, tmp_path):
 
 def test_missing_shard_is_noticed(counted_videos, tmp_path):
     report = prepare(counted_videos, tmp_path / "shards")
-    (tmp_path / "shards" / report["splits"]["train"]["shards"][1]["file"]).unlink()
+    (tmp_path / "shards" / report.splits["train"].shards[1].file).unlink()
     with pytest.raises(UserError, match="is missing or was changed"):
         prepare(counted_videos, tmp_path / "shards")
 
@@ -239,10 +241,10 @@ def test_shards_without_clips_are_passed_over(tmp_path):
         for number in range(15):
             (video_dir / label / f"bad{number}.mp4").write_text("no video")
     report = prepare(video_dir, tmp_path / "shards")
-    train = report["splits"]["train"]
-    assert (train["videos_listed"], train["videos_written"], train["videos_left_out"]) == (32, 2, 30)
-    assert len(report["left_out"]) == 30
-    assert 1 <= len(train["shards"]) <= 2
+    train = report.splits["train"]
+    assert (train.videos_listed, train.videos_written, train.videos_left_out) == (32, 2, 30)
+    assert len(report.left_out) == 30
+    assert 1 <= len(train.shards) <= 2
     builder = tfds.builder_from_directory(str(tmp_path / "shards"))
     assert len(list(builder.as_dataset(split="train"))) == builder.info.splits["train"].num_examples == 4
 
@@ -264,9 +266,9 @@ def test_unreadable_validation_split_is_dropped(tmp_path):
         (video_dir / "validation" / label).mkdir(parents=True)
         (video_dir / "validation" / label / "1.mp4").write_text("no video")
     report = prepare(video_dir, tmp_path / "shards")
-    validation = report["splits"]["validation"]
-    assert (validation["videos_listed"], validation["videos_left_out"], validation["clips"]) == (2, 2, 0)
-    assert validation["classes_without_clips"] == ["a", "b"]
+    validation = report.splits["validation"]
+    assert (validation.videos_listed, validation.videos_left_out, validation.clips) == (2, 2, 0)
+    assert validation.classes_without_clips == ["a", "b"]
     assert list(tfds.builder_from_directory(str(tmp_path / "shards")).info.splits) == ["train"]
 
 
@@ -286,4 +288,4 @@ def test_real_videos(tmp_path):
         while capture.grab():
             count += 1
         expected += math.ceil(count / 16)
-    assert report["splits"]["train"]["clips"] == expected
+    assert report.splits["train"].clips == expected

@@ -83,15 +83,15 @@ def test_what_is_left_out(video_dir):
         (HEADER + "a/1.mp4,walk,train,\n", "line 2: 4 values"),
         (HEADER + "a/1.mp4,walk,holdout\n", "line 2: unknown split 'holdout': known are train"),
         (HEADER + "a/1.mp4,,train\n", "line 2: no label"),
-        (HEADER + ",walk,train\n", "line 2: '' is no path inside --video_dir"),
-        (HEADER + "a/1.mp4,walk,train\n../c.mkv,walk,train\n", r"line 3: '\.\./c\.mkv' is no path inside --video_dir"),
+        (HEADER + ",walk,train\n", "line 2: '' is no path inside video_dir"),
+        (HEADER + "a/1.mp4,walk,train\n../c.mkv,walk,train\n", r"line 3: '\.\./c\.mkv' is no path inside video_dir"),
         (HEADER + "/videos/c.mkv,walk,train\n", "line 2: '/videos/c.mkv' is no path"),
         (TIMED + "a/1.mp4,walk,train,0:05,2\n", "line 2: '0:05' is no time in seconds"),
         (TIMED + "a/1.mp4,walk,train,-1,2\n", "line 2: '-1' is no time"),
         (TIMED + "a/1.mp4,walk,train,2,2\n", "line 2: the end, 2 s, is not after the start, 2 s"),
         (HEADER + "a/1.mp4,walk,train\nb/1.avi,run,train\nc.mkv,fly,val\n", "line 4: class 'fly' has no training"),
         (HEADER + "a/1.mp4,walk,train\n", "name 1 classes: at least two"),
-        (HEADER, "--annotations name 0 classes"),
+        (HEADER, "the annotations name 0 classes"),
         (HEADER + "x.mp4,walk,train\ny.mp4,run,train\n", r"none of the annotated videos \(for example x\.mp4\)"),
     ],
 )
@@ -99,4 +99,4 @@ def test_mistakes_are_told_with_their_line(video_dir, text, message):
     with pytest.raises(UserError, match=message) as error:
         list_text(video_dir, text)
     assert "\n" not in str(error.value)
-    assert "videos.csv" in str(error.value) or "--annotations" in str(error.value)
+    assert "videos.csv" in str(error.value) or "the annotations" in str(error.value)

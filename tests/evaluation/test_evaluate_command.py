@@ -14,7 +14,7 @@ from PIL import Image
 
 import r3d_keras
 from r3d_keras.models import save_model
-from tests.commands import refusal, run
+from tests.commands import call, refusal
 from tests.data.videos import read_clips
 from tests.videos import write_video_without_frames
 
@@ -37,7 +37,7 @@ def models(tmp_path_factory):
 @pytest.fixture(scope="module")
 def evaluated(models, square_shards, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluated")
-    result = run(
+    result = call(
         *EVALUATE,
         f"--model={models[0]}",
         f"--compare={models[1]}",
@@ -72,7 +72,7 @@ def view_by_hand(frame, size, crop):
 def test_numbers_by_hand(models, square_shards, tmp_path, crop, average):
     """PIL resizes and crops, NumPy takes softmax and averages."""
     flags = (f"--average={average}", f"--{'' if crop else 'no'}crop", f"--output_dir={tmp_path}")
-    result = run(*EVALUATE, f"--model={models[0]}", f"--data_dir={square_shards}", *flags)
+    result = call(*EVALUATE, f"--model={models[0]}", f"--data_dir={square_shards}", *flags)
     assert result.returncode == 0, result.stderr
     model = r3d_keras.load_model(models[0])
     of_videos = {}
@@ -89,7 +89,7 @@ def test_numbers_by_hand(models, square_shards, tmp_path, crop, average):
 
 
 def test_video_files_give_the_numbers_of_their_shards(models, evaluated, square_videos, tmp_path):
-    result = run(*EVALUATE, f"--model={models[0]}", f"--video_dir={square_videos}", f"--output_dir={tmp_path}")
+    result = call(*EVALUATE, f"--model={models[0]}", f"--video_dir={square_videos}", f"--output_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
     ours, theirs = in_order_of_videos(npz(tmp_path)), in_order_of_videos(npz(evaluated[0]))
     assert ours["videos"].tolist() == theirs["videos"].tolist()
@@ -157,7 +157,7 @@ def test_left_out_videos_are_named_and_names_are_escaped(models, square_videos, 
     shutil.copytree(square_videos / "validation", videos)
     (videos / "left" / "notes.txt").write_text("no video")
     write_video_without_frames(videos / "right" / "<b>empty.avi")
-    result = run(*EVALUATE, f"--model={models[0]}", f"--video_dir={videos}", f"--output_dir={tmp_path / 'out'}")
+    result = call(*EVALUATE, f"--model={models[0]}", f"--video_dir={videos}", f"--output_dir={tmp_path / 'out'}")
     assert result.returncode == 0, result.stderr
     assert "7 videos listed, 1 left out" in result.stdout
     assert "notes.txt: not a video by its file name" in result.stdout
@@ -172,13 +172,13 @@ def test_the_report_shows_the_course_of_the_training(models, square_videos, tmp_
     model = shutil.copy(models[0], tmp_path / "model.keras")
     (tmp_path / "train.log").write_text("epoch\tloss\tacc\tlr\n1\t1.5\t0.2\t0.1\n2\t1.1\t0.4\t0.1\n")
     (tmp_path / "val.log").write_text("epoch\tloss\tacc\n1\t1.6\t0.1\n2\t1.3\t0.3\n")
-    result = run(*EVALUATE, f"--model={model}", f"--video_dir={square_videos}", f"--output_dir={tmp_path / 'out'}")
+    result = call(*EVALUATE, f"--model={model}", f"--video_dir={square_videos}", f"--output_dir={tmp_path / 'out'}")
     assert result.returncode == 0, result.stderr
     page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     assert page.tags.count("svg") == 3
 
 
-def test_unlabelled_videos_are_scored_alone(models, square_shards, tmp_path):
+def test_unlabeled_videos_are_scored_alone(models, square_shards, tmp_path):
     shards = tmp_path / "shards"
     shutil.copytree(square_shards, shards)
     index = dict(np.load(shards / "clip_index-validation.npz"))
@@ -196,7 +196,7 @@ def test_unlabelled_videos_are_scored_alone(models, square_shards, tmp_path):
         borders = np.cumsum([0] + [len(record) + 16 for record in records])
         index["offsets"][here[np.argsort(index["offsets"][here])]] = borders[:-1]
     np.savez(shards / "clip_index-validation.npz", **index)
-    result = run(*EVALUATE, f"--model={models[0]}", f"--data_dir={shards}", f"--output_dir={tmp_path / 'out'}")
+    result = call(*EVALUATE, f"--model={models[0]}", f"--data_dir={shards}", f"--output_dir={tmp_path / 'out'}")
     assert result.returncode == 0, result.stderr
     assert "none of 6 videos has a label: scores alone" in result.stdout
     assert len(json.loads((tmp_path / "out" / "results.json").read_text())["results"]) == 6
@@ -212,9 +212,11 @@ def test_mistakes(models, square_shards, square_videos, tmp_path):
         ((model,), "give either --data_dir (for example --data_dir=shards) or --video_dir"),
         ((model, shards, f"--video_dir={square_videos}"), "give either --data_dir"),
         ((model, shards, "--average=mean"), "--average must be one of"),
-        ((model, f"--video_dir={tmp_path / 'none'}"), "does not exist"),
+        ((model, f"--video_dir={tmp_path / 'none'}"), "no such data folder"),
         ((model, f"--video_dir={tmp_path / 'videos'}"), "the model knows no class 'up'"),
         ((model, f"--video_dir={tmp_path / 'empty'}"), "no videos in"),
+        ((model, f"--data_dir={tmp_path / 'empty' / 'left'}"), "no shards of clips in"),
+        ((model, f"--data_dir={square_videos}", "--frame_stride=2"), "--frame_stride is for shards"),
         ((model, shards, f"--output_dir={models[0]}"), "cannot write to --output_dir"),
     ]:
         assert message in refusal("-m", "r3d_keras.evaluate", *flags)

@@ -64,10 +64,10 @@ def test_logits_are_averaged_when_asked():
     logits = np.array([[2, 0, 0], [0, 0, 3], [0, 1, 0]], np.float32)
     segments = np.zeros((3, 2), np.int64)
     clips = ClipScores(["a", "b", "a"], np.array([0, 0, 1]), segments, logits, np.array([0, 2, 0]))
-    videos = clips.of_videos("logits")
+    videos = clips.video_scores("logits")
     # exp(1) / (exp(1) + exp(0.5) + 1)
     assert videos.probabilities[0, 0] == pytest.approx(2.718282 / (2.718282 + 1.648721 + 1), abs=1e-6)
-    assert clips.of_videos().probabilities[0, 0] == pytest.approx(0.4995, abs=5e-5)
+    assert clips.video_scores().probabilities[0, 0] == pytest.approx(0.4995, abs=5e-5)
 
 
 CONFIDENT = Scores(

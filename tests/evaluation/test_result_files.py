@@ -10,7 +10,7 @@ from r3d_keras.errors import UserError
 from r3d_keras.evaluation.ground_truth import read_ground_truth
 from r3d_keras.evaluation.result_files import read_results, write_results
 from r3d_keras.evaluation.scores import ClipScores
-from tests.commands import refusal, run
+from tests.commands import call, refusal
 
 LABELS = ("abseiling", "bowling", "curling")
 LOGITS = np.array([[2, 0, 0], [0, 1, 0], [0, 0, 3], [1, 1.5, 0]], np.float32)
@@ -25,7 +25,7 @@ CLIPS = ClipScores(
 
 @pytest.fixture
 def folder(tmp_path):
-    write_results(tmp_path, CLIPS, CLIPS.of_videos(), LABELS, top_k=2)
+    write_results(tmp_path, CLIPS, CLIPS.video_scores(), LABELS, top_k=2)
     return tmp_path
 
 
@@ -90,7 +90,7 @@ TRUTH = {
 def test_scores_by_the_references_rules(folder, name, subset):
     (folder / "truth.json").write_text(json.dumps(TRUTH))
     command = ("-m", "r3d_keras.score", f"--results={folder / name}", f"--ground_truth={folder / 'truth.json'}")
-    result = run(*command, f"--subset={subset}", "--top_k=1,3")
+    result = call(*command, f"--subset={subset}", "--top_k=1,3")
     assert result.returncode == 0, result.stderr
     # Of three videos a is right, b wrong, and one has no result, which counts as wrong.
     assert result.stdout.splitlines() == [
@@ -109,7 +109,7 @@ def test_several_labels_give_the_untrimmed_metrics(folder):
     }
     (folder / "truth.json").write_text(json.dumps({"database": database, "taxonomy": []}))
     command = ("-m", "r3d_keras.score", f"--results={folder / 'scores.npz'}", f"--ground_truth={folder / 'truth.json'}")
-    result = run(*command)
+    result = call(*command)
     assert result.returncode == 0, result.stderr
     # abseiling: a (0.50) is the first of all; bowling: c (0.55) comes before a (0.33), b has less.
     assert "mean average precision: 75.00%" in result.stdout
@@ -131,7 +131,7 @@ def test_mistakes(folder, tmp_path):
     assert "--results is missing" in refusal(*score)
     assert "no such file: none.json" in refusal(*score, "--results=none.json", truth)
     assert "is none of train, validation, test" in refusal(*score, results, truth, "--subset=all")
-    assert "names no labelled video of the subset test" in refusal(*score, results, truth, "--subset=test")
+    assert "names no labeled video of the subset test" in refusal(*score, results, truth, "--subset=test")
     (tmp_path / "other.json").write_text('{"results": {"z": [{"label": "run", "score": 1}]}}')
     assert "names none of the 3 videos" in refusal(*score, f"--results={tmp_path / 'other.json'}", truth)
     (tmp_path / "broken.json").write_text('{"results": [1, 2]}')

@@ -43,7 +43,7 @@ def test_positions_of_2020_by_hand():
 
 
 def test_positions_of_2018_by_hand():
-    # An odd side at the centre loses a pixel: 201 // 2 on both sides of the middle (120, 160).
+    # An odd side at the center loses a pixel: 201 // 2 on both sides of the middle (120, 160).
     assert corner_boxes(240, 320, [1], [0], 2018) == [[20, 60, 200, 200]]
     assert [box[2] for box in corner_boxes(240, 320, range(5), [0], 2018)] == [240, 200, 168, 142, 118]
     assert corner_boxes(240, 320, [1], [4], 2018) == [[39, 119, 201, 201]]
@@ -80,8 +80,8 @@ def test_random_squares_lie_anywhere_in_the_frame():
         assert abs(small[:, axis].mean() - room / 2) < 4 * room / math.sqrt(12 * len(small))
 
 
-def test_centre_crops_of_2018_have_five_scales():
-    assert sorted({tuple(box) for box in draw(crops.random_centre_box, 200, 2018).tolist()}) == sorted(
+def test_center_crops_of_2018_have_five_scales():
+    assert sorted({tuple(box) for box in draw(crops.random_center_box, 200, 2018).tolist()}) == sorted(
         map(tuple, corner_boxes(240, 320, range(5), [0], 2018))
     )
 

@@ -40,7 +40,7 @@ def flip_a_bit(path: Path, place: int) -> None:
 
 
 def epoch(data, sampling):
-    clips = pipeline.open_clips(data, "train", sampling)
+    clips = pipeline.open_split(data, "train", sampling)
     batches = pipeline.training_clips(clips, 1, 32, seed=0, augmentation=Augmentation())
     taken = list(batches.take(clips.epoch_length).as_numpy_iterator())
     return [batch["clip"][0] for batch in taken], [batch["damaged"][0] for batch in taken], taken
@@ -89,7 +89,7 @@ def test_a_clip_of_several_records_needs_all_of_them(copied):
     video = int(np.argmax(index.frame_counts))
     last = index.first_clips[video + 1] - 1
     flip_a_bit(Path(data.split("train").files[index.shards[last]]), index.offsets[last] + 200)
-    clips = pipeline.open_clips(data, "train", Sampling("centre", frame_stride=4))
+    clips = pipeline.open_split(data, "train", Sampling(sampling="center", frame_stride=4))
     batches = pipeline.training_clips(clips, 1, 32, seed=0, augmentation=Augmentation())
     taken = list(batches.take(clips.epoch_length).as_numpy_iterator())
     assert {int(batch["damaged"][0]) for batch in taken} == {INTACT, last}
@@ -99,7 +99,7 @@ def test_a_clip_of_several_records_needs_all_of_them(copied):
 def test_an_evaluation_leaves_damaged_clips_black(copied):
     shard = sorted(copied.glob("*-validation.tfrecord-*"))[0]
     flip_a_bit(shard, 100)
-    clips = pipeline.open_clips(open_clip_data(copied), "validation", Sampling())
+    clips = pipeline.open_split(open_clip_data(copied), "validation", Sampling())
     batches = list(pipeline.evaluation_clips(clips, 5, 32).as_numpy_iterator())
     damaged = np.concatenate([batch["damaged"] for batch in batches]) != INTACT
     assert damaged.sum() == 1
@@ -113,7 +113,7 @@ def test_too_much_damage_ends_the_run(square_shards):
     data = open_clip_data(square_shards)
     log = DamageLog(data, "train", 0.1)
     log.add(np.array([3, 5]))  # 2 of 28
-    with pytest.raises(UserError, match=r"3 of 28 records are damaged, more than --max_damaged_fraction=0.1"):
+    with pytest.raises(UserError, match=r"3 of 28 records are damaged, more than max_damaged_fraction=0.1"):
         log.add(np.array([7, INTACT]))
 
 

@@ -13,7 +13,7 @@ from r3d_keras.input.frames import (
     decode_frames,
     decode_shrunk_frames,
     protocol_view,
-    resize_and_centre_crop,
+    resize_and_center_crop,
     resize_frames,
 )
 
@@ -51,7 +51,7 @@ def test_protocol_view_is_within_one_level_of_pil(height, width, noise):
     frame = smooth_frame(height, width)
     if noise:
         frame = np.random.default_rng(1).integers(0, 256, frame.shape, dtype=np.uint8)
-    view = resize_and_centre_crop(tf.constant(frame[np.newaxis]), 112)[0]
+    view = resize_and_center_crop(tf.constant(frame[np.newaxis]), 112)[0]
     assert largest_difference(view, reference_view(frame, 112)) <= 1
 
 
@@ -105,4 +105,4 @@ def test_protocol_view_of_clips_is_that_of_their_frames():
     views = protocol_view(tf.constant(clips), 32).numpy()
     assert views.shape == (3, 2, 32, 32, 3)
     for clip, view in zip(clips, views, strict=True):
-        np.testing.assert_array_equal(view, resize_and_centre_crop(tf.constant(clip), 32))
+        np.testing.assert_array_equal(view, resize_and_center_crop(tf.constant(clip), 32))

@@ -29,7 +29,7 @@ def data(square_shards):
 def take(data, batches: int, batch_size: int = 4, frame_size: int = 32, sampling=None, **options):
     """Takes the first batches of the training split: clips, labels, numbers, damaged."""
     options = {"seed": 0, "augmentation": Augmentation(), **options}
-    opened = pipeline.open_clips(data, "train", sampling or Sampling())
+    opened = pipeline.open_split(data, "train", sampling or Sampling())
     taken = list(pipeline.training_clips(opened, batch_size, frame_size, **options).take(batches).as_numpy_iterator())
     return tuple(np.concatenate([batch[name] for batch in taken]) for name in ("clips", "label", "clip", "damaged"))
 
@@ -47,8 +47,8 @@ def test_batches_are_bytes(data):
 
 
 def test_an_epoch_holds_every_clip_once(data):
-    # The view of the evaluation is always the same, so a clip is recognised by its pixels.
-    plain = Augmentation("centre", 2020, flip=False)
+    # The view of the evaluation is always the same, so a clip is recognized by its pixels.
+    plain = Augmentation(crop="center", crop_generation=2020, flip=False)
     clips, labels, numbers, damaged = take(data, TRAINING_CLIPS * 2 // 4, augmentation=plain)
     first, second = fingerprints(clips[:TRAINING_CLIPS]), fingerprints(clips[TRAINING_CLIPS:])
     assert len(set(first)) == TRAINING_CLIPS
@@ -60,7 +60,7 @@ def test_an_epoch_holds_every_clip_once(data):
 
 
 def test_an_epoch_of_random_positions_holds_every_video_once(data):
-    _, labels, numbers, _ = take(data, 3, sampling=Sampling("uniform"))
+    _, labels, numbers, _ = take(data, 3, sampling=Sampling(sampling="uniform"))
     assert sorted(numbers) == list(range(12))
     assert collections.Counter(labels) == {0: 6, 1: 6}
 
@@ -73,7 +73,7 @@ def test_a_run_goes_on_where_it_stopped(data):
             np.testing.assert_array_equal(ours, theirs[first_batch * 4 :])
 
 
-@pytest.mark.parametrize("sampling", [Sampling(), Sampling("uniform")])
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(sampling="uniform")])
 def test_replicas_share_the_global_batches(data, sampling):
     """Two workers, one of a single replica and one of two, deliver together what one process delivers alone."""
     whole = take(data, 5, batch_size=6, sampling=sampling)
@@ -117,7 +117,7 @@ def test_flip_changes_only_some_clips(data):
 
 
 def test_evaluation_sees_every_clip_once_as_the_protocol_does(data, square_shards):
-    clips = pipeline.open_clips(data, "validation", Sampling())
+    clips = pipeline.open_split(data, "validation", Sampling())
     batches = list(pipeline.evaluation_clips(clips, 5, 32).as_numpy_iterator())
     assert [len(batch["clips"]) for batch in batches] == [5, 5, 2]
     seen = {
@@ -138,16 +138,16 @@ def test_evaluation_sees_every_clip_once_as_the_protocol_does(data, square_shard
             assert largest_difference(ours, reference_view(decoded, 32)) <= 1
 
 
-@pytest.mark.parametrize("shares", [1, 2, 4])
-def test_shares_of_an_evaluation_hold_every_clip_once(data, shares):
-    clips = pipeline.open_clips(data, "validation", Sampling())
+@pytest.mark.parametrize("num_parts", [1, 2, 4])
+def test_parts_of_an_evaluation_hold_every_clip_once(data, num_parts):
+    clips = pipeline.open_split(data, "validation", Sampling())
     numbers, batches = [], []
-    for share in range(shares):
-        of_share = list(
-            pipeline.evaluation_clips(clips, 5, 32, share=share, shares=shares, pad=True).as_numpy_iterator()
+    for part in range(num_parts):
+        batches_of_part = list(
+            pipeline.evaluation_clips(clips, 5, 32, part=part, num_parts=num_parts, pad=True).as_numpy_iterator()
         )
-        batches.append([len(batch["clips"]) for batch in of_share])
-        for batch in of_share:
+        batches.append([len(batch["clips"]) for batch in batches_of_part])
+        for batch in batches_of_part:
             padding = batch["clip"] == pipeline.PADDING
             assert set(batch["label"][padding]) <= {-1}
             assert not batch["clips"][padding].any()
@@ -158,7 +158,7 @@ def test_shares_of_an_evaluation_hold_every_clip_once(data, shares):
 
 def test_labels_follow_the_motion(data, square_videos):
     """A right-moving square's label is 'right': the picture's bright columns move by +3 a frame."""
-    clips = pipeline.open_clips(data, "validation", Sampling())
+    clips = pipeline.open_split(data, "validation", Sampling())
     for batch in pipeline.evaluation_clips(clips, 16, 48).as_numpy_iterator():
         for clip, label in zip(batch["clips"], batch["label"], strict=True):
             shift, _ = cv2.phaseCorrelate(*(clip[index, :, :, 1].astype(np.float32) for index in (2, 4)))

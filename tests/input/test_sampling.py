@@ -12,7 +12,7 @@ from data.folder import list_folder
 from data.preparation import Settings, prepare_shards
 from r3d_keras.clip_index import ClipIndex
 from r3d_keras.errors import UserError
-from r3d_keras.input.pipeline import open_clips
+from r3d_keras.input.pipeline import open_split
 from r3d_keras.input.sampling import ClipSource, Sampling
 from r3d_keras.input.shards import open_clip_data
 from r3d_keras.video.recipe import Recipe
@@ -48,14 +48,14 @@ def loop(first, last):
     # The reference's table, its frames counted from 1.
     [(10, 1, 10), (16, 1, 16), (17, 1, 16), (18, 2, 17), (32, 9, 24), (40, 13, 28), (300, 143, 158)],
 )
-def test_the_centre_is_the_references(frames, first, last):
-    source = ClipSource(index_of(frames), 16, Sampling("centre"))
+def test_the_center_is_the_references(frames, first, last):
+    source = ClipSource(index_of(frames), 16, Sampling(sampling="center"))
     assert source.num_items == 1
     assert frames_of(source, 0) == loop(first - 1, last - 1)
 
 
 def test_uniform_positions_reach_every_frame_equally():
-    source = ClipSource(index_of(5, 20), 16, Sampling("uniform"))
+    source = ClipSource(index_of(5, 20), 16, Sampling(sampling="uniform"))
     assert source.num_items == 2
     assert frames_of(source, 0) == loop(0, 4)
     starts = Counter()
@@ -69,7 +69,7 @@ def test_uniform_positions_reach_every_frame_equally():
 
 
 def test_windows_are_the_stored_clips():
-    source = ClipSource(index_of(10, 40), 16, Sampling("windows"))
+    source = ClipSource(index_of(10, 40), 16, Sampling(sampling="windows"))
     assert frames_of(source, 0) == loop(0, 9)
     of_second = [frames_of(source, item, first_clip=1) for item in (1, 2, 3)]
     assert of_second == [loop(0, 15), loop(16, 31), loop(32, 39)]
@@ -78,35 +78,35 @@ def test_windows_are_the_stored_clips():
 
 
 def test_overlapping_windows_stay_as_they_are_stored():
-    source = ClipSource(index_of(40, clip_stride=8), 16, Sampling("windows"))
+    source = ClipSource(index_of(40, clip_stride=8), 16, Sampling(sampling="windows"))
     assert source.records_per_clip == 1
     assert [frames_of(source, item, stride=8)[0] for item in range(source.num_items)] == [0, 8, 16, 24]
 
 
 def test_strided_windows_hold_strided_frames():
     # The reference's validation forgets the stride; here 40 frames are 20 of every second: one full clip, one of four.
-    source = ClipSource(index_of(40), 16, Sampling("windows", frame_stride=2))
+    source = ClipSource(index_of(40), 16, Sampling(sampling="windows", frame_stride=2))
     assert source.num_items == 2
     assert frames_of(source, 0) == list(range(0, 32, 2))
     assert frames_of(source, 1) == [32, 34, 36, 38] * 4
 
 
 def test_strided_clips_of_overlapping_windows():
-    source = ClipSource(index_of(50, clip_stride=8), 16, Sampling("centre", frame_stride=3))
+    source = ClipSource(index_of(50, clip_stride=8), 16, Sampling(sampling="center", frame_stride=3))
     # 17 of every third frame: 17 // 2 - 8 = 0.
     assert frames_of(source, 0, stride=8) == list(range(0, 48, 3))
 
 
 def test_gaps_between_clips_are_refused():
-    with pytest.raises(UserError, match="--clip_stride=32, which leaves out frames"):
-        ClipSource(index_of(100, clip_stride=32), 16, Sampling("uniform"))
-    assert ClipSource(index_of(100, clip_stride=32), 16, Sampling("windows")).records_per_clip == 1
+    with pytest.raises(UserError, match="clip_stride=32, which leaves out frames"):
+        ClipSource(index_of(100, clip_stride=32), 16, Sampling(sampling="uniform"))
+    assert ClipSource(index_of(100, clip_stride=32), 16, Sampling(sampling="windows")).records_per_clip == 1
 
 
 def test_mistakes():
-    with pytest.raises(UserError, match="--sampling must be one of uniform, centre, windows, not 'random'"):
-        Sampling("random")
-    with pytest.raises(UserError, match="--frame_stride must be at least 1, not 0"):
+    with pytest.raises(UserError, match="sampling must be one of windows, uniform, center, not 'random'"):
+        Sampling(sampling="random")
+    with pytest.raises(UserError, match="frame_stride must be at least 1, not 0"):
         Sampling(frame_stride=0)
 
 
@@ -127,11 +127,11 @@ def numbers_in(frames):
     ("sampling", "expected"),
     [
         (
-            Sampling("centre"),
+            Sampling(sampling="center"),
             {1: [[0] * 16], 10: [loop(0, 9)], 16: [loop(0, 15)], 17: [loop(0, 15)], 40: [loop(12, 27)]},
         ),
         (
-            Sampling("windows", 2),
+            Sampling(sampling="windows", frame_stride=2),
             {
                 1: [[0] * 16],
                 10: [[0, 2, 4, 6, 8] * 3 + [0]],
@@ -143,7 +143,7 @@ def numbers_in(frames):
     ],
 )
 def test_frames_come_from_several_records(counted_data, sampling, expected):
-    clips = open_clips(counted_data, "train", sampling)
+    clips = open_split(counted_data, "train", sampling)
     found = {}
     for item in range(clips.epoch_length):
         record = clips.reader.read(clips.source, tf.constant(item, tf.int64), tf.constant([0, 0], tf.int64))

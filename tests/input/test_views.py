@@ -39,8 +39,8 @@ def test_channels_are_brightness_flow_or_colors():
     frame = smooth_frame(64, 80)
     buffer = io.BytesIO()
     Image.fromarray(frame[..., 0]).save(buffer, "JPEG", quality=95)
-    grey = np.asarray(Image.open(io.BytesIO(buffer.getvalue())))
-    assert np.abs(view_frames([buffer.getvalue()], 64, 1)[0, :, :, 0].astype(int) - grey[:, 8:72]).max() == 0
+    gray = np.asarray(Image.open(io.BytesIO(buffer.getvalue())))
+    assert np.abs(view_frames([buffer.getvalue()], 64, 1)[0, :, :, 0].astype(int) - gray[:, 8:72]).max() == 0
     np.testing.assert_array_equal(view_frames([jpeg(frame)], 32, 2), view_frames([jpeg(frame)], 32)[..., :2])
 
 

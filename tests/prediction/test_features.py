@@ -7,7 +7,8 @@ import pytest
 
 from r3d_keras.errors import UserError
 from r3d_keras.models import build_model
-from r3d_keras.prediction.features import activation_maps, draw_explanation, make_feature_function
+from r3d_keras.prediction.explanation import activation_maps, draw_explanation
+from r3d_keras.prediction.features import make_feature_function
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (2, 16, 64, 64, 3), dtype=np.uint8)
 
@@ -18,7 +19,9 @@ def small(architecture="resnet-10", **options):
     return build_model(architecture, **options)
 
 
-@pytest.mark.parametrize("architecture", ["resnet-10", "preresnet-10", "densenet-121"])
+@pytest.mark.parametrize(
+    "architecture", ["resnet-10", "preresnet-10", pytest.param("densenet-121", marks=pytest.mark.slow)]
+)
 def test_the_mean_of_a_map_and_the_bias_are_the_logit(architecture):
     model = small(architecture)
     logits = model(CLIPS[:1], training=False).numpy()[0]

@@ -19,9 +19,9 @@ METADATA = Metadata("resnet-10", frame_size=32, normalization=NORMALIZATIONS["ki
 
 @pytest.fixture
 def videos(tmp_path):
-    """Three videos of other lengths and sizes, each of one grey, and two that cannot be read between them."""
-    for name, frames, size, grey in (("a", 20, (48, 64), 40), ("c", 5, (64, 40), 90), ("e", 33, (40, 40), 140)):
-        write_video(tmp_path / f"{name}.avi", [np.full((*size, 3), grey, np.uint8)] * frames)
+    """Three videos of other lengths and sizes, each of one gray, and two that cannot be read between them."""
+    for name, frames, size, gray in (("a", 20, (48, 64), 40), ("c", 5, (64, 40), 90), ("e", 33, (40, 40), 140)):
+        write_video(tmp_path / f"{name}.avi", [np.full((*size, 3), gray, np.uint8)] * frames)
     (tmp_path / "b.mp4").write_text("no video")
     write_video_without_frames(tmp_path / "d.avi")
     return [str(tmp_path / name) for name in ("a.avi", "b.mp4", "c.avi", "d.avi", "e.avi")]
@@ -43,12 +43,12 @@ def test_every_video_gets_its_own_values(videos, batch_size):
     results = list(clip_values(clips_of(videos), mean, METADATA, batch_size))
     assert [result.video for result in results] == videos
     assert [len(result.values) for result in results] == [2, 0, 1, 0, 3]
-    for result, grey in zip(results, (40, None, 90, None, 140), strict=True):
-        if grey is None:
+    for result, gray in zip(results, (40, None, 90, None, 140), strict=True):
+        if gray is None:
             assert result.error.endswith(result.video)
         else:
             assert result.error is None
-            np.testing.assert_allclose(result.values, grey, atol=1)
+            np.testing.assert_allclose(result.values, gray, atol=1)
     # Batches hold clips of several videos: 6 clips need no more of them than they must.
     assert sizes == [batch_size] * (6 // batch_size) + ([6 % batch_size] if 6 % batch_size else [])
 

@@ -9,7 +9,7 @@ import pytest
 
 from r3d_keras.errors import UserError
 from r3d_keras.input.augmentation import Augmentation
-from r3d_keras.input.pipeline import open_clips, training_clips
+from r3d_keras.input.pipeline import open_split, training_clips
 from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.service import check_hosts
 from r3d_keras.input.shards import open_clip_data
@@ -31,7 +31,7 @@ def hosts():
 
 
 def take(data, batches: int, **options) -> list[dict]:
-    clips = open_clips(data, "train", Sampling())
+    clips = open_split(data, "train", Sampling())
     made = training_clips(clips, 6, 32, seed=3, augmentation=Augmentation(), **options)
     return list(made.take(batches).as_numpy_iterator())
 

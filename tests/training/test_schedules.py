@@ -9,7 +9,8 @@ import torch
 from torch.optim import lr_scheduler
 
 from r3d_keras.errors import UserError
-from r3d_keras.training.schedules import Plateau, make_schedule, scale_learning_rate
+from r3d_keras.training.config import OptimizationOptions
+from r3d_keras.training.schedules import Plateau, make_schedule
 
 STEPS = 4
 
@@ -30,6 +31,10 @@ def torch_rates(optimizer: torch.optim.Optimizer, scheduler, steps: int) -> list
 
 def rates_of(schedule, epochs: int) -> list[float]:
     return [schedule.rate(epoch, step, STEPS) for epoch in range(1, epochs + 1) for step in range(STEPS)]
+
+
+def make(name: str, *, learning_rate: float = 0.1, **options):
+    return make_schedule(OptimizationOptions(schedule=name, learning_rate=learning_rate, **options))
 
 
 def random_losses(random: np.random.Generator) -> np.ndarray:
@@ -70,7 +75,7 @@ def test_plateau_equals_pytorch_after_every_loss(seed):
 
 def test_plateau_of_a_flat_loss_is_the_references():
     """Epochs first seen with another rate, as measured on the reference: 13, 24, 35."""
-    schedule = make_schedule("plateau", 0.1, epochs=40)
+    schedule = make("plateau", epochs=40)
     rates = {}
     for epoch in range(1, 41):
         rates.setdefault(schedule.rate(epoch, 0, STEPS), epoch)
@@ -96,14 +101,14 @@ def test_plateau_goes_on_from_its_state(cut):
 def test_multistep_equals_pytorch():
     optimizer = torch_optimizer()
     theirs = torch_rates(optimizer, lr_scheduler.MultiStepLR(optimizer, [50, 100, 150]), 200)
-    schedule = make_schedule("multistep", 0.1, epochs=200, milestones=(50, 100, 150))
+    schedule = make("multistep", epochs=200, milestones=(50, 100, 150))
     np.testing.assert_allclose([schedule.rate(epoch, 3, STEPS) for epoch in range(1, 201)], theirs, rtol=1e-12)
 
 
 def test_cosine_equals_pytorch():
     optimizer = torch_optimizer()
     theirs = torch_rates(optimizer, lr_scheduler.CosineAnnealingLR(optimizer, T_max=10 * STEPS), 10 * STEPS)
-    np.testing.assert_allclose(rates_of(make_schedule("cosine", 0.1, epochs=10), 10), theirs, rtol=1e-9)
+    np.testing.assert_allclose(rates_of(make("cosine", epochs=10), 10), theirs, rtol=1e-9)
 
 
 def test_warmup_before_a_cosine_equals_pytorch():
@@ -113,15 +118,14 @@ def test_warmup_before_a_cosine_equals_pytorch():
     cosine = lr_scheduler.CosineAnnealingLR(optimizer, T_max=7 * STEPS)
     scheduler = lr_scheduler.SequentialLR(optimizer, [warmup, cosine], [warmup_steps])
     theirs = torch_rates(optimizer, scheduler, 10 * STEPS)
-    schedule = make_schedule("cosine", 0.1, epochs=10, warmup_epochs=3)
+    schedule = make("cosine", epochs=10, warmup_epochs=3)
     np.testing.assert_allclose(rates_of(schedule, 10), theirs, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["plateau", "multistep", "constant"])
 def test_warmup_of_one_and_a_half_epochs_by_hand(name):
-    schedule = make_schedule(
-        name, 0.6, epochs=9, milestones=(2,) if name == "multistep" else (), patience=0, warmup_epochs=1.5
-    )
+    milestones = (2,) if name == "multistep" else ()
+    schedule = make(name, learning_rate=0.6, epochs=9, milestones=milestones, patience=0, warmup_epochs=1.5)
     warm = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.6, 0.6]
     np.testing.assert_allclose(rates_of(schedule, 2), warm)
     schedule.epoch_ended(1.0)
@@ -130,33 +134,33 @@ def test_warmup_of_one_and_a_half_epochs_by_hand(name):
 
 
 def test_constant():
-    schedule = make_schedule("constant", 0.3)
+    schedule = make("constant", learning_rate=0.3)
     schedule.epoch_ended(math.nan)
     assert set(rates_of(schedule, 5)) == {0.3}
     assert schedule.state() == {}
 
 
 def test_rate_for_another_batch():
-    assert scale_learning_rate(0.1, batch_size=32, meant_for=256) == 0.0125
-    with pytest.raises(UserError, match="--scale_learning_rate_to must be"):
-        scale_learning_rate(0.1, 32, 0)
+    options = {"batch_size": 32, "scale_learning_rate_to": 256, "milestones": (1,), "epochs": 2}
+    assert rates_of(make("multistep", **options), 2) == pytest.approx([0.0125] * STEPS + [0.00125] * STEPS)
 
 
 @pytest.mark.parametrize(
     ("name", "choices", "message"),
     [
-        ("step", {}, "unknown --schedule=step; known: plateau, multistep"),
-        ("constant", {"learning_rate": 0.0}, "--learning_rate must be above 0"),
-        ("constant", {"learning_rate": math.inf}, "--learning_rate must be above 0"),
-        ("multistep", {}, "--schedule=multistep needs --milestones"),
-        ("multistep", {"milestones": (9, 5)}, "--milestones must be rising epochs from 1 on, not 9,5"),
-        ("multistep", {"milestones": (0,)}, "--milestones must be rising"),
-        ("plateau", {"milestones": (5,)}, "--schedule=plateau takes no --milestones"),
-        ("plateau", {"patience": -1}, "--patience must be at least 0"),
-        ("cosine", {"warmup_epochs": 10}, "--warmup_epochs must be at least 0 and below --epochs=10"),
-        ("constant", {"warmup_epochs": -1}, "--warmup_epochs must be"),
+        ("step", {}, "schedule must be one of plateau, multistep, cosine, constant, not 'step'"),
+        ("constant", {"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ("constant", {"learning_rate": math.inf}, "learning_rate=inf is no number"),
+        ("constant", {"scale_learning_rate_to": 0}, "scale_learning_rate_to must be at least 1, not 0"),
+        ("multistep", {}, "schedule=multistep needs milestones, for example milestones=50,100,150"),
+        ("multistep", {"milestones": (9, 5)}, "milestones=9,5 must be rising epochs from 1 on"),
+        ("multistep", {"milestones": (0,)}, "milestones=0 must be rising"),
+        ("plateau", {"milestones": (5,)}, "schedule=plateau takes no milestones"),
+        ("plateau", {"patience": -1}, "patience must be at least 0"),
+        ("cosine", {"warmup_epochs": 10}, "warmup_epochs=10 must be below epochs=10"),
+        ("constant", {"warmup_epochs": -1}, "warmup_epochs must be at least 0"),
     ],
 )
 def test_senseless_choices(name, choices, message):
     with pytest.raises(UserError, match=message):
-        make_schedule(name, **{"learning_rate": 0.1, "epochs": 10, **choices})
+        make(name, **{"epochs": 10, **choices})

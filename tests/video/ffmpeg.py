@@ -43,7 +43,7 @@ KINDS: dict[str, tuple[str, Sequence[str]]] = {
     ),
     "alpha in mov": ("x.mov", [*PICTURE, "-c:v", "png", "-pix_fmt", "rgba"]),
     "alpha in webm": ("x.webm", [*PICTURE, "-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p", "-deadline", "realtime"]),
-    "grey": ("x.mp4", [*PICTURE, "-c:v", "libx264", "-pix_fmt", "gray"]),
+    "gray": ("x.mp4", [*PICTURE, "-c:v", "libx264", "-pix_fmt", "gray"]),
     "RGB": ("x.mkv", [*PICTURE, "-c:v", "ffv1", "-pix_fmt", "gbrp"]),
     "odd sizes": ("x.mp4", ["-f", "lavfi", "-i", "testsrc2=s=161x121:d=1", "-c:v", "libx264", "-pix_fmt", "yuv444p"]),
     "raw H.264": ("x.h264", [*PICTURE, "-c:v", "libx264"]),

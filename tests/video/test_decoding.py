@@ -31,7 +31,7 @@ def test_every_frame_of_every_codec(name, videos):
     assert [number_of(frame) for frame in frames] == list(range(FRAMES))
     for number, frame in enumerate(frames):
         assert frame.dtype == np.uint8
-        # Lossy coding of colours at half the resolution: close, and in RGB order.
+        # Lossy coding of colors at half the resolution: close, and in RGB order.
         assert np.abs(frame.astype(int) - drawn_frame(number, 48, 64)).mean() < 12
 
 

@@ -118,7 +118,7 @@ def test_turned_and_mirrored_by_the_header(turn, tmp_path):
     assert_same_frames(tmp_path / "turned.mp4")
 
 
-@pytest.mark.parametrize("kind", ["BT.709", "full range", "10 bits", "RGB", "grey"])
+@pytest.mark.parametrize("kind", ["BT.709", "full range", "10 bits", "RGB", "gray"])
 def test_the_jpeg_shows_the_colors_of_the_frame(kind, tmp_path):
     path = make(kind, tmp_path)
     with VideoReader(path) as video:

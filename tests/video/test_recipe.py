@@ -29,7 +29,7 @@ def test_a_rate_far_from_those_of_the_training_videos(rate, words):
 
 
 @pytest.mark.parametrize(
-    ("learnt", "asked", "difference"),
+    ("learned", "asked", "difference"),
     [
         (Recipe(frame_rate=10.0), Recipe(frame_rate=10.0, short_side=360, quality=80), None),
         (Recipe(frame_rate=10.0), Recipe(), "10 frames a second, not every frame"),
@@ -39,8 +39,8 @@ def test_a_rate_far_from_those_of_the_training_videos(rate, words):
         (Recipe(modality="flow"), Recipe(), "flow, not rgb"),
     ],
 )
-def test_the_difference_of_two_recipes(learnt, asked, difference):
-    told = learnt.difference(asked)
+def test_the_difference_of_two_recipes(learned, asked, difference):
+    told = learned.difference(asked)
     assert told is None if difference is None else difference in told
 
 

@@ -22,7 +22,7 @@ from r3d_keras.video.recipe import Recipe
 VIDEOS_PER_SHARD = 32
 SMALL_SET_SHARDS = 8
 VIDEOS_PER_SMALL_SHARD = 4
-UNLABELLED = -1
+UNLABELED = -1
 TFRECORD_FRAME = 16  # bytes around a record: its length, and two checksums
 
 
@@ -56,10 +56,10 @@ class ShardTask:
 class VideoOutcome:
     """What became of a sample.
 
-    path    of its file
-    frames  that it has, after resampling
-    clips   0 when it was left out
-    reason  None when nothing was wrong
+    path        of its file
+    frames      that it has, after resampling
+    clips       0 when it was left out
+    reason      None when nothing was wrong
     frame_rate  of the video; 0 when unknown
     """
 
@@ -115,7 +115,7 @@ def shard_count(videos: int) -> int:
 def write_shard(task: ShardTask) -> ShardResult:
     """Writes the shard of `task`, then its result file, each under its final name only when whole.
 
-    Serialised clips are spooled to a temporary file, so memory does not grow with the length of the videos. The
+    Serialized clips are spooled to a temporary file, so memory does not grow with the length of the videos. The
     same task gives the same bytes. Raises OSError when the disk is full or `task.folder` cannot be written.
     """
     with tempfile.TemporaryFile(dir=None if remote.is_remote(task.folder) else task.folder) as spool:
@@ -140,6 +140,19 @@ def read_result(task: ShardTask) -> ShardResult | None:
     return ShardResult(**values)
 
 
+def shards_with_clips(results: list[ShardResult], split: str) -> list[ShardResult]:
+    """Returns the shards of a split that become files of the data set."""
+    return [result for result in results if result.split == split and result.clips]
+
+
+def final_names(results: list[ShardResult], split: str, dataset: str) -> list[tuple[ShardResult, str]]:
+    """Returns the shards of a split that have clips, each with the file name that TFDS expects."""
+    shards = shards_with_clips(results, split)
+    return [
+        (shard, f"{dataset}-{split}.tfrecord-{number:05d}-of-{len(shards):05d}") for number, shard in enumerate(shards)
+    ]
+
+
 def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[VideoOutcome]]:
     """Returns the borders between the records in `spool` (one more than there are records) and the outcomes."""
     from tensorflow_datasets.core.example_serializer import ExampleSerializer
@@ -153,7 +166,7 @@ def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[Vide
         for clip in clips:
             record = {
                 "frames": clip.frames,
-                "label": UNLABELLED if video.label is None else video.label,
+                "label": UNLABELED if video.label is None else video.label,
                 "video_id": video.video_id,
                 "clip_index": clip.index,
                 "first_frame": clip.first_frame,
@@ -169,13 +182,13 @@ def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[Vide
         count = len(borders) - records_before
         outcomes.append(
             VideoOutcome(
-                str(video.path),
-                video.video_id,
-                video.label,
-                clips.frame_count,
-                count,
-                clips.reason,
-                clips.frame_rate,
+                path=str(video.path),
+                video_id=video.video_id,
+                label=video.label,
+                frames=clips.frame_count,
+                clips=count,
+                reason=clips.reason,
+                frame_rate=clips.frame_rate,
             )
         )
     return borders, outcomes

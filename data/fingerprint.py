@@ -1,0 +1,83 @@
+"""What a data folder was prepared from, and whether it is what is wanted now."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from r3d_keras.video.clips import KEEP_FRACTION
+from r3d_keras.video.listing import Listing
+from r3d_keras.video.recipe import Recipe, recipe_of_report
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything but the videos that decides what the shards hold.
+
+    recipe               of the clips, with every frame taken: training chooses a stride
+    validation_fraction  part of each class that the lister held out
+    seed                 of the order of the clips in the shards
+    keep_fraction        a video that stopped before this part of its frames is left out
+    max_bad_fraction     a run ends when a larger part of the videos gives no clip
+    citation             of the data set, for its TFDS metadata
+    """
+
+    dataset: str
+    recipe: Recipe
+    validation_fraction: float
+    seed: int
+    keep_fraction: float = KEEP_FRACTION
+    max_bad_fraction: float = 1.0
+    citation: str = ""
+
+    @property
+    def version(self) -> str:
+        """Version of the TFDS data set, which has three numbers: short side, frames of a clip, and the rest in one.
+
+        360.16.1609500000 is 360 pixels, 16 frames, and then a clip every 16 frames, quality 095, and a frame rate of
+        000.00, which stands for every frame.
+        """
+        recipe = self.recipe
+        quality = f"{recipe.quality:03d}"
+        rate_in_hundredths = f"{round(100 * (recipe.frame_rate or 0)):05d}"
+        return f"{recipe.short_side}.{recipe.clip_frames}.{recipe.clip_stride}{quality}{rate_in_hundredths}"
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What shards are made from: the settings by name, the number of videos, and a digest of what they are."""
+
+    settings: dict[str, Any]
+    videos: int
+    videos_digest: str
+
+    @classmethod
+    def of(cls, listing: Listing, settings: Settings) -> "Fingerprint":
+        """Takes the fingerprint; of each video its split, id, label, segment and size count."""
+        digest = hashlib.sha256()
+        for video in sorted(listing.videos, key=lambda video: (video.split, video.video_id)):
+            segment = (video.segment.start, video.segment.end) if video.segment else None
+            size = video.path.stat().st_size if video.path.is_file() else None
+            digest.update(json.dumps([video.split, video.video_id, video.label, segment, size]).encode())
+        shaping = {
+            "dataset": settings.dataset,
+            "validation_fraction": settings.validation_fraction,
+            "seed": settings.seed,
+            "keep_fraction": settings.keep_fraction,
+            **asdict(settings.recipe),
+        }
+        return cls(shaping, len(listing.videos), digest.hexdigest())
+
+    def difference(self, wanted: "Fingerprint") -> str | None:
+        """Returns in words how this one differs from the one that is wanted; None when it does not."""
+        # What an earlier version wrote lacks fields of the recipe.
+        recipe = recipe_of_report({"fingerprint": {"settings": self.settings}})
+        settings = {**self.settings, **asdict(recipe)}
+        for name, value in wanted.settings.items():
+            if settings.get(name) != value:
+                return f"{name}={settings.get(name)}, not {value}"
+        if self.videos != wanted.videos:
+            return f"{self.videos} videos, not {wanted.videos}"
+        if self.videos_digest != wanted.videos_digest:
+            return "videos of other names, classes, splits or sizes"
+        return None

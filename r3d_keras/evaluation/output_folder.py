@@ -1,0 +1,72 @@
+"""The folder of an evaluation: report, metrics and scores."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from r3d_keras.evaluation.evaluation import Evaluation, labeled
+from r3d_keras.evaluation.metrics import class_accuracies
+from r3d_keras.evaluation.report import write_report
+from r3d_keras.evaluation.result_files import write_results
+from r3d_keras.files import write_json
+
+
+def write_evaluation(evaluation: Evaluation, folder: Path, top_k: int) -> list[Path]:
+    """Writes an evaluation, and returns the files directly in the folder:
+
+    report.html      where any video has a label
+    metrics.json     metrics of clips and videos, intervals of the videos' metrics, classes (videos and top-1 of each),
+                     videos_listed = videos_scored + videos_left_out, left_out, and the configuration
+    comparison.json  where models are compared; what was measured of the others is in folders named after them
+    results.json, segments.json, submission.json, scores.csv, scores.npz
+                     see `write_results`
+
+    Args:
+        top_k: classes listed for each video in the json files; all with 0.
+    """
+    files = _write_numbers(evaluation, folder, top_k)
+    for number, (other, _) in enumerate(evaluation.compared, start=2):
+        _write_numbers(other, folder / f"{number}-{_short_name(other)}", top_k)
+    if evaluation.compared:
+        files.append(folder / "comparison.json")
+        write_json(files[-1], {other.model: asdict(difference) for other, difference in evaluation.compared})
+    if evaluation.video_metrics:
+        files.append(folder / "report.html")
+        write_report(files[-1], evaluation)
+    return files
+
+
+def _write_numbers(evaluation: Evaluation, folder: Path, top_k: int) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    label_names = evaluation.source.label_names
+    values: dict[str, Any] = {
+        "videos_listed": len(evaluation.videos.names) + len(evaluation.left_out),
+        "videos_scored": len(evaluation.videos.names),
+        "videos_left_out": len(evaluation.left_out),
+        "left_out": [{"video": video, "reason": reason} for video, reason in evaluation.left_out],
+        "configuration": evaluation.configuration,
+    }
+    if evaluation.video_metrics:
+        videos = labeled(evaluation.videos)
+        counts = np.bincount(videos.labels, minlength=len(label_names))
+        accuracies = class_accuracies(videos)
+        values |= {
+            "clips": asdict(evaluation.clip_metrics),
+            "videos": asdict(evaluation.video_metrics),
+            "videos_intervals": evaluation.intervals,
+            "classes": {
+                name: {"videos": int(count), "top1": float(accuracy)}
+                for name, count, accuracy in zip(label_names, counts, accuracies, strict=True)
+                if count
+            },
+        }
+    write_json(folder / "metrics.json", values)
+    return [folder / "metrics.json", *write_results(folder, evaluation.clips, evaluation.videos, label_names, top_k)]
+
+
+def _short_name(evaluation: Evaluation) -> str:
+    """Returns the name of a model's file, or of its run's folder where the file has the name that all runs use."""
+    path = Path(evaluation.model)
+    return path.parent.name if path.stem in ("best", "model") and path.parent.name else path.stem

@@ -1,0 +1,186 @@
+"""Videos answered by a model."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from r3d_keras.errors import UserError
+from r3d_keras.input.views import view_frames
+from r3d_keras.models import ClipClassifier
+from r3d_keras.prediction import rendering
+from r3d_keras.prediction.answers import ClassScore, Prediction, Predictions
+from r3d_keras.prediction.explanation import write_explanation
+from r3d_keras.prediction.options import AnswerOptions
+from r3d_keras.prediction.output_names import output_names
+from r3d_keras.prediction.scorer import Scorer, as_scorer
+from r3d_keras.prediction.timeline import find_segments, scores_per_second, write_timeline
+from r3d_keras.prediction.videos import ClipValues, is_live, values_of_videos
+from r3d_keras.video.clips import VideoClips
+from r3d_keras.video.folders import Video, expand_folders, printable, same_name
+from r3d_keras.video.recipe import Recipe
+
+CLIP_STRIDE_ALONE = (
+    "clip_stride is for timelines, rendered videos and features: the score of a video is that of the clips that the "
+    "model learned from"
+)
+NEEDS_KERAS = "features and explanations need a .keras file, not a bundle"
+
+
+def predict(
+    model: ClipClassifier | Scorer | str | Path,
+    videos: str | Path | int | Sequence[str | Path | int],
+    *,
+    top_k: int = AnswerOptions.top_k,
+    threshold: float = AnswerOptions.threshold,
+    batch_size: int = AnswerOptions.batch_size,
+    clip_stride: int | None = AnswerOptions.clip_stride,
+    timeline: str | Path | None = AnswerOptions.timeline,
+    segment_threshold: float = AnswerOptions.segment_threshold,
+    smoothing: float = AnswerOptions.smoothing,
+    render: str | Path | None = AnswerOptions.render,
+    explain: str | Path | None = AnswerOptions.explain,
+) -> Predictions:
+    """Names what happens in videos. A video's score is the mean of the probabilities of its clips.
+
+    Args:
+        model: a model, a .keras file, a run's folder, or the folder of an exported bundle or OpenVINO model.
+        videos: one or several of files, addresses, folders of videos, folders of extracted frames, numbers of cameras.
+            Of live pictures, each clip is answered for itself, to the end of the stream.
+        top_k: classes named for each video.
+        threshold: no class with a lower score is named.
+        batch_size: clips scored at once.
+        clip_stride: frames between two clips, for timelines and rendered videos; as in training when None.
+        timeline: folder for NAME.timeline.json and NAME.timeline.png, made when it is missing.
+        segment_threshold: score that makes a second part of a segment of the timeline.
+        smoothing: seconds over which the timeline is averaged.
+        render: a .mp4, .mkv or .mov file for a copy of the one video with its labels and scores.
+        explain: folder for NAME.explanation.png, made when it is missing.
+
+    Returns:
+        a Prediction for each video, in their order; one that cannot be read has an `error`.
+
+    Raises UserError when the model cannot answer, or no video is there.
+
+    Example:
+        for prediction in r3d_keras.predict("run1", ["walk.mp4", "videos"], top_k=5):
+            print(prediction.video, prediction.label, prediction.classes[0].score)
+    """
+    options = AnswerOptions(
+        top_k=top_k,
+        threshold=threshold,
+        batch_size=batch_size,
+        clip_stride=clip_stride,
+        timeline=_text(timeline),
+        segment_threshold=segment_threshold,
+        smoothing=smoothing,
+        render=_text(render),
+        explain=_text(explain),
+    )
+    names = [videos] if isinstance(videos, str | os.PathLike | int) else videos
+    found, left_out = expand_folders([str(name) for name in names])
+    for folder in filter(None, (timeline, explain)):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    return Predictions(list(answer_videos(as_scorer(model), found, options)), left_out)
+
+
+def answer_videos(scorer: Scorer, videos: Sequence[Video], options: AnswerOptions) -> Iterator[Prediction]:
+    """Yields the answer on each video when it is complete, or on each clip of one live video.
+
+    The folders that the options name must exist. Raises UserError as `predict`.
+    """
+    _check(scorer, videos, options)
+    live = [video for video in videos if is_live(video)]
+    if not live:
+        return _answer_files(scorer, videos, options)
+    if len(videos) > 1 or options.timeline or options.render or options.explain:
+        raise UserError(f"{live[0]} is live: name it alone, without timeline, rendered video, explanation and features")
+    return _answer_live(scorer, live[0], options)
+
+
+def answer_recipe(scorer: Scorer, clip_stride: int | None) -> Recipe:
+    """Returns how clips are made of videos: as in training, but for the frames between two clips."""
+    recipe = scorer.metadata.recipe
+    return replace(recipe, clip_stride=clip_stride or recipe.clip_stride)
+
+
+def _check(scorer: Scorer, videos: Sequence[Video], options: AnswerOptions) -> None:
+    if not videos:
+        raise UserError("no video named")
+    if not scorer.metadata.label_names:
+        raise UserError("the model has no label names: convert it again with its labels")
+    if options.clip_stride and not (options.timeline or options.render):
+        raise UserError(CLIP_STRIDE_ALONE)
+    if options.explain and scorer.model is None:
+        raise UserError(NEEDS_KERAS)
+    if options.render and len(videos) != 1:
+        raise UserError(f"render={options.render} takes one video, not {len(videos)}")
+    if options.render and Path(options.render).resolve() == Path(str(videos[0])).resolve():
+        raise UserError(f"render={options.render} is the video itself: name another file")
+
+
+def _answer_files(scorer: Scorer, videos: Sequence[Video], options: AnswerOptions) -> Iterator[Prediction]:
+    recipe = answer_recipe(scorer, options.clip_stride)
+    names = output_names(videos)
+    for values in values_of_videos(videos, scorer.probabilities, scorer.metadata, recipe, options.batch_size):
+        if values.error:
+            yield Prediction(printable(values.video), notes=values.notes, error=values.error)
+            continue
+        yield _answer(scorer, values, options, names[values.video])
+        if options.explain:
+            path = Path(options.explain) / f"{names[values.video]}.explanation.png"
+            write_explanation(path, scorer, values, recipe)
+
+
+def _answer(scorer: Scorer, values: ClipValues, options: AnswerOptions, output_name: str) -> Prediction:
+    """Returns the answer on a video; writes timeline and rendered video where they are asked for."""
+    names = scorer.metadata.label_names
+    answer = _classify(scorer, values, options)
+    if not options.timeline and not options.render:
+        return answer
+    scores = scores_per_second(values.times, values.values, options.smoothing)
+    if options.timeline:
+        segments = tuple(find_segments(scores, answer.duration, names, options.segment_threshold))
+        answer = replace(answer, segments=segments)
+        write_timeline(Path(options.timeline) / output_name, answer.to_dict(), scores, names, options.segment_threshold)
+    if options.render:
+        rendering.render(values.video, Path(options.render), scores, names)
+    return answer
+
+
+def _classify(scorer: Scorer, values: ClipValues, options: AnswerOptions) -> Prediction:
+    names, mean = scorer.metadata.label_names, values.values.mean(axis=0)
+    best_first = [
+        index for index in (-mean).argsort(kind="stable")[: options.top_k] if mean[index] >= options.threshold
+    ]
+    return Prediction(
+        video=printable(values.video),
+        folder=_class_of_folder(values.video, names),
+        duration=round(float(values.times[:, 1].max()), 3),
+        clips=len(values.values),
+        classes=tuple(ClassScore(names[index], float(mean[index])) for index in best_first),
+        notes=values.notes,
+    )
+
+
+def _answer_live(scorer: Scorer, video: Video, options: AnswerOptions) -> Iterator[Prediction]:
+    """Yields the answer on each clip as it comes, to the end of the stream."""
+    clips = VideoClips(video, scorer.metadata.recipe)
+    clip = None
+    for clip in clips:
+        view = view_frames(clip.frames, scorer.metadata.frame_size, scorer.metadata.channels)
+        values = ClipValues(video, np.array([[clip.begin, clip.end]]), scorer.probabilities(view[None]))
+        yield replace(_classify(scorer, values, options), video=f"{video} at {clip.begin:.1f} s", folder=None)
+    if clip is None:
+        raise UserError(f"{clips.reason}: {video}")
+
+
+def _class_of_folder(video: Video, label_names: tuple[str, ...]) -> str | None:
+    folder = Path(str(video)).resolve().parent.name
+    return next((name for name in label_names if same_name(name, folder)), None)
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else os.fspath(path)

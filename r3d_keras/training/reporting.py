@@ -1,0 +1,122 @@
+"""What a run prints and logs: lines and a progress bar, the text logs, TensorBoard."""
+
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from r3d_keras.training.cluster import is_chief
+from r3d_keras.training.model_dir import LOGS
+from r3d_keras.training.progress import Progress
+from r3d_keras.training.reference_logs import ReferenceLogs
+from r3d_keras.training.setup import Parts
+from r3d_keras.training.state import RunState
+from r3d_keras.training.steps import StepResult
+from r3d_keras.training.tensorboard import STEPS_BETWEEN_POINTS, TensorBoardLog
+from r3d_keras.training.validation import Measured
+
+
+def print_line(line: str, to_standard_error: bool = False) -> None:
+    """Prints a line at once, above a progress bar where there is one."""
+    stream = sys.stderr if to_standard_error else sys.stdout
+    tqdm.write(line, file=stream)
+    stream.flush()
+
+
+class Report:
+    """Tells how a run is doing. Every worker has one and calls it alike; the chief's alone prints and writes."""
+
+    def __init__(self, parts: Parts, state: RunState):
+        """Goes on with the logs from `state` on. Raises OSError when they cannot be written."""
+        config = parts.config
+        self._parts, self._state, self._is_chief = parts, state, is_chief(parts.strategy)
+        self._last_step = parts.steps_until(config.epochs)
+        done, total = (step * config.batch_size for step in (state.step, self._last_step))
+        self._progress = Progress(done, total, shown=self._is_chief)
+        self._logs = ReferenceLogs(config.model_dir, state.log_sizes) if self._is_chief else None
+        self._tensorboard = TensorBoardLog(Path(config.model_dir) / LOGS) if self._is_chief else None
+
+    def begin(self, changes: list[str], warnings: list[str]) -> None:
+        """Says what differs from the run that was there, what is wrong with its checkpoints, and where it goes on."""
+        config, state = self._parts.config, self._state
+        lines = list(changes)
+        if config.weights:
+            origin = self._parts.model.metadata.origin
+            lines.append(f"{origin}; normalization and frames are those of {config.weights}")
+        if config.scaled_learning_rate != config.learning_rate:
+            lines.append(
+                f"learning rate {config.learning_rate:g}, meant for batches of {config.scale_learning_rate_to}: "
+                f"{config.scaled_learning_rate:g} for {config.batch_size}"
+            )
+        if state.epoch > config.epochs:
+            lines.append(f"all {config.epochs} epochs are done already")
+        elif state.step:
+            lines.append(f"going on after step {state.step} of {self._last_step}, in epoch {state.epoch}")
+        if self._is_chief:
+            for warning in warnings:
+                print_line(warning, to_standard_error=True)
+            for line in lines:
+                print_line(line)
+
+    def begin_epoch(self) -> None:
+        """Begins to measure the speed of an epoch."""
+        self._progress.restart_clock()
+
+    def step(self, result: StepResult, micro_batches: list[dict], rate: float, waited: float) -> None:
+        """Tells of a step that `state` has just counted, and waited so many seconds for its batch."""
+        state, config = self._state, self._parts.config
+        text = f"epoch {state.epoch}/{config.epochs}, loss {state.mean_loss:.3f}, top-1 {100 * state.top1:.1f}%"
+        self._progress.add_step(config.batch_size, waited, text)
+        if not self._is_chief:
+            return
+        accuracy = result.correct / config.batch_size
+        self._logs.write("train_batch.log", (state.epoch, state.steps, state.step, result.loss, accuracy, rate))
+        if state.step == 1:
+            clips = self._parts.strategy.experimental_local_results(micro_batches[0]["clips"])
+            self._tensorboard.clips(1, clips[0].numpy())
+        if state.step % STEPS_BETWEEN_POINTS == 1:
+            values = {
+                "train/loss": result.loss,
+                "train/top1": accuracy,
+                "train/learning_rate": rate,
+                "train/gradient_norm": result.gradient_norm,
+                "train/clips_per_second": self._progress.clips_per_second,
+                "train/data_wait_share": self._progress.wait_share,
+            }
+            self._tensorboard.scalars(state.step, values)
+
+    def validation_progress(self) -> tqdm:
+        """Returns a bar for a round of validation, which is gone when it is closed."""
+        return self._progress.validating(self._parts.validation.num_clips)
+
+    def end_epoch(self, rate: float, measured: Measured | None) -> None:
+        """Tells of an epoch whose last step had this learning rate, and of its validation where there was one."""
+        if not self._is_chief:
+            return
+        state = self._state
+        line = f"epoch {state.epoch}/{self._parts.config.epochs}: training loss {state.mean_loss:.3f}"
+        line += f", top-1 {100 * state.top1:.1f}%"
+        values = {"epoch/loss": state.mean_loss, "epoch/top1": state.top1}
+        self._logs.write("train.log", (state.epoch, state.mean_loss, state.top1, rate))
+        if measured:
+            clips, videos = measured
+            line += f"; validation loss {clips.loss:.3f}, top-1 {100 * clips.top1:.1f}% of clips"
+            line += f", {100 * videos.top1:.1f}% of videos"
+            values |= {"validation/loss": clips.loss, "validation/top1_clips": clips.top1}
+            values |= {"validation/top1_videos": videos.top1, "validation/top5_videos": videos.top5}
+            self._logs.write("val.log", (state.epoch, clips.loss, clips.top1))
+        self._tensorboard.scalars(state.step, values)
+        print_line(f"{line} ({self._progress.speed()})")
+
+    def flush(self) -> dict[str, int]:
+        """Puts the logs on disk; returns the bytes of the text logs, for the checkpoint that goes with them."""
+        if not self._is_chief:
+            return {}
+        self._tensorboard.flush()
+        return self._logs.flush()
+
+    def close(self) -> None:
+        """Ends the bar and the logs."""
+        self._progress.close()
+        if self._is_chief:
+            self._logs.close()
