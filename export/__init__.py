@@ -1,1 +1,17 @@
-"""From a model to what TF Serving loads."""
+"""From a model to what TF Serving, or another runtime, loads.
+
+import export
+
+published = export.publish("run1", "bundle")
+print(published)              # how fast, how close to the model, and where
+published.card["precision"]   # the model card
+"""
+
+
+def __getattr__(name: str):
+    # TensorFlow is imported when something is published, so that the client needs none.
+    if name in ("publish", "Published"):
+        from . import publishing
+
+        return getattr(publishing, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """Asks a TF Serving server what happens in videos.
 
 Examples:
-    python -m export.client --server=localhost:8501 --model_name=actions video.mp4 folder_of_videos
+    r3d client --server=localhost:8501 --model_name=actions video.mp4 folder_of_videos
     python -m export.client --server=localhost:8500 --protocol=grpc --model_name=actions --json --top_k=5 video.mp4
     python -m export.client --server=localhost:8501 --model_name=actions --latency video.mp4
 
@@ -15,110 +15,88 @@ milliseconds in which 50, 95 and 99 % of the requests are answered, and clips/s,
 
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 
-from absl import flags
-
-from r3d_keras import command_line
+from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
-
-SERVER = flags.DEFINE_string("server", None, "HOST:PORT of the server: 8501 is TF Serving's for REST, 8500 for gRPC.")
-MODEL_NAME = flags.DEFINE_string("model_name", None, "Name of the model on the server.")
-PROTOCOL = flags.DEFINE_enum("protocol", "rest", ["rest", "grpc"], "rest, or grpc with tensorflow-serving-api.")
-JSON = flags.DEFINE_bool("json", False, "Print one JSON object a line instead of a table.")
-TOP_K = flags.DEFINE_integer("top_k", 1, "Classes named for each video; a server names five.", 1, 5)
-TIMEOUT = flags.DEFINE_float("timeout", 120.0, "Seconds in which each request must be answered.", lower_bound=0.001)
-CONCURRENCY = flags.DEFINE_integer("concurrency", 4, "Videos under way at a time.", lower_bound=1)
-LATENCY = flags.DEFINE_bool("latency", False, "Measure the server with the first clip of the one video.")
-LATENCY_SECONDS = flags.DEFINE_float("latency_seconds", 5.0, "Seconds for each row of --latency.", lower_bound=0.01)
+from r3d_keras.options import Options, option, required
 
 
-def main(names: list[str]) -> None:
-    address = command_line.require(SERVER.value, "server", "localhost:8501")
-    model_name = command_line.require(MODEL_NAME.value, "model_name", "actions")
-    if not names:
-        raise UserError("no video named (for example: python -m export.client --server=... --model_name=... video.mp4)")
+@dataclass(frozen=True, kw_only=True)
+class ClientOptions(Options):
+    """Which server, which videos, and what is printed."""
 
-    from export.server_access import connect
+    title = "Flags"
+    videos: tuple[str, ...] = option((), "Video files, folders of them, folders of frames, or addresses.")
+    server: str = required("localhost:8501", "HOST:PORT of the server: 8501 is TF Serving's for REST, 8500 for gRPC.")
+    model_name: str = required("actions", "Name of the model on the server.")
+    protocol: str = option("rest", "rest, or grpc with tensorflow-serving-api.", choices=("rest", "grpc"))
+    json: bool = option(False, "Print one JSON object a line instead of a table.")
+    top_k: int = option(1, "Classes named for each video; a server names five.", minimum=1, maximum=5)
+    timeout: float = option(120.0, "Seconds in which each request must be answered.", minimum=0.001)
+    concurrency: int = option(4, "Videos under way at a time.", minimum=1)
+    latency: bool = option(False, "Measure the server with the first clip of the one video.")
+    latency_seconds: float = option(5.0, "Seconds for each row of --latency.", minimum=0.01)
+
+
+def main(options: ClientOptions) -> None:
+    """Prints the classes of each video, or the latencies of the server."""
+    if not options.videos:
+        raise UserError("no video named (for example: --server=localhost:8501 --model_name=actions video.mp4)")
     from r3d_keras.video.folders import describe_others, expand_folders
 
-    videos, others = expand_folders(names)
+    from .server_access import connect
+
+    videos, others = expand_folders(list(options.videos))
     if others:
         print(describe_others(others), file=sys.stderr)
     if any(isinstance(video, int) for video in videos):
         raise UserError("a camera has no end to answer about: python -m r3d_keras.predict takes live pictures")
-    server = connect(address, model_name, PROTOCOL.value, TIMEOUT.value)
-    description = server.describe()
-    if LATENCY.value:
-        _print_latencies(server, videos, description)
-        return
-    failures = _classify(server, videos, description)
+    if options.latency and len(videos) != 1:
+        raise UserError(f"--latency takes one video, not {len(videos)}")
+    server = connect(options.server, options.model_name, options.protocol, options.timeout)
+    if options.latency:
+        _print_latencies(server, videos[0], options)
+    else:
+        _print_answers(server, videos, options)
+
+
+def _print_answers(server, videos: list[str], options: ClientOptions) -> None:
+    from tqdm import tqdm
+
+    from .remote_videos import ask_about_videos
+
+    failures = 0
+    with tqdm(unit="frames", dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
+        for video, answer in ask_about_videos(server, videos, options.concurrency, bar.update):
+            if isinstance(answer, UserError):
+                failures += 1
+                print(f"error: {video}: {str(answer).removesuffix(f': {video}')}", file=sys.stderr)
+                continue
+            for note in answer.notes:
+                print(f"note: {video}: {note}", file=sys.stderr)
+            classes = answer.best(options.top_k)
+            if options.json:
+                row = {"video": video, "duration": round(answer.duration, 3), "clips": answer.clips, "classes": classes}
+                print(json.dumps(row, ensure_ascii=False))
+            else:
+                print(f"{video}: " + ", ".join(f"{each['label']} {100 * each['score']:.1f}%" for each in classes))
     if failures:
         raise UserError(f"{failures} of {len(videos)} videos have no answer")
 
 
-def _classify(server, videos: list, description) -> int:
-    """Prints the classes of each video, in order; returns how many have none."""
-    from tqdm import tqdm
+def _print_latencies(server, video: str, options: ClientOptions) -> None:
+    from .latency import HEADER, measure_latencies
+    from .remote_videos import first_clip
 
-    from export.remote_videos import ask_about_video
-
-    failures = 0
-    with (
-        ThreadPoolExecutor(CONCURRENCY.value) as pool,
-        tqdm(unit="frames", dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar,
-    ):
-
-        def ask(video):
-            return ask_about_video(server, video, description, bar.update)
-
-        try:
-            for video, future in [(video, pool.submit(ask, video)) for video in videos]:
-                try:
-                    _print_answer(video, future.result())
-                except UserError as error:
-                    failures += 1
-                    print(f"error: {video}: {str(error).removesuffix(f': {video}')}", file=sys.stderr)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C no more are asked about
-    return failures
+    frames = first_clip(video, server.describe())
+    if not options.json:
+        print(HEADER)
+    for row in measure_latencies(server, frames, options.latency_seconds):
+        print(json.dumps(asdict(row)) if options.json else row, flush=True)
 
 
-def _print_answer(video, answer) -> None:
-    for note in answer.notes:
-        print(f"note: {video}: {note}", file=sys.stderr)
-    classes = answer.best(TOP_K.value)
-    if JSON.value:
-        value = {"video": str(video), "duration": round(answer.duration, 3), "clips": answer.clips, "classes": classes}
-        print(json.dumps(value, ensure_ascii=False))
-    else:
-        print(f"{video}: " + ", ".join(f"{each['label']} {100 * each['score']:.1f}%" for each in classes))
-
-
-def _print_latencies(server, videos: list, description) -> None:
-    from dataclasses import asdict
-
-    from export.latency import measure_latencies
-    from r3d_keras.video.clips import VideoClips
-
-    if len(videos) != 1:
-        raise UserError(f"--latency takes one video, not {len(videos)}")
-    clips = VideoClips(videos[0], description.recipe)
-    first = next(iter(clips), None)
-    if first is None:
-        raise UserError(f"{clips.reason}: {videos[0]}")
-    if not JSON.value:
-        print(f"{'batch':>5} {'at once':>7} {'requests':>8} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'clips/s':>8}")
-    for row in measure_latencies(server, first.frames, LATENCY_SECONDS.value):
-        if JSON.value:
-            print(json.dumps(asdict(row)), flush=True)
-            continue
-        print(
-            f"{row.batch_size:5} {row.concurrency:7} {row.requests:8} {row.p50:8.1f} {row.p95:8.1f} {row.p99:8.1f} "
-            f"{row.clips_per_second:8.1f}",
-            flush=True,
-        )
-
+COMMAND = Command(main, ClientOptions, arguments=("videos...",))
 
 if __name__ == "__main__":
-    command_line.run(main)
+    COMMAND.run()

@@ -1,4 +1,4 @@
-"""The form of a model that is served: batch normalisation folded into the convolutions, one precision."""
+"""The form of a model that is served: batch normalization folded into the convolutions, one precision."""
 
 import keras
 import numpy as np
@@ -8,7 +8,9 @@ from r3d_keras.errors import UserError
 from r3d_keras.models import ClipClassifier, build_model
 from r3d_keras.models.architectures import find_architecture
 from r3d_keras.models.initial_values import skipped_initial_values
-from r3d_keras.models.layers import BatchNormalization
+from r3d_keras.models.layers import BatchNormalization, GroupedConvolution
+
+from .grouped_convolution import PortableConvolution
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -16,9 +18,10 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 def fold(model: ClipClassifier, precision: str = "float32") -> keras.Model:
     """Returns a model for inference that computes what `model` does, with fewer layers.
 
-    A batch normalisation that follows a convolution becomes a part of its kernel and bias, computed in float64; one
-    that follows anything else stays. With bfloat16 or float16 the layers, and their weights in the file, have that
-    precision; the normalisation of the clips, the global pooling and the head stay float32.
+    A batch normalization that follows a convolution becomes a part of its kernel and bias, computed in float64; one
+    that follows anything else stays. Grouped convolutions choose their way where they run. With bfloat16 or float16
+    the layers, and their weights in the file, have that precision; the normalization of the clips, the global pooling
+    and the head stay float32.
 
     Returns:
         A model from clips [batch, frames, height, width, channels], uint8 or float 0 to 255, to features float32
@@ -38,7 +41,8 @@ def fold(model: ClipClassifier, precision: str = "float32") -> keras.Model:
             config["use_bias"] = True
         if layer.name in dtype_of:
             config["dtype"] = dtype_of[layer.name]
-        return type(layer).from_config(config)
+        layer_class = PortableConvolution if isinstance(layer, GroupedConvolution) else type(layer)
+        return layer_class.from_config(config)
 
     def call(layer, inputs, *others, **options):
         return inputs if layer.name in absorbed else layer(inputs, *others, **options)
@@ -56,7 +60,7 @@ def fold(model: ClipClassifier, precision: str = "float32") -> keras.Model:
 
 
 def _convolutions_before_normalizations(model: keras.Model) -> dict[str, BatchNormalization]:
-    """Returns the normalisation after each convolution whose values nothing else needs, by the convolution's name."""
+    """Returns the normalization after each convolution whose values nothing else needs, by the convolution's name."""
     pairs = {}
     for layer in model.layers:
         if isinstance(layer, BatchNormalization):

@@ -11,6 +11,10 @@ import numpy as np
 from keras import ops
 
 from r3d_keras.errors import UserError
+from r3d_keras.models.initial_values import skipped_initial_values
+from r3d_keras.models.layers import GroupedConvolution
+
+from .grouped_convolution import BlockConvolution
 
 
 @dataclass(frozen=True)
@@ -77,18 +81,20 @@ class PlanarMaxPooling(keras.layers.Layer):
         return ops.reshape(lines, (-1, lines.shape[1], height, width, channels))
 
 
-def _with_planar_pooling(network: keras.Model, clips: np.ndarray) -> keras.Model:
-    """Returns the same network, for clips of one size, without poolings of three axes."""
+def _for_other_runtimes(network: keras.Model, clips: np.ndarray, planar_pooling: bool) -> keras.Model:
+    """Returns the same network, for clips of one size, of layers that converters know."""
 
     def clone(layer):
-        if isinstance(layer, keras.layers.MaxPooling3D) and layer.padding == "valid":
+        if planar_pooling and isinstance(layer, keras.layers.MaxPooling3D) and layer.padding == "valid":
             return PlanarMaxPooling(layer.pool_size, layer.strides, name=layer.name)
-        return type(layer).from_config(layer.get_config())
+        layer_class = BlockConvolution if isinstance(layer, GroupedConvolution) else type(layer)
+        return layer_class.from_config(layer.get_config())
 
     given = keras.Input(clips.shape[1:], dtype="float32", name="clips")
-    planar = keras.models.clone_model(network, input_tensors=given, clone_function=clone)
-    planar.set_weights(network.get_weights())
-    return planar
+    with skipped_initial_values():
+        other = keras.models.clone_model(network, input_tensors=given, clone_function=clone)
+    other.set_weights(network.get_weights())
+    return other
 
 
 def write_format(name: str, network: keras.Model, clips: np.ndarray, folder: Path) -> np.ndarray:
@@ -104,14 +110,14 @@ def write_format(name: str, network: keras.Model, clips: np.ndarray, folder: Pat
     row = FORMATS[name]
     path = folder / row.file_name
     signature = [keras.InputSpec(shape=(None, *clips.shape[1:]), dtype="float32", name="clips")]
-    if name == "litert":
-        network = _with_planar_pooling(network, clips)
+    if name == "litert" or any(isinstance(layer, GroupedConvolution) for layer in network.layers):
+        network = _for_other_runtimes(network, clips, planar_pooling=name == "litert")
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             network.export(str(path), format=name, input_signature=signature, verbose=False)
         return row.run(path, clips.astype(np.float32))
     except ImportError as error:
-        raise UserError(f"--format={name} needs: pip install -r requirements-formats.txt ({error})") from error
+        raise UserError(f"format={name} needs: pip install -r requirements-formats.txt ({error})") from error
     except Exception as error:  # every converter and runtime has errors of its own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{name} cannot hold this model: {reason}") from error

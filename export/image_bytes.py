@@ -15,7 +15,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 def decode_clip(files: tf.Tensor, clip_frames: int, channels: int) -> tf.Tensor:
     """Decodes JPEG or PNG files, string [clip_frames], to uint8 [clip_frames, height, width, channels].
 
-    Three channels are RGB, two u and v of optical flow, one the brightness. Grey and CMYK files are converted. Fails
+    Three channels are RGB, two u and v of optical flow, one the brightness. Gray and CMYK files are converted. Fails
     with INVALID_ARGUMENT, before anything is decoded, when a file is neither, is larger than LARGEST_SIDE on a side or
     LARGEST_FRAME pixels, or differs from the others in size.
     """

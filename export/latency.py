@@ -7,16 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.server_access import Server
 from r3d_keras.errors import UserError
+
+from .server_access import Server
 
 BATCH_SIZES = (1, 4, 8, 16)
 CONCURRENCIES = (1, 4, 16)
+# Of the printed rows.
+HEADER = f"{'batch':>5} {'at once':>7} {'requests':>8} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'clips/s':>8}"
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds in which half, 95 % and 99 % of the requests were answered, and clips answered a second."""
+    """Milliseconds in which half, 95 % and 99 % of the requests were answered, and clips answered a second.
+
+    Printed, it is a row below HEADER.
+    """
 
     batch_size: int
     concurrency: int
@@ -26,12 +32,17 @@ class Latency:
     p99: float
     clips_per_second: float
 
+    def __str__(self) -> str:
+        times = f"{self.p50:8.1f} {self.p95:8.1f} {self.p99:8.1f}"
+        return f"{self.batch_size:5} {self.concurrency:7} {self.requests:8} {times} {self.clips_per_second:8.1f}"
+
 
 def measure_latencies(server: Server, clip: list[bytes], seconds: float) -> Iterator[Latency]:
     """Measures every batch size with every concurrency for `seconds` each, by the signature `frames`.
 
     Args:
         clip: JPEG files of one clip's frames.
+        seconds: for each pair of a batch size and a concurrency.
 
     Raises UserError when a request fails.
     """

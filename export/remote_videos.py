@@ -1,15 +1,17 @@
 """What a server says of whole videos, sent to it as clips of JPEG frames."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from export.server_access import Description, Server
 from r3d_keras.errors import UserError
 from r3d_keras.video.clips import Clip, VideoClips
+
+from .server_access import Description, Server
 
 # 128 frames of 240 pixels are 2 to 4 MB.
 FRAMES_A_REQUEST = 128
@@ -45,13 +47,13 @@ def ask_about_video(
     server: Server,
     video: str | Path,
     description: Description,
-    tell: Callable[[int], None] = lambda frames: None,
+    on_frames: Callable[[int], object] = lambda frames: None,
 ) -> RemoteAnswer:
     """Sends every clip of a video, some at a time, and returns the mean over them.
 
     Args:
         description: of the model, as `server.describe` gives.
-        tell: called with the number of frames after each request.
+        on_frames: called with the number of frames after each request.
 
     Raises UserError when the video cannot be read or the server does not answer.
     """
@@ -65,11 +67,54 @@ def ask_about_video(
             best = np.argsort(-outputs["probabilities"], kind="stable")
             for indexes, classes in zip(best, outputs["classes"], strict=True):
                 names.update(zip(map(int, indexes), classes, strict=False))
-        tell(len(part) * description.recipe.clip_stride)
+        on_frames(len(part) * description.recipe.clip_stride)
     if not count:
         raise UserError(f"{clips.reason}: {video}")
     notes = tuple(note for note in (clips.reason, clips.warning) if note)
     return RemoteAnswer(clips.duration, count, (total / count).astype(np.float32), names, notes)
+
+
+def ask_about_videos(
+    server: Server,
+    videos: Sequence[str],
+    concurrency: int = 4,
+    on_frames: Callable[[int], object] = lambda frames: None,
+) -> Iterator[tuple[str, RemoteAnswer | UserError]]:
+    """Yields every video, in order, with its answer, or with the error for which it has none.
+
+    Args:
+        concurrency: videos under way at a time; each is decoded in a thread of its own.
+        on_frames: called with the number of frames after each request.
+
+    Raises UserError when the server does not describe the model.
+
+    Example:
+        server = connect("localhost:8501", "actions", "rest", timeout_seconds=60.0)
+        for video, answer in ask_about_videos(server, ["a.mp4", "b.mp4"]):
+            print(video, answer.best(1))
+    """
+    description = server.describe()
+
+    def ask(video: str) -> RemoteAnswer | UserError:
+        try:
+            return ask_about_video(server, video, description, on_frames)
+        except UserError as error:
+            return error
+
+    with ThreadPoolExecutor(concurrency) as pool:
+        try:
+            for video, answer in [(video, pool.submit(ask, video)) for video in videos]:
+                yield video, answer.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C no more are asked about
+
+
+def first_clip(video: str | Path, description: Description) -> list[bytes]:
+    """Returns the JPEG frames of a video's first clip. Raises UserError when the video cannot be read."""
+    clips = VideoClips(video, description.recipe)
+    for clip in clips:
+        return clip.frames
+    raise UserError(f"{clips.reason}: {video}")
 
 
 def _parts(clips: Iterator[Clip], length: int) -> Iterator[list[Clip]]:

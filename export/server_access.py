@@ -50,7 +50,7 @@ def connect(address: str, model_name: str, protocol: str, timeout_seconds: float
     """
     host, _, port = address.removeprefix("http://").rpartition(":")
     if not host or not port.isdecimal():
-        raise UserError(f"--server={address} is not of the form HOST:PORT, for example localhost:8501")
+        raise UserError(f"server={address} is not of the form HOST:PORT, for example localhost:8501")
     return {"rest": RestServer, "grpc": GrpcServer}[protocol](f"{host}:{port}", model_name, timeout_seconds)
 
 
@@ -120,7 +120,7 @@ class GrpcServer:
             import grpc
             from tensorflow_serving.apis import prediction_service_pb2_grpc
         except ImportError as error:
-            raise UserError("--protocol=grpc needs: pip install tensorflow-serving-api==2.21.0") from error
+            raise UserError("protocol=grpc needs: pip install tensorflow-serving-api==2.21.0") from error
 
         retries = {
             "maxAttempts": ATTEMPTS,

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from export.bare_session import Session
 from r3d_keras.files import whole_file
 from r3d_keras.models.classifier import Metadata
+
+from .bare_session import Session
 
 BATCH_SIZES = (1, 2, 4, 8, 16)
 SECONDS_TO_MEASURE = 20.0
@@ -50,7 +51,7 @@ prometheus_config {
 """
 
 COMPOSE = """\
-# docker compose up; then: python -m export.client --server=localhost:8501 --model_name={name} VIDEO...
+# docker compose up; then: r3d client --server=localhost:8501 --model_name={name} VIDEO...
 services:
   {name}:
     image: tensorflow/serving:latest

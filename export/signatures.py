@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 import keras
 import tensorflow as tf
 
-from export.image_bytes import LARGEST_FRAME, LARGEST_SIDE, decode_clip
 from r3d_keras.input.frames import protocol_view
 from r3d_keras.models.classifier import Metadata
+
+from .image_bytes import LARGEST_FRAME, LARGEST_SIDE, decode_clip
 
 # Windows that the network sees at once: enough to fill a CPU or a GPU.
 WINDOWS_AT_ONCE = 16

@@ -25,7 +25,7 @@ def publish_version(output_dir: str | Path, write: Callable[[Path], None]) -> Pa
         write(hidden)
         return _rename_to_next_version(hidden, base)
     except OSError as error:
-        raise UserError(f"cannot write to --output_dir={output_dir}: {error.strerror or error}") from error
+        raise UserError(f"cannot write to output_dir={output_dir}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 

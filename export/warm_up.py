@@ -7,15 +7,16 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from export.bare_session import Session
 from r3d_keras.files import whole_file
 from r3d_keras.models.classifier import Metadata
+
+from .bare_session import Session
 
 WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"  # the name that TF Serving looks for
 
 
 def moving_frames(count: int, height: int, width: int) -> np.ndarray:
-    """Returns coloured waves that move, uint8 [count, height, width, 3]: smooth as videos are, unlike noise."""
+    """Returns colored waves that move, uint8 [count, height, width, 3]: smooth as videos are, unlike noise."""
     time, row, column, channel = np.ogrid[:count, :height, :width, :3]
     waves = np.sin(row / 9.0 + time / 3.0 + channel) + np.cos(column / 13.0 - time / 5.0 + 2.0 * channel)
     return (127.5 + 63.5 * waves).astype(np.uint8)

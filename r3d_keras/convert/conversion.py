@@ -10,13 +10,14 @@ from r3d_keras.convert.findings import (
     Finding,
     check_choices,
     find_clip_frames,
-    find_generation,
     find_normalization_name,
+    find_year,
     network_findings,
 )
 from r3d_keras.convert.inference import Network, find_head, infer_network
 from r3d_keras.convert.labels import read_labels
 from r3d_keras.convert.state_dict import Checkpoint, open_checkpoint
+from r3d_keras.convert.summary import summarize
 from r3d_keras.convert.weights import assign_tensors, check_tensors, slots
 from r3d_keras.errors import UserError
 from r3d_keras.files import sha256
@@ -27,7 +28,7 @@ from r3d_keras.models.initial_values import skipped_initial_values
 
 @dataclass(frozen=True)
 class Conversion:
-    """A converted model and how it came about.
+    """A converted model and how it came about. Printed, it is a table of findings and stages.
 
     tensors   of the checkpoint, by the names of the model's layers
     findings  what was found out on the way
@@ -38,6 +39,9 @@ class Conversion:
     tensors: dict[str, StoredTensor]
     findings: tuple[Finding, ...]
     left_out: dict[str, str]
+
+    def __str__(self) -> str:
+        return summarize(self)
 
 
 def convert_checkpoint(path: str | Path, **choices: Any) -> ClipClassifier:
@@ -69,24 +73,30 @@ def convert(
         path: the checkpoint; reading it executes nothing that it holds.
         labels: a file of class names, see `read_labels`.
         architecture: what the checkpoint is believed to be.
-        generation: 2018 or 2020, the year of the authors' code that trained it; decides the normalisation.
-        normalization: a key of NORMALIZATIONS, to override what the generation implies.
+        generation: 2018 or 2020, the year of the authors' code that trained it; decides the normalization, and the
+            order of the classes of a csv file.
+        normalization: a key of NORMALIZATIONS, to override what goes with that year.
         clip_frames: frames of the clips it was trained on (default 16, or as the file name says: `-64f-`).
         frame_size: height and width of those clips (default 112).
         arguments: of the architecture, for example conv1_t_stride and max_pool, which no tensor shows.
 
     Returns:
-        The model, with labels, normalisation and origin in its metadata, and what was found out on the way.
+        A Conversion: the model, with labels, normalization and origin in its metadata, and what was found out.
 
     Raises:
         UserError: the file cannot be read, is of another network, has a tensor too many, too few or misshapen, or
             contradicts a parameter.
+
+    Example:
+        conversion = convert("r3d50_K_200ep.pth")
+        print(conversion)
+        logits = conversion.model(clips)
     """
     checkpoint = open_checkpoint(path)
     network = infer_network(checkpoint)
     chosen = dict(arguments or {})
     check_choices(checkpoint, network, architecture, chosen)
-    year = find_generation(checkpoint, network, generation)
+    year = find_year(checkpoint, network, generation)
     normalization_name = find_normalization_name(network, year.value, normalization)
     frames = find_clip_frames(checkpoint.path, clip_frames)
     findings = (*network_findings(checkpoint, network, architecture, chosen), year, normalization_name, frames)

@@ -12,8 +12,9 @@ from r3d_keras.errors import UserError
 from r3d_keras.models.architectures import find_architecture
 from r3d_keras.models.normalization import NORMALIZATIONS
 from r3d_keras.models.torchvision_resnet import STAGES as TORCHVISION_NETWORKS
+from r3d_keras.video.recipe import Recipe
 
-GENERATION_NORMALIZATIONS = {2018: "activitynet-2018", 2020: "kinetics-2020"}
+NORMALIZATION_OF_YEAR = {2018: "activitynet-2018", 2020: "kinetics-2020"}
 FRAMES_IN_NAME = re.compile(r"(?:^|[-_])(\d+)f(?=[-_.])")
 
 
@@ -31,19 +32,18 @@ def check_choices(
 ) -> None:
     """Raises UserError when a parameter, or the file's field `arch`, contradicts the tensors."""
     known = find_architecture(network.architecture).arguments
-    stated = {"--architecture": architecture, "its field 'arch'": checkpoint.fields.get("arch")}
+    stated, what = checkpoint.fields.get("arch"), "its field 'arch' says {}"
     if architecture is not None:
         find_architecture(architecture)
-        stated.pop("its field 'arch'")
-    for source, value in stated.items():
-        if value not in (None, network.architecture):
-            raise UserError(f"{checkpoint.path} has the tensors of {network.architecture}, but {source} says {value}")
+        stated, what = architecture, "architecture={} was given"
+    if stated not in (None, network.architecture):
+        raise UserError(f"{checkpoint.path} has the tensors of {network.architecture}, but {what.format(stated)}")
     for name, value in chosen.items():
         if name not in known:
-            raise UserError(f"--{name}={value} makes no sense for a {network.architecture}, which {checkpoint.path} is")
+            raise UserError(f"{name}={value} makes no sense for a {network.architecture}, which {checkpoint.path} is")
         if network.arguments.get(name, value) != value:
             raise UserError(
-                f"{checkpoint.path} has the tensors of {name}={network.arguments[name]}, but --{name}={value} was given"
+                f"{checkpoint.path} has the tensors of {name}={network.arguments[name]}, but {name}={value} was given"
             )
 
 
@@ -64,35 +64,36 @@ def network_findings(
         if name in network.arguments:
             findings.append(Finding(name, network.arguments[name], shapes))
         elif name in chosen:
-            findings.append(Finding(name, chosen[name], f"--{name}"))
+            findings.append(Finding(name, chosen[name], "as given"))
         else:
             findings.append(Finding(name, default, "the default; no tensor shows it"))
     return findings
 
 
-def find_generation(checkpoint: Checkpoint, network: Network, chosen: int | None) -> Finding:
-    """Tells which year of the authors' code trained the weights, None for torchvision's networks and C3D.
+def find_year(checkpoint: Checkpoint, network: Network, chosen: int | None) -> Finding:
+    """Finds which year of the authors' code trained the weights, None for torchvision's networks and C3D.
 
-    The year comes from everything in the file that tells the two apart; where the signs are weak, the source says
+    The year comes from everything in the file in which the two differ; where the signs are weak, the source says
     that it is a guess. Raises UserError when `chosen` contradicts a certain sign.
     """
     if network.architecture in (*TORCHVISION_NETWORKS, "c3d"):
-        return Finding("generation", None, "a network that the authors published no weights of")
-    if chosen not in (None, *GENERATION_NORMALIZATIONS):
-        raise UserError(f"--generation must be 2018 or 2020, not {chosen}")
+        return Finding("year", None, "a network that the authors published no weights of")
+    if chosen not in (None, *NORMALIZATION_OF_YEAR):
+        raise UserError(f"generation must be 2018 or 2020, not {chosen}")
     for year, sign in _certain_signs(checkpoint, network):
         if chosen not in (None, year):
-            raise UserError(f"{checkpoint.path} is of {year} ({sign}), but --generation={chosen} was given")
-        return Finding("generation", year, sign)
+            raise UserError(f"{checkpoint.path} is of {year} ({sign}), but generation={chosen} was given")
+        return Finding("year", year, sign)
     if chosen is not None:
-        return Finding("generation", chosen, "--generation")
+        return Finding("year", chosen, "as given")
     prefix = "names begin with module." if checkpoint.had_prefix else "names without module."
     counters = "with counters" if checkpoint.had_counters else "without counters"
     year = 2020 if checkpoint.had_counters else 2018
     if checkpoint.had_prefix != checkpoint.had_counters:
-        return Finding("generation", year, f"{prefix}, {counters}")
-    # Counters tell the version of PyTorch: the authors' files of 2018 were written before there were any.
-    return Finding("generation", year, f"a GUESS from {prefix}, {counters} (--generation or --normalization overrides)")
+        return Finding("year", year, f"{prefix}, {counters}")
+    # Counters show the version of PyTorch: the authors' files of 2018 were written before there were any.
+    guess = f"a GUESS from {prefix}, {counters} (a generation or normalization that is given goes before)"
+    return Finding("year", year, guess)
 
 
 def _certain_signs(checkpoint: Checkpoint, network: Network) -> list[tuple[int, str]]:
@@ -114,24 +115,22 @@ def _has_options_of_2020(network: Network) -> bool:
     return widened or network.arguments.get("conv1_t_size", 7) != 7 or network.input_channels != 3
 
 
-def find_normalization_name(network: Network, generation: int | None, chosen: str | None) -> Finding:
-    """Returns the name of the normalisation that goes with the weights; raises UserError for an unknown choice."""
+def find_normalization_name(network: Network, year: int | None, chosen: str | None) -> Finding:
+    """Returns the name of the normalization that goes with the weights; raises UserError for an unknown choice."""
     if chosen is not None:
         if chosen not in NORMALIZATIONS:
-            raise UserError(f"unknown --normalization={chosen}: known are {', '.join(NORMALIZATIONS)}")
-        return Finding("normalization", chosen, "--normalization")
+            raise UserError(f"unknown normalization={chosen}: known are {', '.join(NORMALIZATIONS)}")
+        return Finding("normalization", chosen, "as given")
     if network.architecture in TORCHVISION_NETWORKS:
         return Finding("normalization", "torchvision", "torchvision's own for its video networks")
-    return Finding(
-        "normalization", GENERATION_NORMALIZATIONS[generation], f"what the {generation} code's defaults were"
-    )
+    return Finding("normalization", NORMALIZATION_OF_YEAR[year], f"what the {year} code's defaults were")
 
 
 def find_clip_frames(path: Path, chosen: int | None) -> Finding:
-    """Returns the frames of the clips it was trained on: as chosen, as the file's name says, or 16."""
+    """Returns the frames of the clips it was trained on: as chosen, as the file's name says, or the default."""
     if chosen is not None:
-        return Finding("clip frames", chosen, "--clip_frames")
+        return Finding("clip frames", chosen, "as given")
     in_name = FRAMES_IN_NAME.search(path.name)
     if in_name:
-        return Finding("clip frames", int(in_name.group(1)), "the file's name (--clip_frames overrides)")
-    return Finding("clip frames", 16, "the default; no tensor shows it")
+        return Finding("clip frames", int(in_name.group(1)), "the file's name")
+    return Finding("clip frames", Recipe.clip_frames, "the default; no tensor shows it")

@@ -110,14 +110,14 @@ def _count(checkpoint: Checkpoint, name_of) -> int:
 
 
 def _residual(checkpoint: Checkpoint) -> tuple[str, dict, str]:
-    factorised = "conv1_s.weight" in checkpoint.tensors
+    factorized = "conv1_s.weight" in checkpoint.tensors
     is_bottleneck = "layer1.0.conv3.weight" in checkpoint.tensors
-    stem = "conv1_s.weight" if factorised else "conv1.weight"
+    stem = "conv1_s.weight" if factorized else "conv1.weight"
     arguments = {
         "shortcut": "B" if "layer2.0.downsample.0.weight" in checkpoint.tensors else "A",
-        "conv1_t_size": _dimensions(checkpoint, "conv1_t.weight" if factorised else stem, 5)[2],
+        "conv1_t_size": _dimensions(checkpoint, "conv1_t.weight" if factorized else stem, 5)[2],
     }
-    if factorised:
+    if factorized:
         family, outputs_per_width = "resnet2p1d", 4 if is_bottleneck else 1
         arguments["widen_factor"] = _widen_factor(checkpoint, outputs_per_width, 64)
     elif _is_pre_activated(checkpoint):
@@ -143,24 +143,25 @@ def _depth(checkpoint: Checkpoint, is_bottleneck: bool) -> int:
 
 
 def _is_pre_activated(checkpoint: Checkpoint) -> bool:
-    """A pre-activated block normalises its input, which at a stage's entry is narrower or wider than conv1's output."""
+    """A pre-activated block normalizes its input, which at a stage's entry is narrower or wider than conv1's output."""
     outputs, inputs = _dimensions(checkpoint, "layer2.0.conv1.weight", 5)[:2]
-    (normalised,) = _dimensions(checkpoint, "layer2.0.bn1.weight", 1)
-    return normalised == inputs != outputs
+    (normalized,) = _dimensions(checkpoint, "layer2.0.bn1.weight", 1)
+    return normalized == inputs != outputs
 
 
 def _bottleneck_family(checkpoint: Checkpoint, arguments: dict) -> str:
     middle, group_inputs = _dimensions(checkpoint, "layer1.0.conv2.weight", 5)[:2]
     outputs = _dimensions(checkpoint, "layer1.0.conv3.weight", 5)[0]
     stem_width = _dimensions(checkpoint, "conv1.weight", 5)[0]
+    year_of_stem = 2018 if stem_width == resnet.STEM_WIDTH_OF_2018 else 2020
     if middle != group_inputs:
         arguments["cardinality"] = middle // group_inputs
-        arguments["generation"] = 2018 if stem_width == 64 else 2020
+        arguments["generation"] = year_of_stem
         return "resnext"
     if outputs == 2 * middle:
         arguments["widen_factor"] = _widen_factor(checkpoint, 2, 64)
         if arguments["widen_factor"] != 1:  # at 1 the stems of both years are alike
-            arguments["generation"] = 2018 if stem_width == 64 else 2020
+            arguments["generation"] = year_of_stem
         return "wideresnet"
     arguments["widen_factor"] = _widen_factor(checkpoint, 4, 64)
     return "resnet"

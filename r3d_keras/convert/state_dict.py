@@ -29,7 +29,7 @@ class Checkpoint:
     fields         the other top-level fields that are plain numbers or text, such as `arch` and `epoch`
     field_names    names of all top-level fields; empty when the file holds a bare state dict
     had_prefix     whether the names began with "module.", as DataParallel saves them
-    had_counters   whether batch normalisation came with counters, as PyTorch 0.4.1 and later save it
+    had_counters   whether batch normalization came with counters, as PyTorch 0.4.1 and later save it
     had_2018_names whether a DenseNet had the names of the authors' 2018 code
     """
 

@@ -19,7 +19,7 @@ class TorchNetwork:
         architecture: a key of ARCHITECTURES.
         state: tensors by the authors' 2020 names (torchvision's for its networks), without prefix.
         arguments: of the architecture; `conv1_t_stride` and `max_pool` are looked at.
-        training: whether batch normalisation uses the batch's statistics and updates the running ones in place.
+        training: whether batch normalization uses the batch's statistics and updates the running ones in place.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class TorchNetwork:
         self.training = training
 
     def __call__(self, clips: torch.Tensor) -> torch.Tensor:
-        """Returns logits [batch, classes] of normalised clips [batch, channels, frames, height, width]."""
+        """Returns logits [batch, classes] of normalized clips [batch, channels, frames, height, width]."""
         if self.family == "c3d":
             return self._c3d(clips)
         if self.family == "densenet":
@@ -61,7 +61,7 @@ class TorchNetwork:
     def _linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return functional.linear(x, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
 
-    def _factorised(self, x: torch.Tensor, conv: str, norm: str, space_stride: int, time_stride: int) -> torch.Tensor:
+    def _factorized(self, x: torch.Tensor, conv: str, norm: str, space_stride: int, time_stride: int) -> torch.Tensor:
         x = self._conv(x, f"{conv}_s", (1, space_stride, space_stride))
         x = self._norm_relu(x, f"{norm}_s")
         return self._norm(self._conv(x, f"{conv}_t", (time_stride, 1, 1)), f"{norm}_t")
@@ -71,7 +71,7 @@ class TorchNetwork:
 
     def _resnet(self, x: torch.Tensor) -> torch.Tensor:
         if self._has("conv1_s"):
-            x = functional.relu(self._factorised(x, "conv1", "bn1", 2, self.conv1_t_stride))
+            x = functional.relu(self._factorized(x, "conv1", "bn1", 2, self.conv1_t_stride))
         else:
             x = self._norm_relu(self._conv(x, "conv1", (self.conv1_t_stride, 2, 2)), "bn1")
         x = self._stem_pool(x)
@@ -99,7 +99,7 @@ class TorchNetwork:
     def _conv_norm(self, x: torch.Tensor, name: str, number: int, stride: int) -> torch.Tensor:
         conv, norm = f"{name}.conv{number}", f"{name}.bn{number}"
         if self._has(f"{conv}_s"):
-            return self._factorised(x, conv, norm, stride, stride)
+            return self._factorized(x, conv, norm, stride, stride)
         return self._norm(self._conv(x, conv, stride), norm)
 
     def _pre_activated_block(self, x: torch.Tensor, name: str, stride: int) -> torch.Tensor:

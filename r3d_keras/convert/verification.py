@@ -13,7 +13,7 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Verification:
-    """Largest absolute difference of two sets of logits, and the largest absolute logit."""
+    """Largest absolute difference of two sets of logits, and the largest absolute logit. Printed, it says both."""
 
     difference: float
     largest_logit: float
@@ -22,6 +22,9 @@ class Verification:
     def agrees(self) -> bool:
         """Whether the difference is float32's rounding: at most TOLERANCE, or that part of logits above 1."""
         return self.difference <= TOLERANCE * max(1.0, self.largest_logit)
+
+    def __str__(self) -> str:
+        return f"largest difference from PyTorch: {self.difference:.2e} (largest logit {self.largest_logit:.3g})"
 
 
 def verify(conversion: Conversion) -> Verification:
@@ -32,7 +35,7 @@ def verify(conversion: Conversion) -> Verification:
     try:
         import torch
     except ImportError as error:
-        raise UserError("--verify needs PyTorch: pip install torch, or convert without it") from error
+        raise UserError("verification needs PyTorch: pip install torch, or convert without it") from error
     from r3d_keras.convert.torch_networks import TorchNetwork
 
     model = conversion.model

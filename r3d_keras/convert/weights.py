@@ -35,7 +35,7 @@ def slots(model: keras.Model) -> dict[str, Slot]:
     """Maps the name of every tensor of the PyTorch network to its place in `model`.
 
     Convolutions: (out, in / groups, time, height, width) to (time, height, width, in / groups, out); linear layers
-    are transposed; batch normalisation's four vectors stay as they are.
+    are transposed; batch normalization's four vectors stay as they are.
     """
     found = {}
     for layer in model.layers:

@@ -13,7 +13,7 @@ from r3d_keras.models import c3d, densenet, resnet, torchvision_resnet
 class Architecture:
     """One row.
 
-    features       function from normalised clips and the arguments to features [batch, channels]
+    features       function from normalized clips and the arguments to features [batch, channels]
     stages         each stage before the head, in the order of the network: how the names of its layers begin
     arguments      what may be chosen, with the defaults
     head           name of the linear layer from features to logits

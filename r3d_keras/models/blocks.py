@@ -48,7 +48,7 @@ def convolution(
 
 
 def batch_normalization_relu(x, name: str):
-    """Adds batch normalisation and ReLU."""
+    """Adds batch normalization and ReLU."""
     x = BatchNormalization(name=name)(x)
     return layers.ReLU(name=f"{name}.relu")(x)
 
@@ -88,7 +88,7 @@ def dense(x, units: int, name: str, dtype: str | None = None):
 def stem(
     clips, width: int, conv1_t_size: int, conv1_t_stride: int, max_pool: bool, names: tuple[str, str] = ("conv1", "bn1")
 ):
-    """Adds the first convolution (conv1_t_size x 7 x 7), batch normalisation, ReLU and max pooling."""
+    """Adds the first convolution (conv1_t_size x 7 x 7), batch normalization, ReLU and max pooling."""
     conv, norm = names
     x = convolution(clips, width, (conv1_t_size, 7, 7), (conv1_t_stride, 2, 2), name=conv)
     return stem_pooling(batch_normalization_relu(x, norm), max_pool)

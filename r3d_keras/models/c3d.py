@@ -1,4 +1,4 @@
-"""C3D (Tran et al., ICCV 2015), the paper's baseline, with and without batch normalisation."""
+"""C3D (Tran et al., ICCV 2015), the paper's baseline, with and without batch normalization."""
 
 from keras import layers
 
@@ -23,7 +23,7 @@ def c3d(clips, *, batch_norm: bool, dropout: float, hidden_units: int):
     Args:
         clips: float tensor [batch, frames, height, width, channels] of fixed size, 16x112x112 in the paper; the
             first fully connected layer sees every position, so the size cannot change later.
-        batch_norm: batch normalisation after every convolution and fully connected layer but the last, which
+        batch_norm: batch normalization after every convolution and fully connected layer but the last, which
             then need no bias in the convolutions (the variant of Carreira and Zisserman, CVPR 2017).
         dropout: fraction of features dropped after each fully connected layer in training.
         hidden_units: width of the fully connected layers; 4096 in the paper.

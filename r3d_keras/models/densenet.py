@@ -22,7 +22,7 @@ MINIMUM_FRAMES = 15
 
 
 def densenet(clips, depth: int, *, conv1_t_size: int, conv1_t_stride: int, max_pool: bool):
-    """Returns the pooled features [batch, channels] of normalised clips.
+    """Returns the pooled features [batch, channels] of normalized clips.
 
     Args:
         clips: float tensor [batch, frames, height, width, channels]; frames >= MINIMUM_FRAMES, height and width

@@ -26,7 +26,7 @@ def build_from(
 
     `chosen` holds the recipe, and frame_size and normalization, of which None keeps those of `source`. With other
     `input_channels` the first convolution gets the mean over the channels of its kernel (Wang et al. 2016, for flow
-    from RGB), and the normalisation is that of flow. `metadata.origin` of the result says what was kept. Raises
+    from RGB), and the normalization is that of flow. `metadata.origin` of the result says what was kept. Raises
     UserError when a choice contradicts the weights.
     """
     metadata = source.metadata
@@ -73,8 +73,8 @@ def freeze(model: ClipClassifier, trainable_from: str | None = None, *, frozen_s
         trainable_from: a stage of the architecture, which learns with all that follow it: "stem", "layer1" ...
             "layer4" (of a DenseNet, block and transition of that number), or "head"; C3D's are "conv1" ... "conv5",
             "fc6", "fc7", "head". None: everything learns.
-        frozen_statistics: whether the batch normalisation of the frozen stages normalises by its moving statistics,
-            which stay. False is the authors' way: only the weights are frozen, clips are normalised by the statistics
+        frozen_statistics: whether the batch normalization of the frozen stages normalizes by its moving statistics,
+            which stay. False is the authors' way: only the weights are frozen, clips are normalized by the statistics
             of their batch, and the moving statistics follow.
 
     Raises UserError for a stage that the architecture does not have.
@@ -128,7 +128,7 @@ def _check_choices(source: ClipClassifier, architecture: str | None, chosen: dic
         wanted = find_normalization(chosen["normalization"], len(metadata.normalization.mean))
         if wanted != metadata.normalization:
             raise UserError(
-                f"the weights were trained with another normalisation (mean {metadata.normalization.mean}, "
+                f"the weights were trained with another normalization (mean {metadata.normalization.mean}, "
                 f"standard deviation {metadata.normalization.std}): leave normalization out to keep it"
             )
     if find_architecture(metadata.architecture).fixed_size:

@@ -1,45 +1,45 @@
 """The layers that Keras does not have as the reference needs them."""
 
 import contextlib
-import threading
+import contextvars
 from collections.abc import Iterator
 
 import keras
 import numpy as np
 from keras import ops
 
-# Of each thread: the replicas of a tf.distribute strategy are traced in threads of their own.
-_statistics = threading.local()
+# A thread begins with False: the replicas of a tf.distribute strategy are traced in threads of their own.
+_keeps_statistics = contextvars.ContextVar("keeps_statistics", default=False)
 
 
 @contextlib.contextmanager
 def without_statistics_updates() -> Iterator[None]:
-    """Batch normalisation that is run within leaves its moving statistics as they are."""
-    _statistics.stay = True
+    """Batch normalization that is run within leaves its moving statistics as they are."""
+    token = _keeps_statistics.set(True)
     try:
         yield
     finally:
-        _statistics.stay = False
+        _keeps_statistics.reset(token)
 
 
 @keras.saving.register_keras_serializable("r3d_keras")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation of [batch, time, height, width, channels] with PyTorch's constants and statistics.
+    """Batch normalization of [batch, time, height, width, channels] with PyTorch's constants and statistics.
 
     epsilon 1e-5; moving = 0.9 * moving + 0.1 * batch, where the moving variance takes the unbiased batch
-    variance (N / (N - 1)) and the normalisation the biased one, as torch.nn.BatchNorm3d does. Under a
-    tf.distribute strategy each replica normalises by its own statistics, and the first replica's moving ones are
+    variance (N / (N - 1)) and the normalization the biased one, as torch.nn.BatchNorm3d does. Under a
+    tf.distribute strategy each replica normalizes by its own statistics, and the first replica's moving ones are
     the model's, as under the reference's DataParallel.
 
     Args:
         unbiased_variance: False gives the moving variance the biased batch variance, as Keras's own layer does; they
             differ by a factor of N / (N - 1), where N is clips x frames x height x width of a replica at that layer.
-        synchronized: whether the replicas of a tf.distribute strategy normalise by the statistics of the global
+        synchronized: whether the replicas of a tf.distribute strategy normalize by the statistics of the global
             batch, as torch.nn.SyncBatchNorm does.
 
     On TensorFlow, time is folded into the batch axis, which makes the fused kernel applicable (a fifth faster
     training of a 3D ResNet-18 on CPU); its batch variance comes out unbiased. Other backends, float64, which
-    the kernel lacks, and synchronised replicas use single operations.
+    the kernel lacks, and synchronized replicas use single operations.
     """
 
     def __init__(self, unbiased_variance: bool = True, **kwargs):
@@ -48,12 +48,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         use_batch_statistics = bool(training) and self.trainable
-        replicas = self._replicas_to_synchronise() if use_batch_statistics else None
+        replicas = self._replicas_to_synchronize() if use_batch_statistics else None
         if keras.backend.backend() == "tensorflow" and self.compute_dtype != "float64" and replicas is None:
             outputs, mean, variance, count = self._fused(inputs, use_batch_statistics)
         else:
             outputs, mean, variance, count = self._unfused(inputs, use_batch_statistics, replicas)
-        if use_batch_statistics and not getattr(_statistics, "stay", False):
+        if use_batch_statistics and not _keeps_statistics.get():
             if not self.unbiased_variance:
                 count = ops.cast(count, variance.dtype)
                 variance *= ops.maximum(count - 1.0, 1.0) / count
@@ -65,7 +65,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def get_config(self):
         return {**super().get_config(), "unbiased_variance": self.unbiased_variance}
 
-    def _replicas_to_synchronise(self):
+    def _replicas_to_synchronize(self):
         """Returns the tf.distribute context whose replicas share their statistics; None for a single one."""
         if not self.synchronized:
             return None
@@ -158,20 +158,30 @@ class ZeroPaddedShortcut(keras.layers.Layer):
 class GroupedConvolution(keras.layers.Conv3D):
     """A grouped convolution with the weights of Keras's own, for CPUs, where TensorFlow has none of three axes.
 
-    Keras compiles one with XLA, whose convolutions are slow there. Here neighbouring groups become one block of at
+    Keras compiles one with XLA, whose convolutions are slow there. Here neighboring groups become one block of at
     least BLOCK_CHANNELS channels: an ordinary convolution whose kernel is zero between the groups of a block. Other
-    backends, and TensorFlow with a GPU, convolve as Keras does.
+    backends, and TensorFlow with a GPU, convolve as Keras does. What is traced runs in the same process, so that the
+    devices it sees are those it will run on; `export.grouped_convolution` is for a graph that goes elsewhere.
     """
 
     BLOCK_CHANNELS = 32
 
     def call(self, inputs):
         if keras.backend.backend() != "tensorflow" or self.data_format != "channels_last":
-            return super().call(inputs)
+            return self.convolve_as_keras(inputs)
         import tensorflow as tf
 
-        if tf.config.list_physical_devices("GPU"):
-            return super().call(inputs)
+        has_gpu = bool(tf.config.list_physical_devices("GPU"))
+        return self.convolve_as_keras(inputs) if has_gpu else self.convolve_blocks(inputs)
+
+    def convolve_as_keras(self, inputs):
+        """Returns the convolution of `inputs` as Keras does it, compiled with XLA."""
+        return super().call(inputs)
+
+    def convolve_blocks(self, inputs):
+        """Returns the same as `convolve_as_keras`, by ordinary convolutions of TensorFlow."""
+        import tensorflow as tf
+
         kernels = self._block_kernels(tf.convert_to_tensor(self.kernel), inputs.shape[-1])
         strides = [1, *self.strides, 1]
         blocks = zip(tf.split(inputs, len(kernels), axis=-1), kernels, strict=True)

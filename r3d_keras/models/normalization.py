@@ -31,7 +31,7 @@ NORMALIZATIONS = {
     "kinetics-2020": Normalization(
         mean=_on_255_scale((0.4345, 0.4051, 0.3775)), std=_on_255_scale((0.2768, 0.2713, 0.2737))
     ),
-    # Flow is stored around 128; its values stay as far from 0 as those of RGB with the 2018 normalisation.
+    # Flow is stored around 128; its values stay as far from 0 as those of RGB with the 2018 normalization.
     "flow": Normalization(mean=(128.0, 128.0), std=(1.0, 1.0)),
     "torchvision": Normalization(
         mean=_on_255_scale((0.43216, 0.394666, 0.37645)), std=_on_255_scale((0.22803, 0.22145, 0.216989))
@@ -40,7 +40,7 @@ NORMALIZATIONS = {
 
 
 def find_normalization(normalization: str | Normalization, input_channels: int = 3) -> Normalization:
-    """Returns the normalisation of that name for so many channels, the one in a .json file, or the given one.
+    """Returns the normalization of that name for so many channels, the one in a .json file, or the given one.
 
     The file holds `mean` and `std` on the scale 0 to 255, as `python -m data.inspect --statistics` writes it. Two
     channels (optical flow) take the first two numbers of a name, as in the authors' code. Raises UserError for an
@@ -92,10 +92,10 @@ class ClipNormalization(keras.layers.Layer):
         self.std = tuple(float(value) for value in std)
 
     def call(self, clips):
-        centred = ops.cast(clips, "float32") - ops.array(self.mean, dtype="float32")
+        centered = ops.cast(clips, "float32") - ops.array(self.mean, dtype="float32")
         if all(value == 1.0 for value in self.std):
-            return centred
-        return centred / ops.array(self.std, dtype="float32")
+            return centered
+        return centered / ops.array(self.std, dtype="float32")
 
     def get_config(self):
         return {**super().get_config(), "mean": self.mean, "std": self.std, "metadata": self.metadata}

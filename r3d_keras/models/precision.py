@@ -35,7 +35,7 @@ def pooling_dtype() -> str | None:
 
 
 def without_mixed_precision(config: Any) -> Any:
-    """Returns the serialised configuration of a model with float32 in the place of every mixed precision."""
+    """Returns the serialized configuration of a model with float32 in the place of every mixed precision."""
     if isinstance(config, list):
         return [without_mixed_precision(value) for value in config]
     if not isinstance(config, dict):

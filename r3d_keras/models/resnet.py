@@ -31,6 +31,10 @@ DEPTHS = {
 }
 BOTTLENECK_DEPTHS = tuple(depth for depth, (block, _) in DEPTHS.items() if block == "bottleneck")
 STAGE_LAYERS = {"stem": ("conv1", "bn1"), **{f"layer{stage}": (f"layer{stage}.",) for stage in range(1, 5)}}
+# Channels of the stem in the authors' code of 2018, where a family has a wider first stage too.
+STEM_WIDTH_OF_2018 = 64
+# Groups of a ResNeXt block whose grouped convolution is as wide as its stage.
+RESNEXT_GROUPS = 32
 COMMON_ARGUMENTS = {"shortcut": "B", "conv1_t_size": 7, "conv1_t_stride": 1, "max_pool": True}
 
 
@@ -41,26 +45,26 @@ class Family:
     depths        keys of DEPTHS it has
     first_width   channels of the first stage before widening; each stage has twice those of the one before
     expansion     output channels of a bottleneck block divided by its stage's width
-    factorised    whether a spatial and a temporal convolution stand for each 3x3x3 one
-    pre_activated whether batch normalisation and ReLU come before the convolutions
+    factorized    whether a spatial and a temporal convolution stand for each 3x3x3 one
+    pre_activated whether batch normalization and ReLU come before the convolutions
     arguments     its own arguments beside COMMON_ARGUMENTS, with their defaults
     """
 
     depths: tuple[int, ...]
     first_width: int = 64
     expansion: int = 4
-    factorised: bool = False
+    factorized: bool = False
     pre_activated: bool = False
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
 FAMILIES = {
     "resnet": Family(tuple(DEPTHS), arguments={"widen_factor": 1.0}),
-    "resnet2p1d": Family(tuple(DEPTHS), factorised=True, arguments={"widen_factor": 1.0}),
+    "resnet2p1d": Family(tuple(DEPTHS), factorized=True, arguments={"widen_factor": 1.0}),
     "preresnet": Family(tuple(DEPTHS), pre_activated=True),
     "wideresnet": Family(BOTTLENECK_DEPTHS, expansion=2, arguments={"widen_factor": 2.0, "generation": 2018}),
     "resnext": Family(
-        BOTTLENECK_DEPTHS, first_width=128, expansion=2, arguments={"cardinality": 32, "generation": 2018}
+        BOTTLENECK_DEPTHS, first_width=128, expansion=2, arguments={"cardinality": RESNEXT_GROUPS, "generation": 2018}
     ),
 }
 
@@ -75,10 +79,10 @@ def residual_network(
     conv1_t_stride: int,
     max_pool: bool,
     widen_factor: float = 1.0,
-    cardinality: int = 0,
-    generation: int = 2020,
+    cardinality: int | None = None,
+    generation: int | None = None,
 ):
-    """Returns the pooled features [batch, channels] of normalised clips.
+    """Returns the pooled features [batch, channels] of normalized clips.
 
     Args:
         clips: float tensor [batch, frames, height, width, channels]; any frames >= 1, height and width >= 32.
@@ -88,24 +92,20 @@ def residual_network(
         conv1_t_size, conv1_t_stride: temporal kernel size and stride of the first convolution.
         max_pool: whether the max pooling after the first convolution is there.
         widen_factor: multiplies all widths, truncated to whole channels.
-        cardinality: groups of a ResNeXt block's 3x3x3 convolution; 32 of them make it as wide as its stage.
-        generation: 2018 gives a stem of 64 channels, 2020 one as wide as the first stage, as the authors'
-            branches of those years do.
+        cardinality: groups of a ResNeXt block's 3x3x3 convolution; RESNEXT_GROUPS of them make it as wide as its stage.
+        generation: the year of the authors' code whose stem it has: STEM_WIDTH_OF_2018 channels, or as many as the
+            first stage in 2020. The families without this argument have a stem as wide as the first stage.
     """
     row = FAMILIES[family]
-    block_name, stage_blocks = DEPTHS[depth]
-    block = {"basic": _basic_block, "bottleneck": _bottleneck_block}[block_name]
-    expansion = row.expansion if block_name == "bottleneck" else 1
+    block, stage_blocks = DEPTHS[depth]
     widths = [int(row.first_width * 2**stage * widen_factor) for stage in range(4)]
-    stem_width = 64 if generation == 2018 else widths[0]
-
+    stem_width = STEM_WIDTH_OF_2018 if generation == 2018 else widths[0]
     x = _stem(clips, row, stem_width, conv1_t_size, conv1_t_stride, max_pool)
     for stage, (width, blocks) in enumerate(zip(widths, stage_blocks, strict=True), start=1):
-        middle = cardinality * (width // 32) if cardinality else width
         for index in range(blocks):
             strides = 2 if stage > 1 and index == 0 else 1
             name = f"layer{stage}.{index}"
-            residual = block(x, row, middle, width * expansion, strides, max(cardinality, 1), name)
+            residual = _residual_branch(x, row, block, width, strides, cardinality, name)
             x = _add_shortcut(x, residual, strides, shortcut, name)
             if not row.pre_activated:
                 x = layers.ReLU(name=f"{name}.relu")(x)
@@ -113,7 +113,7 @@ def residual_network(
 
 
 def _stem(clips, row: Family, width: int, t_size: int, t_stride: int, max_pool: bool):
-    if not row.factorised:
+    if not row.factorized:
         return stem(clips, width, t_size, t_stride, max_pool)
     # The 3 is the reference's, whatever the number of input channels.
     middle = 3 * width * t_size * 49 // (3 * 49 + t_size * width)
@@ -123,37 +123,63 @@ def _stem(clips, row: Family, width: int, t_size: int, t_stride: int, max_pool: 
     return stem_pooling(batch_normalization_relu(x, "bn1_t"), max_pool)
 
 
-def _basic_block(x, row: Family, middle: int, outputs: int, strides: int, groups: int, name: str):
+def _residual_branch(x, row: Family, block: str, width: int, strides: int, cardinality: int | None, name: str):
+    """Adds the block of a family up to the shortcut, which `_add_shortcut` adds."""
+    if block == "basic":
+        if row.pre_activated:
+            return preactivated_basic_block(x, width, strides, name)
+        return basic_block(x, width, strides, name, factorized=row.factorized)
+    outputs = width * row.expansion
     if row.pre_activated:
-        x = batch_normalization_relu(x, f"{name}.bn1")
-        x = convolution(x, middle, (3, 3, 3), (strides,) * 3, name=f"{name}.conv1")
-        x = batch_normalization_relu(x, f"{name}.bn2")
-        return convolution(x, outputs, (3, 3, 3), name=f"{name}.conv2")
-    x = _convolution_and_norm(x, row, middle, strides, groups, name, 1)
+        return preactivated_bottleneck_block(x, width, outputs, strides, name)
+    if cardinality is not None:
+        width = cardinality * (width // RESNEXT_GROUPS)
+    return bottleneck_block(x, width, outputs, strides, name, groups=cardinality or 1, factorized=row.factorized)
+
+
+def basic_block(x, width: int, strides: int, name: str, *, factorized: bool = False):
+    """Adds two 3x3x3 convolutions of `width` channels, the first with the strides; normalization after each."""
+    x = _convolution_and_norm(x, width, strides, name, 1, factorized=factorized)
     x = layers.ReLU(name=f"{name}.relu1")(x)
-    return _convolution_and_norm(x, row, outputs, 1, groups, name, 2)
+    return _convolution_and_norm(x, width, 1, name, 2, factorized=factorized)
 
 
-def _bottleneck_block(x, row: Family, middle: int, outputs: int, strides: int, groups: int, name: str):
-    if row.pre_activated:
-        x = batch_normalization_relu(x, f"{name}.bn1")
-        x = convolution(x, middle, (1, 1, 1), name=f"{name}.conv1")
-        x = batch_normalization_relu(x, f"{name}.bn2")
-        x = convolution(x, middle, (3, 3, 3), (strides,) * 3, name=f"{name}.conv2")
-        x = batch_normalization_relu(x, f"{name}.bn3")
-        return convolution(x, outputs, (1, 1, 1), name=f"{name}.conv3")
-    x = convolution(x, middle, (1, 1, 1), name=f"{name}.conv1")
+def bottleneck_block(
+    x, width: int, outputs: int, strides: int, name: str, *, groups: int = 1, factorized: bool = False
+):
+    """Adds a 1x1x1 convolution to `width` channels, a 3x3x3 one with the strides, and a 1x1x1 one to `outputs`."""
+    x = convolution(x, width, (1, 1, 1), name=f"{name}.conv1")
     x = batch_normalization_relu(x, f"{name}.bn1")
-    x = _convolution_and_norm(x, row, middle, strides, groups, name, 2)
+    x = _convolution_and_norm(x, width, strides, name, 2, groups=groups, factorized=factorized)
     x = layers.ReLU(name=f"{name}.relu2")(x)
     x = convolution(x, outputs, (1, 1, 1), name=f"{name}.conv3")
     return BatchNormalization(name=f"{name}.bn3")(x)
 
 
-def _convolution_and_norm(x, row: Family, filters: int, strides: int, groups: int, name: str, number: int):
-    """Adds a block's 3x3x3 convolution, or the pair that stands for it, and batch normalisation."""
+def preactivated_basic_block(x, width: int, strides: int, name: str):
+    """Adds what `basic_block` does, with normalization and ReLU before each convolution."""
+    x = batch_normalization_relu(x, f"{name}.bn1")
+    x = convolution(x, width, (3, 3, 3), (strides,) * 3, name=f"{name}.conv1")
+    x = batch_normalization_relu(x, f"{name}.bn2")
+    return convolution(x, width, (3, 3, 3), name=f"{name}.conv2")
+
+
+def preactivated_bottleneck_block(x, width: int, outputs: int, strides: int, name: str):
+    """Adds what `bottleneck_block` does, with normalization and ReLU before each convolution."""
+    x = batch_normalization_relu(x, f"{name}.bn1")
+    x = convolution(x, width, (1, 1, 1), name=f"{name}.conv1")
+    x = batch_normalization_relu(x, f"{name}.bn2")
+    x = convolution(x, width, (3, 3, 3), (strides,) * 3, name=f"{name}.conv2")
+    x = batch_normalization_relu(x, f"{name}.bn3")
+    return convolution(x, outputs, (1, 1, 1), name=f"{name}.conv3")
+
+
+def _convolution_and_norm(
+    x, filters: int, strides: int, name: str, number: int, *, groups: int = 1, factorized: bool = False
+):
+    """Adds a block's 3x3x3 convolution, or the spatial and temporal pair that stands for it, and normalization."""
     conv, norm = f"{name}.conv{number}", f"{name}.bn{number}"
-    if row.factorised:
+    if factorized:
         inputs = x.shape[-1]
         # As many channels between the two as keep the number of weights of the 3x3x3 convolution.
         middle = 27 * inputs * filters // (9 * inputs + 3 * filters)

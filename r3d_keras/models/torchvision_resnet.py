@@ -1,7 +1,7 @@
 """torchvision's video ResNets of 18 layers: r3d_18, mc3_18 and r2plus1d_18 (Tran et al., CVPR 2018).
 
 They are other networks than the authors': a stem of 3 frames without max pooling, and one width between the two
-halves of all factorised convolutions of a block. Layers carry the names of torchvision's modules.
+halves of all factorized convolutions of a block. Layers carry the names of torchvision's modules.
 """
 
 from keras import layers
@@ -11,17 +11,17 @@ from r3d_keras.models.layers import BatchNormalization
 
 WIDTHS = (64, 128, 256, 512)
 STAGE_LAYERS = {"stem": ("stem.",), **{f"layer{stage}": (f"layer{stage}.",) for stage in range(1, 5)}}
-FULL, SPATIAL, FACTORISED = "full", "spatial", "factorised"
+FULL, SPATIAL, FACTORIZED = "full", "spatial", "factorized"
 # name: the kind of convolution in each of the four stages
 STAGES = {
     "r3d_18": (FULL, FULL, FULL, FULL),
     "mc3_18": (FULL, SPATIAL, SPATIAL, SPATIAL),
-    "r2plus1d_18": (FACTORISED, FACTORISED, FACTORISED, FACTORISED),
+    "r2plus1d_18": (FACTORIZED, FACTORIZED, FACTORIZED, FACTORIZED),
 }
 
 
 def torchvision_resnet(clips, name: str):
-    """Returns the pooled features [batch, 512] of normalised clips [batch, frames, height, width, 3].
+    """Returns the pooled features [batch, 512] of normalized clips [batch, frames, height, width, 3].
 
     Any frames >= 1, height and width >= 16.
     """
@@ -33,7 +33,7 @@ def torchvision_resnet(clips, name: str):
 
 
 def _stem(clips, kind: str):
-    if kind != FACTORISED:
+    if kind != FACTORIZED:
         x = convolution(clips, 64, (3, 7, 7), (1, 2, 2), name="stem.0")
         return batch_normalization_relu(x, "stem.1")
     x = convolution(clips, 45, (1, 7, 7), (1, 2, 2), name="stem.0")

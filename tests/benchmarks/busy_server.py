@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import psutil
 
-from export.bundle import publish
+from export import publish
 from export.server_access import connect
 from export.warm_up import warm_up_inputs
 from r3d_keras.errors import UserError
@@ -78,7 +78,7 @@ def _ask_for(
         memory = process.memory_info().rss / 1e6
         print(f"{(time.perf_counter() - begin) / 60:5.1f} min: {outcome.describe()}, {memory:.0f} MB", flush=True)
         if report == REPORTS // 2:
-            print(f"       published {publish(model, base).version.name}", flush=True)
+            print(f"       published {publish(model, base).path.name}", flush=True)
     stop.set()
     for thread in threads:
         thread.join()

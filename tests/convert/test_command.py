@@ -1,10 +1,12 @@
 """The command: what it prints and writes, without PyTorch and with it, and one line for each mistake."""
 
+import sys
+
 import pytest
 
 import r3d_keras
 from r3d_keras.models import save_model
-from tests.commands import refusal, run
+from tests.commands import call, refusal, run
 from tests.convert.checkpoints import as_of_2018, save, state_dict, with_counters
 
 LABELS = ("left", "right")
@@ -33,13 +35,13 @@ def labels(tmp_path_factory):
 def test_converts_verifies_and_names(checkpoint, labels, tmp_path):
     output = tmp_path / "x.keras"
     flags = (f"--checkpoint={checkpoint}", f"--output={output}", f"--labels={labels}", "--verify")
-    result = run("-m", "r3d_keras.convert", *flags)
+    result = call("-m", "r3d_keras.convert", *flags)
     assert result.returncode == 0, result.stderr
     lines = {line.split("  ")[0]: line for line in result.stdout.splitlines()}
     assert "resnet-10" in lines["architecture"]
     assert "its tensors and its field 'arch'" in lines["architecture"]
     assert " A " in lines["shortcut"]
-    assert "names begin with module., without counters" in lines["generation"]
+    assert "names begin with module., without counters" in lines["year"]
     # 14,430,800 with 400 classes, of which the head has 513 each.
     assert lines["together"].split()[-1] == f"{14_430_800 - 398 * 513:,}"
     assert "47 tensors used once each; 3 left out:" in result.stdout
@@ -57,9 +59,13 @@ def test_needs_no_pytorch_unless_it_verifies(checkpoint, tmp_path):
     result = run("-c", WITHOUT_TORCH, *flags)
     assert result.returncode == 0, result.stderr
     assert "it has no class names" in result.stdout
-    result = run("-c", WITHOUT_TORCH, *flags, "--verify")
-    assert result.returncode == 1
-    assert result.stderr.splitlines()[-1] == "error: --verify needs PyTorch: pip install torch, or convert without it"
+
+
+def test_verification_says_that_it_needs_pytorch(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    line = refusal("-m", "r3d_keras.convert", checkpoint, tmp_path / "x.keras", "--verify")
+    assert line == "verification needs PyTorch: pip install torch, or convert without it"
+    assert not (tmp_path / "x.keras").exists()
 
 
 def test_fine_tuning_a_converted_model(checkpoint, square_shards, tmp_path):
@@ -67,7 +73,7 @@ def test_fine_tuning_a_converted_model(checkpoint, square_shards, tmp_path):
     save_model(r3d_keras.convert_checkpoint(checkpoint), weights)
     folder = tmp_path / "run"
     flags = (f"--data_dir={square_shards}", f"--model_dir={folder}", f"--weights={weights}", "--frame_size=32")
-    result = run("train.py", *flags, "--epochs=1", "--batch_size=7", "--learning_rate=1e-9", "--weight_decay=0")
+    result = call("train.py", *flags, "--epochs=1", "--batch_size=7", "--learning_rate=1e-9", "--weight_decay=0")
     assert result.returncode == 0, result.stderr
     assert "every weight kept but the head, which is new (the old one of 2 classes had no label names)" in result.stdout
     before, after = (r3d_keras.load_model(path) for path in (weights, folder / "model.keras"))
@@ -84,16 +90,16 @@ def test_mistakes(checkpoint, labels, tmp_path):
     output = tmp_path / "x.keras"
     narrow = save(tmp_path / "narrow.pth", with_counters(state_dict("resnet-10", 3, **NARROW)))
     for flags, message in (
-        ((f"--output={output}",), "--checkpoint is missing"),
-        ((f"--checkpoint={checkpoint}",), "--output is missing"),
-        ((f"--checkpoint={checkpoint}", "--output=x.h5"), "--output=x.h5 must end in .keras"),
-        ((f"--checkpoint={checkpoint}", f"--output={tmp_path}/no/x.keras"), "there is no folder"),
+        ((f"--output={output}",), "checkpoint is missing (for example --checkpoint="),
+        ((f"--checkpoint={checkpoint}",), "output is missing (for example --output="),
+        ((f"--checkpoint={checkpoint}", "--output=x.h5"), "--output=x.h5: a name that ends in .keras is expected"),
+        ((f"--checkpoint={checkpoint}", f"--output={tmp_path}/no/x.keras"), "a file in a folder that exists is expected"),
         ((f"--checkpoint={tmp_path}/no.pth", f"--output={output}"), "no such checkpoint"),
         (
             (f"--checkpoint={narrow}", f"--output={output}", f"--labels={labels}"),
             "has 2 names, but the checkpoint has 3",
         ),
-        ((f"--checkpoint={narrow}", f"--output={output}", "--shortcut=A"), "has the tensors of shortcut=B"),
+        ((f"--checkpoint={narrow}", f"--output={output}", "--shortcut=A"), "but --shortcut=A was given"),
     ):
         assert message in refusal(*convert, *flags)
     assert {path.name for path in tmp_path.iterdir()} == {"narrow.pth"}

@@ -57,7 +57,7 @@ def test_everything_is_inferred_and_the_logits_are_pytorchs(architecture, argume
     conversion = convert(save(tmp_path / "x.pth", tree, legacy=year == 2018))
     found = values_of(conversion.findings)
     assert found["architecture"] == architecture
-    assert found["generation"] == year
+    assert found["year"] == year
     assert conversion.model.metadata.num_classes == 4
     for name, value in arguments.items():
         assert conversion.model.metadata.arguments[name] == value
@@ -112,7 +112,7 @@ def test_a_bare_state_dict_two_channels_and_the_head_under_another_name(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("make", "generation", "normalization"),
+    ("make", "year", "normalization"),
     [
         (as_of_2018, 2018, "activitynet-2018"),
         (with_counters, 2020, "kinetics-2020"),
@@ -124,21 +124,21 @@ def test_a_bare_state_dict_two_channels_and_the_head_under_another_name(tmp_path
         ),
     ],
 )
-def test_generation_of_a_resnet(make, generation, normalization, tmp_path):
+def test_year_of_a_resnet(make, year, normalization, tmp_path):
     state = make(state_dict("resnet-10"))
     conversion = convert(save(tmp_path / "x.pth", {"state_dict": state}))
     found = {finding.what: finding for finding in conversion.findings}
-    assert (found["generation"].value, found["normalization"].value) == (generation, normalization)
+    assert (found["year"].value, found["normalization"].value) == (year, normalization)
     is_weak = make not in (as_of_2018, with_counters)
-    assert ("GUESS" in found["generation"].source) == is_weak
+    assert ("GUESS" in found["year"].source) == is_weak
     assert conversion.model.metadata.normalization == NORMALIZATIONS[normalization]
 
 
 def test_the_scheduler_tells_the_year_for_certain(tmp_path):
     tree = {"state_dict": state_dict("resnet-10"), "scheduler": {"last_epoch": 3}}
     path = save(tmp_path / "x.pth", tree)
-    assert values_of(convert(path).findings)["generation"] == 2020
-    with pytest.raises(UserError, match=r"is of 2020 \(a field 'scheduler'.*but --generation=2018 was given"):
+    assert values_of(convert(path).findings)["year"] == 2020
+    with pytest.raises(UserError, match=r"is of 2020 \(a field 'scheduler'.*but generation=2018 was given"):
         convert(path, generation=2018)
 
 
@@ -155,7 +155,7 @@ def test_frames_of_a_clip(file_name, choice, frames, tmp_path):
     assert convert(path, clip_frames=choice).model.metadata.clip_frames == frames
 
 
-def test_what_no_tensor_shows_can_be_told(tmp_path):
+def test_what_no_tensor_shows_can_be_given(tmp_path):
     path = save(tmp_path / "x.pth", state_dict("resnet-10", **NARROW))
     model = r3d_keras.convert_checkpoint(path, arguments={"max_pool": False, "conv1_t_stride": 2}, frame_size=64)
     assert model.metadata.arguments["max_pool"] is False
@@ -182,12 +182,12 @@ def broken(**changes) -> dict:
         (broken(bn1__bias=torch.zeros(8, dtype=torch.int64)), {}, "bn1.bias holds int64, not floating-point numbers"),
         (broken(bn1__bias=torch.full((8,), torch.nan)), {}, "bn1.bias holds values that are not finite"),
         (broken(fc__weight=None, fc__bias=None), {}, "has no head"),
-        (broken(), {"architecture": "resnet-18"}, "has the tensors of resnet-10, but --architecture says resnet-18"),
+        (broken(), {"architecture": "resnet-18"}, "has the tensors of resnet-10, but architecture=resnet-18 was given"),
         (broken(), {"architecture": "resnet-11"}, "unknown architecture 'resnet-11'"),
-        (broken(), {"arguments": {"shortcut": "A"}}, "has the tensors of shortcut=B, but --shortcut=A was given"),
-        (broken(), {"arguments": {"cardinality": 8}}, "--cardinality=8 makes no sense for a resnet-10"),
-        (broken(), {"generation": 2019}, "--generation must be 2018 or 2020, not 2019"),
-        (broken(), {"normalization": "imagenet"}, "unknown --normalization=imagenet"),
+        (broken(), {"arguments": {"shortcut": "A"}}, "has the tensors of shortcut=B, but shortcut=A was given"),
+        (broken(), {"arguments": {"cardinality": 8}}, "cardinality=8 makes no sense for a resnet-10"),
+        (broken(), {"generation": 2019}, "generation must be 2018 or 2020, not 2019"),
+        (broken(), {"normalization": "imagenet"}, "unknown normalization=imagenet"),
         ({"state_dict": broken(), "arch": "resnet-34"}, {}, "of resnet-10, but its field 'arch' says resnet-34"),
         ({"weight": torch.zeros(2)}, {}, r"is of no network of this package \(its first tensor is weight\)"),
         ({"state_dict": {}}, {}, "holds an empty state dict"),

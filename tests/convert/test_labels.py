@@ -23,9 +23,9 @@ def test_text_keeps_its_order(tmp_path):
     assert read_labels(path, 2, 2018) == ("zumba", "abseiling")
 
 
-@pytest.mark.parametrize(("generation", "expected"), [(2018, ("abseiling", "zumba")), (2020, ("zumba", "abseiling"))])
-def test_the_order_of_a_csv_depends_on_the_year(generation, expected, tmp_path):
-    assert read_labels(written(tmp_path, "train.csv", TRAINING_CSV), 2, generation) == expected
+@pytest.mark.parametrize(("year", "expected"), [(2018, ("abseiling", "zumba")), (2020, ("zumba", "abseiling"))])
+def test_the_order_of_a_csv_depends_on_the_year(year, expected, tmp_path):
+    assert read_labels(written(tmp_path, "train.csv", TRAINING_CSV), 2, year) == expected
 
 
 def test_an_annotation_file_keeps_its_order(tmp_path):
@@ -51,7 +51,7 @@ def test_mistakes(name, text, num_classes, message, tmp_path):
 
 
 def test_a_missing_file_and_an_unknown_year(tmp_path):
-    with pytest.raises(UserError, match="cannot read --labels="):
+    with pytest.raises(UserError, match="cannot read labels="):
         read_labels(tmp_path / "names.txt", 1, 2018)
     with pytest.raises(UserError, match="is known for the authors' weights only"):
         read_labels(written(tmp_path, "train.csv", TRAINING_CSV), 2, None)

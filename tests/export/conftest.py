@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from export.bundle import publish
+from export import publish
 from tests.commands import ROOT
 from tests.export.models import trained_looking_model
 

@@ -1,4 +1,4 @@
-"""Small models whose batch normalisation is not what it starts as, and running their bundles in another process."""
+"""Small models whose batch normalization is not what it starts as, and running their bundles in another process."""
 
 import pickle
 import subprocess

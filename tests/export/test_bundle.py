@@ -1,5 +1,6 @@
 """What lies in and beside a published version."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -13,13 +14,13 @@ from google.protobuf import text_format
 from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from export.bundle import publish
+from export import publish
 from export.server_files import write_server_files
 from export.warm_up import WARM_UP_FILE
 from r3d_keras.errors import UserError
 from r3d_keras.models import build_model, save_model
 from r3d_keras.prediction.scorer import load_scorer
-from tests.commands import ROOT, refusal, run
+from tests.commands import ROOT, call, refusal
 from tests.export.models import LABELS, answers_of, trained_looking_model
 
 
@@ -31,14 +32,15 @@ def model():
 @pytest.fixture(scope="module")
 def base(model, tmp_path_factory):
     base = tmp_path_factory.mktemp("bundles") / "actions"
-    publish(model, base, source={"file": "model.keras", "sha256": "0" * 64})
+    save_model(model, base.parent / "model.keras")
+    publish(base.parent / "model.keras", base)
     return base
 
 
 def test_versions_count_up_and_never_replace_one(model, tmp_path):
     (tmp_path / "9").mkdir()
     (tmp_path / "9" / "kept").touch()
-    assert [publish(model, tmp_path).version.name for _ in range(2)] == ["10", "11"]
+    assert [publish(model, tmp_path).version for _ in range(2)] == [10, 11]
     assert (tmp_path / "9" / "kept").exists()
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
@@ -66,7 +68,8 @@ def test_the_card_and_the_labels_say_what_the_model_is(model, base):
     assert (assets / "labels.txt").read_text().splitlines() == LABELS
     card = json.loads((assets / "model_card.json").read_text())
     assert card["metadata"] == json.loads(json.dumps(asdict(model.metadata)))
-    assert card["source"] == {"file": "model.keras", "sha256": "0" * 64}
+    digest = hashlib.sha256((base.parent / "model.keras").read_bytes()).hexdigest()
+    assert card["source"] == {"file": "model.keras", "sha256": digest, "metrics": None}
     assert card["parameters"] == sum(weight.value.numpy().size for weight in model.weights)
     assert 0 <= card["largest_logit_difference"] < 1e-3
     assert card["input_limits"]["pixels_a_side"] == 4096
@@ -128,7 +131,7 @@ def test_prediction_reads_a_bundle_as_it_reads_a_model(model, base):
 
 def test_a_flow_model_takes_two_channels(tmp_path):
     flow = trained_looking_model("resnet-10", widen_factor=0.125, frame_size=32, input_channels=2, normalization="flow")
-    version = publish(flow, tmp_path / "flow").version
+    version = publish(flow, tmp_path / "flow").path
     clips = np.random.default_rng(0).integers(0, 256, (2, 16, 32, 32, 2), dtype=np.uint8)
     [answer] = answers_of(version, [("serving_default", {"clips": clips})], tmp_path)
     np.testing.assert_allclose(answer["logits"], flow(clips).numpy(), atol=1e-4)
@@ -138,7 +141,7 @@ def test_the_command_says_how_close_and_how_fast(model, tmp_path):
     save_model(model, tmp_path / "model.keras")
     (tmp_path / "metrics.json").write_text('{"videos": {"top1": 0.5}}')
     arguments = (f"--model={tmp_path}/model.keras", f"--output_dir={tmp_path}/b", f"--metrics={tmp_path}/metrics.json")
-    done = run("-m", "export.saved_model", *arguments, "--precision=bfloat16", "--model_name=moves")
+    done = call("-m", "export.saved_model", *arguments, "--precision=bfloat16", "--model_name=moves")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("clips/s on this machine by batch size: ")
@@ -156,7 +159,7 @@ def test_mistakes_get_one_line(model, tmp_path):
         publish(nameless, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"cannot write to --output_dir=.*file"):
+    with pytest.raises(UserError, match=r"cannot write to output_dir=.*file"):
         publish(model, tmp_path / "file")
-    line = refusal("-m", "export.saved_model", "--model=x.keras", "--output_dir=b", f"--metrics={tmp_path}/none.json")
+    line = refusal("-m", "export.saved_model", "x.keras", tmp_path / "b", f"--metrics={tmp_path}/none.json")
     assert line.startswith(f"cannot read --metrics={tmp_path}/none.json")

@@ -22,13 +22,13 @@ from r3d_keras.errors import UserError
 from r3d_keras.evaluation.clip_sources import FileClips
 from r3d_keras.video.listing import Video
 from r3d_keras.video.recipe import Recipe
-from tests.commands import free_port, refusal, run
+from tests.commands import call, free_port, refusal, run
 from tests.videos import moving_square, write_video
 
 PROTOCOLS = ("rest", "grpc")
-# Runs a module as a command in a process that cannot import TensorFlow, Keras or what needs them.
+# Runs the client in a process that cannot import TensorFlow, nor Keras and TFDS, which need it.
 WITHOUT_TENSORFLOW = (
-    "import runpy, sys; sys.modules.update(dict.fromkeys(('tensorflow', 'keras', 'tensorflow_datasets'))); "
+    "import runpy, sys; sys.modules.update(dict.fromkeys(('tensorflow', 'tensorflow_datasets'))); "
     "sys.argv = ['client', *sys.argv[1:]]; runpy.run_module('export.client', run_name='__main__')"
 )
 
@@ -85,7 +85,7 @@ def test_the_command_needs_no_tensorflow_over_rest(server, served_model, videos)
 def test_a_server_that_batches_gives_each_video_its_own_numbers(batching_server, served_model, videos, protocol):
     # Eight videos at once: their requests have one shape, whatever the length, and share runs of the graph.
     arguments = (*flags_for(batching_server, protocol), "--json", "--concurrency=8", videos, videos)
-    done = run("-m", "export.client", *arguments)
+    done = call("-m", "export.client", *arguments)
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [answer["video"] for answer in answers] == [str(path) for path in sorted(videos.iterdir())] * 2
@@ -96,7 +96,7 @@ def test_a_server_that_batches_gives_each_video_its_own_numbers(batching_server,
 
 def test_an_unreadable_video_is_told_and_the_rest_is_done(server, videos, tmp_path):
     (tmp_path / "text.avi").write_text("no video")
-    done = run("-m", "export.client", *flags_for(server, "rest"), videos / "016.avi", tmp_path / "text.avi")
+    done = call("-m", "export.client", *flags_for(server, "rest"), videos / "016.avi", tmp_path / "text.avi")
     assert done.returncode == 1
     assert done.stdout.startswith(f"{videos}/016.avi: ")
     first, last = done.stderr.splitlines()
@@ -105,12 +105,12 @@ def test_an_unreadable_video_is_told_and_the_rest_is_done(server, videos, tmp_pa
 
 
 def test_latencies_have_a_row_for_each_batch_size_and_concurrency(server, videos):
-    done = run(
+    done = call(
         "-m",
         "export.client",
         *flags_for(server, "rest"),
         "--latency",
-        "--latency_seconds=0.2",
+        "--latency_seconds=0.05",
         "--json",
         videos / "005.avi",
     )
@@ -127,7 +127,7 @@ def test_latencies_have_a_row_for_each_batch_size_and_concurrency(server, videos
     [
         (["--server=localhost", "--model_name=actions"], "--server=localhost is not of the form HOST:PORT"),
         (["--server=localhost:1"], "--model_name is missing"),
-        (["--model_name=actions"], "--server is missing"),
+        (["--model_name=actions"], "server is missing (for example --server="),
         (["--server=localhost:1", "--model_name=a", "--top_k=6"], "top_k"),
     ],
 )

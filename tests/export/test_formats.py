@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from export.bundle import publish_format
+from export import publish
 from export.formats import FORMATS
 from r3d_keras.errors import UserError
 from r3d_keras.prediction.scorer import load_scorer
@@ -32,24 +32,24 @@ def test_a_runtime_gives_the_model_s_logits(name, architecture, arguments, tmp_p
     model = trained_looking_model(architecture, frame_size=32, **arguments)
     if (name, architecture) in IMPOSSIBLE:
         with pytest.raises(UserError, match=f"{name} cannot hold this model: "):
-            publish_format(model, tmp_path, name)
+            publish(model, tmp_path, format=name)
         assert not list(tmp_path.iterdir())
         return
-    published = publish_format(model, tmp_path, name)
-    assert published.difference <= 2e-5 * max(published.largest, 1)
+    published = publish(model, tmp_path, format=name)
+    assert published.card["largest_logit_difference"] <= 2e-5 * max(published.card["largest_logit"], 1)
     clips = np.random.default_rng(0).integers(0, 256, (3, 16, 32, 32, 3), dtype=np.uint8)
-    logits = FORMATS[name].run(published.version / FORMATS[name].file_name, clips.astype(np.float32))
+    logits = FORMATS[name].run(published.path / FORMATS[name].file_name, clips.astype(np.float32))
     np.testing.assert_allclose(logits, model(clips).numpy(), atol=2e-5 * max(np.abs(logits).max(), 1))
-    assert (published.version / "labels.txt").read_text().split() == LABELS
-    card = json.loads((published.version / "model_card.json").read_text())
-    assert card["largest_logit_difference"] == published.difference
+    assert (published.path / "labels.txt").read_text().split() == LABELS
+    card = json.loads((published.path / "model_card.json").read_text())
+    assert card == json.loads(json.dumps(published.card))
 
 
 def test_prediction_runs_an_openvino_model(tmp_path):
     for package in PACKAGES["openvino"]:
         pytest.importorskip(package)
     model = trained_looking_model("resnet-10", frame_size=32, widen_factor=0.125)
-    publish_format(model, tmp_path, "openvino")
+    publish(model, tmp_path, format="openvino")
     clips = np.random.default_rng(0).integers(0, 256, (3, 16, 32, 32, 3), dtype=np.uint8)
     exponentials = np.exp(model(clips).numpy())
     scorer = load_scorer(tmp_path)
@@ -58,15 +58,15 @@ def test_prediction_runs_an_openvino_model(tmp_path):
     np.testing.assert_allclose(scorer.probabilities(clips), expected, atol=1e-5)
 
 
-def test_a_missing_package_is_told_and_nothing_is_left(tmp_path, monkeypatch):
+def test_a_missing_package_is_named_and_nothing_is_left(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     model = trained_looking_model("resnet-10", frame_size=32, widen_factor=0.125)
-    with pytest.raises(UserError, match=r"--format=litert needs: pip install -r requirements-formats\.txt"):
-        publish_format(model, tmp_path, "litert")
+    with pytest.raises(UserError, match=r"format=litert needs: pip install -r requirements-formats\.txt"):
+        publish(model, tmp_path, format="litert")
     assert not list(tmp_path.iterdir())
 
 
 def test_flags_of_a_bundle_make_no_sense_with_a_file():
     flags = ("--model=x.keras", "--output_dir=b", "--format=onnx", "--precision=bfloat16")
-    assert refusal("-m", "export.saved_model", *flags).startswith("--precision and --model_name are of a bundle")
+    assert refusal("-m", "export.saved_model", *flags).startswith("--format=onnx goes with --precision=float32 and no --model_name")

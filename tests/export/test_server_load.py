@@ -19,7 +19,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from export.bundle import publish
+from export import publish
 from export.server_access import connect
 from r3d_keras.errors import UserError
 from r3d_keras.input.frames import protocol_view
@@ -104,7 +104,7 @@ def test_versions_are_found_by_number_and_other_paths_are_refused(server):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_grey_and_cmyk_files_are_answered(server, served_model, protocol, mode):
+def test_gray_and_cmyk_files_are_answered(server, served_model, protocol, mode):
     files = [encoded(frame, mode) for frame in clips(2, 16, 40, 60, 3) // 2 + 64]
     connection = connect(server.address(protocol), "actions", protocol, 60.0)
     outputs = connection.predict("frames", {"frames_bytes": np.array([files], object)})
@@ -177,7 +177,7 @@ def test_saturation_and_a_new_version_fail_no_request(server, served_model):
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(counts))]
     for thread in threads:
         thread.start()
-    published = publish(served_model, server.base).version
+    published = publish(served_model, server.base).path
     status = get_model_status_pb2.GetModelStatusRequest()
     status.model_spec.name = "actions"
     stub = model_service_pb2_grpc.ModelServiceStub(grpc.insecure_channel(server.address("grpc")))

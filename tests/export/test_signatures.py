@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from export.bundle import publish
+from export import publish
 from export.image_bytes import LARGEST_SIDE
 from export.signatures import Signatures
 from r3d_keras.input.frames import protocol_view
@@ -27,7 +27,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def version(model, tmp_path_factory):
-    return publish(model, tmp_path_factory.mktemp("bundle")).version
+    return publish(model, tmp_path_factory.mktemp("bundle")).path
 
 
 def random_clips(*shape):
@@ -82,7 +82,7 @@ def test_files_of_frames_give_the_numbers_of_their_pixels(model, version, tmp_pa
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_grey_and_cmyk_files_are_converted(model, version, tmp_path, mode):
+def test_gray_and_cmyk_files_are_converted(model, version, tmp_path, mode):
     files = [encoded(frame, mode) for frame in random_clips(16, 40, 60, 3) // 2 + 64]
     [answer] = answers_of(version, [("frames", {"frames_bytes": np.array([files], object)})], tmp_path)
     expected = softmax(logits_of(model, [[decoded(file) for file in files]]))

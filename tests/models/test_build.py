@@ -36,7 +36,7 @@ def test_bytes_and_floats_give_the_same_logits():
     np.testing.assert_array_equal(model(CLIPS), model(CLIPS.astype(np.float32)))
 
 
-def test_the_first_layer_normalises():
+def test_the_first_layer_normalizes():
     plain = small_model(normalization=Normalization((0.0,) * 3, (1.0,) * 3))
     paper = small_model(normalization="activitynet-2018")
     paper.set_weights(plain.get_weights())

@@ -19,7 +19,7 @@ LABELS = ["jump", "run", "throw"]
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Path of a model of three classes, 8 frames, 48 pixels, the normalisation of 2020."""
+    """Path of a model of three classes, 8 frames, 48 pixels, the normalization of 2020."""
     model = r3d_keras.build_model(
         "resnet-10",
         label_names=LABELS,
@@ -90,7 +90,7 @@ def test_frames_and_size_may_change(weights):
         ({"shortcut": "B"}, "the weights were made with shortcut='A', but 'B' was asked for"),
         ({"max_pool": False}, "the weights were made with max_pool=True, but False was asked for"),
         ({"cardinality": 3}, "resnet-10 has no argument 'cardinality'"),
-        ({"normalization": "activitynet-2018"}, "the weights were trained with another normalisation"),
+        ({"normalization": "activitynet-2018"}, "the weights were trained with another normalization"),
         ({"num_classes": 0}, "num_classes must be at least 1"),
     ],
 )
@@ -156,7 +156,7 @@ def test_a_step_changes_what_learns_and_nothing_else(frozen_statistics, weights)
     assert changed == expected
 
 
-def test_frozen_stages_normalise_by_their_moving_statistics(weights):
+def test_frozen_stages_normalize_by_their_moving_statistics(weights):
     model = r3d_keras.build_model(weights=weights)
     clips = np.random.default_rng(0).integers(0, 256, (4, 8, 48, 48, 3), dtype=np.uint8)
     evaluated = model(clips, training=False).numpy()

@@ -151,5 +151,5 @@ def test_parameter_count_of_c3d_by_arithmetic():
     filters = 64 + 128 + 2 * 256 + 4 * 512
     dense = (512 * 4 * 4 + 1) * 4096 + (4096 + 1) * 4096 + (4096 + 1) * 101
     assert trainable_parameters("c3d", 101) == kernels + filters + dense == 78_409_573
-    normalised = kernels + 2 * filters + dense + 2 * 2 * 4096
-    assert trainable_parameters("c3d", 101, batch_norm=True) == normalised
+    normalized = kernels + 2 * filters + dense + 2 * 2 * 4096
+    assert trainable_parameters("c3d", 101, batch_norm=True) == normalized

@@ -1,4 +1,4 @@
-"""Batch normalisation against PyTorch, normalisation against arithmetic, shortcut type A by hand."""
+"""Batch normalization against PyTorch, normalization against arithmetic, shortcut type A by hand."""
 
 import keras
 import numpy as np
@@ -76,7 +76,7 @@ def test_biased_moving_variance_is_what_keras_keeps(path):
 
 
 @pytest.mark.parametrize("unbiased", [True, False])
-def test_synchronised_replicas_equal_pytorch_on_the_whole_batch(unbiased):
+def test_synchronized_replicas_equal_pytorch_on_the_whole_batch(unbiased):
     """Outputs, gradients and moving statistics of two replicas with a clip each, far from zero mean."""
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice())
     values = CLIPS + 300.0

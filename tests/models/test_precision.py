@@ -46,7 +46,7 @@ def test_what_computes_in_which_precision(architecture, arguments, full, precisi
 
 
 def training_step(model):
-    """Returns logits, gradients and the first batch normalisation of a step with a scaled loss, as float16 needs it."""
+    """Returns logits, gradients and the first batch normalization of a step with a scaled loss, as float16 needs it."""
     with tf.GradientTape() as tape:
         logits = model(CLIPS[:, :8], training=True)
         loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(LABELS, logits))

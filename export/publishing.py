@@ -1,0 +1,150 @@
+"""A model becomes the next version of a bundle for TF Serving, or of a file for another runtime."""
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from r3d_keras.errors import UserError
+from r3d_keras.files import sha256
+from r3d_keras.models import ClipClassifier, load_model
+from r3d_keras.models.classifier import Metadata
+
+from .bundle import INPUT_LIMITS, write_bundle, write_labels_and_card
+from .folding import fold
+from .formats import write_format
+from .server_files import write_server_files
+from .versions import publish_version
+from .warm_up import moving_frames
+
+SAVED_MODEL = "saved_model"
+CLIPS_COMPARED = 4
+PROTOCOL = (
+    "frames of a video taken as the recipe says; windows of clip_frames frames, one every clip_stride, the last one "
+    "looped; short side resized to frame_size bilinearly with antialiasing, center crop; softmax of every window, mean "
+    "over the windows of a video"
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was written. Printed, it says how fast it is, how close to the model, and where.
+
+    path     folder of the version
+    version  its number
+    card     the model card that lies in it: metadata, protocol, precision, source, differences
+    rates    clips/s by batch size on this machine; empty for other formats than a bundle
+    """
+
+    path: Path
+    version: int
+    card: dict[str, Any]
+    rates: dict[int, float]
+
+    def __str__(self) -> str:
+        rates = ", ".join(f"{rate:.1f} with {size}" for size, rate in self.rates.items())
+        return "\n".join(
+            [
+                *([f"clips/s on this machine by batch size: {rates}"] if rates else []),
+                f"largest difference of a logit: {self.card['largest_logit_difference']:.1e} "
+                f"(largest logit {self.card['largest_logit']:.1f})",
+                f"published {self.path}",
+            ]
+        )
+
+
+def publish(
+    model: ClipClassifier | str | Path,
+    output_dir: str | Path,
+    *,
+    format: str = SAVED_MODEL,
+    precision: str = "float32",
+    model_name: str | None = None,
+    metrics: Mapping[str, Any] | str | Path | None = None,
+) -> Published:
+    """Writes `model` as the next version under `output_dir`; it is loaded and tried before it appears there.
+
+    Args:
+        model: a model of this package, or the path of one.
+        output_dir: folder of the numbered versions, made if missing. Beside the versions of a bundle lies what a server
+            is started with.
+        format: "saved_model", a bundle for TF Serving with the signatures of `export.signatures`; or a key of
+            `export.formats.FORMATS`, a file from clips float32 [batch, frames, size, size, channels], 0 to 255, of the
+            model's own size, to logits.
+        precision: what the layers of a bundle compute in: "float32", "bfloat16" or "float16".
+        model_name: of the bundle on a server; the name of `output_dir` by default.
+        metrics: of an evaluation of the model, or the path of its metrics.json, for the model card.
+
+    Raises:
+        UserError: the model carries no label names, or cannot be read; `output_dir` cannot be written; the format
+            cannot hold the model, or its packages are missing.
+
+    Example:
+        print(export.publish("run1/model.keras", "actions", precision="bfloat16"))
+    """
+    if format != SAVED_MODEL and (precision != "float32" or model_name):
+        raise UserError(f"format={format} goes with precision=float32 and no model_name: they are of a bundle")
+    source: dict[str, Any] = {"metrics": _read_metrics(metrics) if isinstance(metrics, str | Path) else metrics}
+    if not isinstance(model, ClipClassifier):
+        source = {"file": Path(model).name, "sha256": sha256(model), **source} if Path(model).is_file() else source
+        model = load_model(model)
+    if not model.metadata.label_names:
+        raise UserError("the model carries no label names: a server could only answer with numbers")
+
+    network = fold(model, precision)
+    clips = _clips_to_compare(model.metadata)
+    expected = model(clips, training=False).numpy()
+    card, rates, base = _model_card(model, precision, source), {}, Path(output_dir)
+    name = model_name or base.resolve().name
+
+    def write(folder: Path) -> None:
+        if format == SAVED_MODEL:
+            card.update(_differences(network(clips, training=False)[1], expected), input_limits=INPUT_LIMITS)
+            rates.update(write_bundle(network, model.metadata, card, folder, name))
+            write_server_files(base, name, rates)
+        else:
+            to_logits = keras.Model(network.inputs[0], network.outputs[1], name=model.name)
+            card.update(_differences(write_format(format, to_logits, clips, folder), expected))
+            write_labels_and_card(model.metadata.label_names, card, folder)
+
+    path = publish_version(base, write)
+    return Published(path, int(path.name), card, rates)
+
+
+def _read_metrics(path: str | Path) -> dict[str, Any]:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read metrics={path}: {str(error).splitlines()[0]}") from error
+
+
+def _clips_to_compare(metadata: Metadata) -> np.ndarray:
+    """Returns uint8 [CLIPS_COMPARED, frames, size, size, channels]."""
+    size, channels = metadata.frame_size, metadata.channels
+    frames = moving_frames(CLIPS_COMPARED * metadata.clip_frames, size, size)[..., :channels]
+    return frames.reshape(CLIPS_COMPARED, metadata.clip_frames, size, size, channels)
+
+
+def _differences(logits: np.ndarray | tf.Tensor, expected: np.ndarray) -> dict[str, float]:
+    return {
+        "largest_logit_difference": float(np.abs(logits - expected).max()),
+        "largest_logit": float(np.abs(expected).max()),
+    }
+
+
+def _model_card(model: ClipClassifier, precision: str, source: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "metadata": asdict(model.metadata),
+        "parameters": model.count_params(),
+        "source": source,
+        "protocol": PROTOCOL,
+        "precision": precision,
+        "exported": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "tensorflow": tf.__version__,
+    }
