@@ -8,7 +8,6 @@ in IMPOSSIBLE, with the reason. A new command that is none of these fails.
 import io
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,19 +16,10 @@ import pytest
 
 from r3d_keras import command_line
 from tests.commands import ROOT, call
+from tests.readme_folder import paths_of_command, paths_of_python, provide, small_command, small_python, words_of
 from tests.readmes import code_blocks, commands_of, is_python, readmes, shown_commands, shown_python
-from tests.videos import moving_square, write_video
 
 COMMANDS, EXAMPLES = shown_commands(), shown_python()
-# What makes a run small. With --weights the network is given.
-NETWORK = ["--architecture=resnet-10", "--widen_factor=0.125"]
-SMALL_RUN = ["--frame_size=32", "--batch_size=7", "--epochs=1", "--warmup_epochs=0"]
-SMALL = {"prepare": ["--workers=1"], "evaluate": ["--batch_size=4"], "predict": ["--batch_size=4"]}
-SMALL_PYTHON = {
-    "frame_size=64": 'architecture="resnet-10", arguments={"widen_factor": 0.125}, epochs=1, frame_size=32',
-    "batch_size=16": "batch_size=4",
-}
-
 # Regular expressions of whole commands, and the tests that run them.
 BENCHMARKS = "tests/benchmarks/test_benchmarks.py"
 ELSEWHERE = {
@@ -46,7 +36,7 @@ IMPOSSIBLE = {
 }
 # Programs of others; make says what it would do without doing it, and pytest collects.
 KINDS = {"make": "make", "r3d": "r3d", "python": "python", "python3": "python"}
-# These are as quick as they are shown; the others are slow tests.
+# What is shown here is tried by quick tests; what other pages show, by slow ones.
 QUICK = ("README.md",)
 
 
@@ -69,57 +59,11 @@ def of_kind(*kinds: str) -> list:
     ]
 
 
-@pytest.fixture(scope="module")
-def home(square_videos, square_shards, tmp_path_factory):
-    """A folder with all that the commands name: videos, shards, a run, its bundle, a checkpoint and label names."""
-    from tests.convert.checkpoints import as_of_2018, save, state_dict
-
-    folder = tmp_path_factory.mktemp("home")
-    shutil.copytree(square_videos, folder / "videos")
-    shutil.copytree(square_shards, folder / "shards")
-    for number, name in enumerate(("video.mp4", "other.avi", "long.mp4", "folder/video.mp4")):
-        write_video(folder / name, moving_square(40, 1, seed=number), codec="mp4v" if name.endswith("mp4") else "FFV1")
-    run = ("train.py", f"--data_dir={folder / 'shards'}", f"--model_dir={folder / 'run1'}", *NETWORK, *SMALL_RUN)
-    assert call(*run).returncode == 0
-    assert call("-m", "r3d_keras.export.saved_model", folder / "run1", folder / "bundle").returncode == 0
-    checkpoint = {"arch": "resnet-18", "state_dict": as_of_2018(state_dict("resnet-18", 400, shortcut="A"))}
-    save(folder / "resnet-18-kinetics.pth", checkpoint, legacy=True)
-    (folder / "kinetics400.txt").write_text("".join(f"class {number}\n" for number in range(400)))
-    return folder
-
-
 @pytest.fixture
-def at_home(home, tmp_path, monkeypatch):
-    """A copy of that folder, in which the test runs."""
-    shutil.copytree(home, tmp_path / "home")
-    monkeypatch.chdir(tmp_path / "home")
-    return tmp_path / "home"
-
-
-def words_of(command: str) -> list[str]:
-    """Returns the words of a command, its patterns of file names replaced by the files."""
-    words = []
-    for word in shlex.split(command):
-        files = sorted(map(str, Path().glob(word))) if "*" in word else []
-        words += files or [word]
-    return words
-
-
-def made_small(name: str, words: list[str]) -> list[str]:
-    """Returns the words of a command and the flags that make it small, before what belongs to another program."""
-    flags = SMALL.get(name, [])
-    if name == "train":
-        flags = SMALL_RUN if any(word.startswith("--weights=") for word in words) else [*NETWORK, *SMALL_RUN]
-    end = words.index("--") if "--" in words else len(words)
-    return [*words[:end], *flags, *words[end:]]
-
-
-def clear_results(name: str, words: list[str]) -> None:
-    """Removes what a command is about to make, where the folder has one already."""
-    made = {"prepare": ("shards",), "train": ("run1",), "export": ("bundle",)}.get(name, ())
-    for folder in made:
-        if any(word.partition("=")[2] == folder or word == folder for word in words[1:]):
-            shutil.rmtree(folder)
+def provided(square_videos, square_shards, tmp_path, monkeypatch):
+    """Returns a function that writes what is read into the folder in which the test runs."""
+    monkeypatch.chdir(tmp_path)
+    return lambda paths: provide(paths, square_videos, square_shards)
 
 
 def run_r3d(words: list[str], monkeypatch) -> tuple[int, str, str]:
@@ -139,22 +83,21 @@ def run_r3d(words: list[str], monkeypatch) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("command", of_kind("r3d"))
-def test_a_command_of_r3d(command, at_home, monkeypatch):
+def test_a_command_of_r3d(command, provided, monkeypatch):
+    provided(paths_of_command(shlex.split(command)))
     words = words_of(command)
-    name = words[1] if len(words) > 1 else ""
-    clear_results(name, words)
-    code, output, errors = run_r3d(made_small(name, words), monkeypatch)
+    code, output, errors = run_r3d(small_command(words[1], words), monkeypatch)
     assert code == 0, errors
     assert output
 
 
 @pytest.mark.parametrize("command", of_kind("python"))
-def test_a_command_of_python(command, at_home):
+def test_a_command_of_python(command, provided):
+    provided(paths_of_command(shlex.split(command)))
     _, *words = words_of(command)
     module = words[1] if words[0] == "-m" else words[0]
     name = {"train.py": "train", "export.saved_model": "export"}.get(module, module.rpartition(".")[2])
-    clear_results(name, words)
-    done = call(*made_small(name, words))
+    done = call(*small_command(name, words))
     assert done.returncode == 0, done.stderr
 
 
@@ -173,20 +116,14 @@ def test_a_command_of_pytest_finds_its_tests(command):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow  # A training run and a bundle; what it calls has quick tests.
 @pytest.mark.parametrize(
     "example",
-    [
-        pytest.param(block, id=f"{path}-{number}", marks=() if path in QUICK else pytest.mark.slow)
-        for number, (block, path) in enumerate(EXAMPLES.items())
-    ],
+    [pytest.param(block, id=f"{path}-{number}") for number, (block, path) in enumerate(EXAMPLES.items())],
 )
-def test_a_python_example(example, at_home):
-    for shown, small in SMALL_PYTHON.items():
-        example = example.replace(shown, small)
-    for folder in ("shards", "run1"):
-        if f'"{folder}")' in example.partition("evaluate")[0]:
-            shutil.rmtree(folder)
-    exec(compile(example, "README.md", "exec"), {"__name__": "__main__"})
+def test_a_python_example(example, provided):
+    provided(paths_of_python(example))
+    exec(compile(small_python(example), "README.md", "exec"), {"__name__": "__main__"})
 
 
 def test_every_command_is_tried():

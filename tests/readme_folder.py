@@ -1,0 +1,150 @@
+"""What the commands of the READMEs name: videos, shards, models, bundles, checkpoints, all of them tiny and real."""
+
+import ast
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tests.videos import moving_square, write_video
+
+# Flags and arguments of functions that name what is made rather than what is read.
+MADE = [
+    "output",
+    "output_dir",
+    "output_file",
+    "model_dir",
+    "features_file",
+    "contact_sheet",
+    "statistics",
+    "timeline",
+    "render",
+    "explain",
+]
+# What makes a training run small.
+SMALL_RUN = {"frame_size": 32, "batch_size": 4, "epochs": 1, "warmup_epochs": 0}
+SMALL_NETWORK = {"architecture": "resnet-10", "widen_factor": 0.125}
+
+
+def write_model(path: Path) -> None:
+    from r3d_keras.models import build_model, save_model
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    network, size = SMALL_NETWORK, SMALL_RUN["frame_size"]
+    model = build_model(network["architecture"], label_names=["left", "right"], frame_size=size, widen_factor=0.125)
+    save_model(model, path)
+
+
+def write_run(path: Path) -> None:
+    write_model(path / "model.keras")
+
+
+def write_bundle(path: Path) -> None:
+    from export import publish
+
+    write_model(path.with_suffix(".keras"))
+    publish(path.with_suffix(".keras"), path)
+
+
+def write_checkpoint(path: Path) -> None:
+    """Writes a narrow ResNet-18 with the head of Kinetics-400, as the authors' code of 2018 does."""
+    from tests.convert.checkpoints import as_of_2018, save, state_dict
+
+    state = as_of_2018(state_dict("resnet-18", 400, shortcut="A", widen_factor=0.125))
+    save(path, {"arch": "resnet-18", "state_dict": state}, legacy=True)
+
+
+def write_labels(path: Path) -> None:
+    path.write_text("".join(f"class {number}\n" for number in range(400)))
+
+
+def write_a_video(path: Path) -> None:
+    codec = "mp4v" if path.suffix in (".mp4", ".mov") else "FFV1"
+    write_video(path, moving_square(40, 1, seed=len(path.name)), codec=codec)
+
+
+def write_folder(path: Path) -> None:
+    write_a_video(path / "video.mp4")
+
+
+# Regular expressions of paths, and what lies there. Videos and shards are those of all tests.
+WRITERS: dict[str, Callable[[Path], None]] = {
+    r"[\w./-]+\.keras": write_model,
+    r"[\w./-]+\.pth": write_checkpoint,
+    r"kinetics\d+\.txt": write_labels,
+    r"[\w./-]+\.(mp4|avi|mkv|mov)": write_a_video,
+    r"run\d?": write_run,
+    r"bundle|actions": write_bundle,
+    r"folder": write_folder,
+}
+
+
+def provide(paths: Iterable[str], videos: Path, shards: Path) -> None:
+    """Writes the paths that are known and missing into the working folder, `videos` and `shards` as copies of these."""
+    for path in map(Path, paths):
+        if path.is_absolute() or path.exists():
+            continue
+        for name, source in (("videos", videos), ("shards", shards)):
+            if path.parts[:1] == (name,):
+                shutil.copytree(source, name)
+        for pattern, write in WRITERS.items():
+            if re.fullmatch(pattern, str(path)) and not path.exists():
+                write(path)
+
+
+def paths_of_command(words: list[str]) -> list[str]:
+    """Returns what a command line may read: its words and the values of its flags, but those that name results."""
+    paths = []
+    made_last = {"prepare": "shards", "data.prepare": "shards", "export": "bundle", "train": "run1"}
+    for word in words:
+        flag, equals, value = word.rpartition("=")
+        if not equals or flag.lstrip("-") not in MADE:
+            paths += value.split(",")
+    made = [name for command, name in made_last.items() if command in words]
+    return [path for path in paths if path and path not in made]
+
+
+def paths_of_python(example: str) -> list[str]:
+    """Returns what a Python example may read: its texts, but those that an earlier line has named as a result."""
+    results = re.findall(r'(?:prepare|publish|save_model)\([^,]+, "([^"]+)"|model_dir="([^"]+)"', example)
+    made = {name for pair in results for name in pair}
+    texts = [node.value for node in ast.walk(ast.parse(example)) if isinstance(node, ast.Constant)]
+    return [text for text in texts if isinstance(text, str) and text not in made]
+
+
+def words_of(command: str) -> list[str]:
+    """Returns the words of a command, patterns of file names replaced by the files."""
+    words = []
+    for word in shlex.split(command):
+        files = sorted(map(str, Path().glob(word))) if "*" in word else []
+        words += files or [word]
+    return words
+
+
+def small_command(name: str, words: list[str]) -> list[str]:
+    """Returns the words of a command and the flags that make it small, before what belongs to another program."""
+    flags = {"prepare": {"workers": 1}, "evaluate": {"batch_size": 4}, "predict": {"batch_size": 4}}.get(name, {})
+    if name == "train":
+        fine_tuning = any(word.startswith("--weights=") for word in words)
+        flags = SMALL_RUN if fine_tuning else {**SMALL_NETWORK, **SMALL_RUN}
+    end = words.index("--") if "--" in words else len(words)
+    return [*words[:end], *(f"--{flag}={value}" for flag, value in flags.items()), *words[end:]]
+
+
+class SmallTraining(ast.NodeTransformer):
+    """Changes the arguments of every TrainingConfig of a Python example to those of a small run."""
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        if getattr(node.func, "attr", getattr(node.func, "id", "")) == "TrainingConfig":
+            given = {word.arg: word.value for word in node.keywords}
+            small = SMALL_RUN if "weights" in given else {**SMALL_NETWORK, **SMALL_RUN}
+            given |= {name: ast.Constant(value) for name, value in small.items()}
+            node.keywords = [ast.keyword(name, value) for name, value in given.items()]
+        return node
+
+
+def small_python(example: str) -> ast.Module:
+    """Returns a Python example with small training runs."""
+    return ast.fix_missing_locations(SmallTraining().visit(ast.parse(example)))
