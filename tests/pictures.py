@@ -15,7 +15,6 @@ from r3d_keras.options import Options, option
 
 MOTIONS = ("moving_right", "growing", "turning_clockwise", "moving_up")
 FRAMES, FRAME_RATE = 60, 12  # of each motion
-SECONDS = FRAMES // FRAME_RATE
 
 
 @dataclass(frozen=True, kw_only=True)
