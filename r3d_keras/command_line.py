@@ -198,7 +198,7 @@ def check_output_file(path: str, option: str, suffixes: tuple[str, ...] = ()) ->
 
 @contextlib.contextmanager
 def _open_pipe() -> Iterator[None]:
-    """Ends what is inside where the reader of our output left (`| head`): no mistake, but nothing more can be printed."""
+    """Ends what is inside when the reader of our output left (`| head`): no mistake, but nothing more is printed."""
     try:
         yield
     except BrokenPipeError:
