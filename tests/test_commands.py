@@ -1,6 +1,7 @@
 """The commands as a user meets them: from shards to an answer, help, and one line for each mistake."""
 
 import collections
+import dataclasses
 import json
 import shutil
 
@@ -11,18 +12,25 @@ import pytest
 import tensorflow as tf
 
 import r3d_keras
-from tests.commands import ROOT, refusal, run
+from r3d_keras.errors import UserError
+from r3d_keras.training.config import ArchitectureOptions
+from tests.commands import ROOT, call, refusal, run
+from tests.training.runs import TINY_OPTIONS, train_here
 from tests.videos import write_video_without_frames
 
-SMALL = ("--architecture=resnet-10", "--widen_factor=0.125", "--frame_size=32", "--batch_size=7")
+SMALL = {"architecture": "resnet-10", "widen_factor": 0.125, "frame_size": 32, "batch_size": 14, "flip": False}
 
 
 @pytest.fixture(scope="module")
 def trained(square_shards, tmp_path_factory):
-    """The folder of a short run of train.py."""
+    """The folder of a short run of train.py, with a rate that is meant for another batch."""
     folder = tmp_path_factory.mktemp("run") / "model"
-    result = run("train.py", f"--data_dir={square_shards}", f"--model_dir={folder}", *SMALL, "--epochs=2", "--noflip")
+    flags = [f"--{name}={value}" for name, value in SMALL.items()]
+    rate = ("--learning_rate=0.02", "--scale_learning_rate_to=28")
+    result = run("train.py", f"--data_dir={square_shards}", f"--model_dir={folder}", *flags, *rate, "--epochs=2")
     assert result.returncode == 0, result.stderr
+    assert f"saved {folder / 'model.keras'} after 2 epochs: top-1 " in result.stdout
+    assert "learning rate 0.02, meant for batches of 28: 0.01 for 14" in result.stdout
     return folder
 
 
@@ -32,8 +40,8 @@ def test_training_leaves_a_model_logs_and_checkpoints(trained, square_shards):
     assert (model.metadata.clip_frames, model.metadata.frame_size) == (16, 32)
     assert list((trained / "logs").glob("events.*"))
     assert [path.name for path in sorted((trained / "checkpoints").iterdir())] == [
+        "step-000000002.npz",
         "step-000000004.npz",
-        "step-000000008.npz",
     ]
     assert json.loads((trained / "config.json").read_text())["data_dir"] == str(square_shards)
     assert json.loads((trained / "versions.json").read_text())["keras"] == keras.__version__
@@ -113,12 +121,25 @@ def test_prediction_names_the_unreadable_and_does_the_rest(trained, square_video
     assert errors[-1] == "error: 3 of 4 videos could not be read"
 
 
+def go_on(square_shards, folder, **options):
+    """Trains in this process, as the run of `trained` was begun."""
+    rate = {"learning_rate": 0.02, "scale_learning_rate_to": 28}
+    return train_here(data_dir=square_shards, model_dir=folder, **{**SMALL, **rate, **options})
+
+
 def test_fine_tuning_from_a_stage_on(trained, square_shards, tmp_path):
     """The later stages learn in float16 and in two parts a batch; the earlier ones stay, statistics too."""
-    options = ("--batch_size=4", "--accumulate=2", "--precision=mixed_float16", "--epochs=1", "--frame_size=32")
-    stages = (f"--weights={trained / 'model.keras'}", "--trainable_from=layer4", "--stage_factors=head=10")
-    result = run("train.py", f"--data_dir={square_shards}", f"--model_dir={tmp_path}", *stages, *options)
-    assert result.returncode == 0, result.stderr
+    train_here(
+        data_dir=square_shards,
+        model_dir=tmp_path,
+        weights=str(trained / "model.keras"),
+        trainable_from="layer4",
+        stage_factors={"head": 10.0},
+        batch_size=4,
+        accumulate=2,
+        precision="mixed_float16",
+        epochs=1,
+    )
     before, after = (r3d_keras.load_model(folder / "model.keras") for folder in (trained, tmp_path))
     for ours, theirs in zip(after.variables, before.variables, strict=True):
         learns = ours.path.startswith(("layer4", "fc"))
@@ -129,27 +150,43 @@ def test_fine_tuning_from_a_stage_on(trained, square_shards, tmp_path):
     assert state["good_steps"] <= 7
 
 
-def test_a_finished_run_has_nothing_left_to_do(trained, square_shards):
+def test_a_finished_run_has_nothing_left_to_do(trained, square_shards, capsys):
     before = r3d_keras.load_model(trained / "model.keras").get_weights()
-    result = run("train.py", f"--data_dir={square_shards}", f"--model_dir={trained}", *SMALL, "--epochs=2", "--noflip")
-    assert result.returncode == 0, result.stderr
-    after = r3d_keras.load_model(trained / "model.keras").get_weights()
+    result = go_on(square_shards, trained, epochs=2)
+    assert "all 2 epochs are done already" in capsys.readouterr().out
+    assert (result.finished, result.step, result.epoch, result.last["epoch"]) == (True, 4, 2, 2)
+    after = r3d_keras.load_model(result.model_path).get_weights()
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(new, old)
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not(trained, square_shards, tmp_path):
-    """Two epochs, then two more in another process, equal four at once, bit for bit."""
-    arguments = [f"--data_dir={square_shards}", *SMALL, "--noflip"]
+def test_a_finished_run_goes_on_to_more_epochs(trained, square_shards, tmp_path, capsys):
+    """Two epochs in one process and two more in another equal four at once, bit for bit; so with an old config.json."""
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     shutil.copytree(trained, stopped)
+    write_config_of_an_earlier_version(stopped / "config.json")
     for folder in (stopped, whole):
-        result = run("train.py", *arguments, f"--model_dir={folder}", "--epochs=4")
-        assert result.returncode == 0, result.stderr
-        assert ("going on after step 8 of 16, in epoch 3" in result.stdout) == (folder == stopped)
+        go_on(square_shards, folder, epochs=4)
+        assert ("going on after step 4 of 8, in epoch 3" in capsys.readouterr().out) == (folder == stopped)
     models = [r3d_keras.load_model(folder / "model.keras") for folder in (stopped, whole)]
     for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    rates = [line.split()[-1] for line in (stopped / "train.log").read_text().splitlines()[1:]]
+    assert [float(rate) for rate in rates] == [0.01] * 4
+
+
+def write_config_of_an_earlier_version(path):
+    """Writes a run's config.json with the names and groups of earlier versions."""
+    config = json.loads(path.read_text())
+    config["sampling"] = {"position": config["sampling"], "frame_stride": config.pop("frame_stride")}
+    names = {"generation": "crop_generation", "colour_jitter": "color_jitter"}
+    names |= {name: name for name in ("crop", "flip", "antialias", "scaled_decoding")}
+    config["augmentation"] = {name: config.pop(new) for name, new in names.items()}
+    config["arguments"] = {"widen_factor": config.pop("widen_factor")}
+    for field in dataclasses.fields(ArchitectureOptions):
+        config.pop(field.name, None)
+    config["stage_factors"] = {}
+    path.write_text(json.dumps(config))
 
 
 @pytest.mark.parametrize(
@@ -169,28 +206,39 @@ TRAINING_MISTAKES = [
     (["--data_dir=EMPTY", "--model_dir=OUT"], "no shards of clips in"),
     (["--data_dir=DATA", "--model_dir=OUT", "--clip_frames=32"], "have 16 frames, not 32"),
     (["--data_dir=DATA", "--model_dir=OUT", "--architecture=resnet-19"], "unknown architecture 'resnet-19'"),
-    (["--data_dir=DATA", "--model_dir=OUT", "--shortcut=C"], "shortcut must be A or B, not 'C'"),
-    (["--data_dir=DATA", "--model_dir=OUT", "--batch_size=29"], "--batch_size=29 is more than the 28 training clips"),
+    (["--data_dir=DATA", "--model_dir=OUT", "--shortcut=C"], "--shortcut must be A or B, not 'C'"),
+    (["--data_dir=DATA", "--model_dir=OUT", "--batch_size=30"], "--batch_size=30 is more than the 28 training clips"),
     (["--data_dir=DATA", "--model_dir=OUT", "--batch_size=0"], "--batch_size must be at least 1, not 0"),
     (["--data_dir=DATA", "--model_dir=OUT", "--nesterov"], "Nesterov momentum needs"),
     (
         ["--data_dir=DATA", "--model_dir=OUT", "--milestones=5,x"],
         "--milestones=5,x is not of the form --milestones=50,100",
     ),
-    (["--data_dir=DATA", "--model_dir=OUT", "--schedule=multistep"], "--schedule=multistep needs --milestones"),
-    (["--data_dir=DATA", "--model_dir=OUT", "--stage_factors=head"], "--stage_factors=head is not of the form head=10"),
+    (
+        ["--data_dir=DATA", "--model_dir=OUT", "--schedule=multistep"],
+        "--schedule=multistep needs milestones, for example --milestones=50,100,150",
+    ),
+    (
+        ["--data_dir=DATA", "--model_dir=OUT", "--stage_factors=head"],
+        "--stage_factors=head is not of the form --stage_factors=head=10",
+    ),
     (
         ["--data_dir=DATA", "--model_dir=OUT", "--trainable_from=layer9"],
         "resnet-18 has no stage 'layer9'; it has: stem",
     ),
     (
-        ["--data_dir=DATA", "--model_dir=OUT", "--accumulate=2"],
-        "--batch_size=7 cannot be divided equally by 1 replicas",
+        ["--data_dir=DATA", "--model_dir=OUT", "--accumulate=4"],
+        "--batch_size=6 cannot be divided equally by ",
     ),
-    (["--data_dir=DATA", "--model_dir=OUT", "--precision=half"], "precision must be one of float32, mixed_bfloat16"),
+    (["--data_dir=DATA", "--model_dir=OUT", "--precision=half"], "--precision must be one of float32, mixed_bfloat16"),
     (["--data_dir=DATA", "--model_dir=OUT", "--save_every_steps=0"], "--save_every_steps must be at least 1, not 0"),
     (["--data_dir=DATA", "--model_dir=OUT", "--epoch=3"], "Unknown command line flag 'epoch'"),
     (["--data_dir=DATA", "--model_dir=OUT", "extra"], "unexpected argument 'extra'"),
+    (
+        ["--data_dir=DATA", "--model_dir=s3://bucket/run"],
+        "--model_dir=s3://bucket/run: a run is kept in a local folder",
+    ),
+    (["--data_dir=DATA", "--model_dir=OUT", "--crop=centre"], "--crop must be one of corner, random, random_resized"),
     (["--flagfile=missing.flags"], "no such file or recipe: --flagfile=missing.flags; recipes are activitynet.flags"),
     (["--flagfile=MISSPELT"], "Unknown command line flag 'bach_size'"),
 ]
@@ -208,17 +256,17 @@ def test_training_mistakes(arguments, message, square_shards, tmp_path):
     }
     for name, path in paths.items():
         arguments = [argument.replace(name, str(path)) for argument in arguments]
-    assert message in refusal("train.py", "--batch_size=7", *arguments)
+    assert message in refusal("train.py", "--batch_size=6", *arguments)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_of_another_run_is_refused(trained, square_shards):
-    line = refusal("train.py", f"--data_dir={square_shards}", f"--model_dir={trained}", *SMALL, "--noflip", "--seed=1")
-    assert "holds another run: --seed=0, now 1" in line
+    with pytest.raises(UserError, match="holds another run: seed=0, now 1; choose another model_dir, or go on with"):
+        go_on(square_shards, trained, seed=1)
 
 
 @pytest.mark.parametrize("damage", ["truncated", pytest.param("one bit flipped", marks=pytest.mark.slow)])
-def test_damaged_records_are_left_out_up_to_a_part(damage, trained, square_shards, tmp_path):
+def test_damaged_records_are_left_out_up_to_a_part(damage, trained, square_shards, tmp_path, capsys):
     shards = tmp_path / "shards"
     shutil.copytree(square_shards, shards)
     for split in ("train", "validation"):
@@ -229,31 +277,27 @@ def test_damaged_records_are_left_out_up_to_a_part(damage, trained, square_shard
         else:
             whole[100] ^= 1
         path.write_bytes(whole)
-    evaluation = ("-m", "r3d_keras.evaluate", f"--model={trained / 'model.keras'}")
-    training = ("train.py", *SMALL, f"--model_dir={tmp_path / 'model'}", "--epochs=1")
-    for command in (evaluation, training):
-        result = run(*command, f"--data_dir={shards}")
-        assert result.returncode == 1
-        assert "Traceback" not in result.stderr
-        assert "records are damaged, more than --max_damaged_fraction=0.01" in result.stderr.splitlines()[-1]
+    evaluation = ("-m", "r3d_keras.evaluate", f"--model={trained / 'model.keras'}", f"--data_dir={shards}")
+    training = {"data_dir": shards, "model_dir": tmp_path / "model", "epochs": 1, **TINY_OPTIONS}
+    refused = "records are damaged, more than {}max_damaged_fraction=0.01"
+    assert refused.format("--") in refusal_after_damage(call(*evaluation))
+    with pytest.raises(UserError, match=refused.format("")):
+        train_here(**training)
     assert not (tmp_path / "model" / "model.keras").exists()
-    for command in (evaluation, training):
-        result = run(*command, f"--data_dir={shards}", "--max_damaged_fraction=0.5")
-        assert result.returncode == 0, result.stderr
-        named = [line for line in result.stderr.splitlines() if "left out a damaged record" in line]
+    result = call(*evaluation, "--max_damaged_fraction=0.5")
+    assert result.returncode == 0, result.stderr
+    capsys.readouterr()
+    train_here(**training, max_damaged_fraction=0.5)
+    for output in (result.stderr, capsys.readouterr().err):
+        named = [line for line in output.splitlines() if "left out a damaged record" in line]
         assert named
         assert all(str(shards) in line and ", byte " in line for line in named)
 
 
-def test_a_scaled_learning_rate_is_told(square_shards, tmp_path):
-    flags = (*SMALL, "--epochs=1", "--learning_rate=0.02", "--scale_learning_rate_to=14")
-    result = run("train.py", f"--data_dir={square_shards}", f"--model_dir={tmp_path / 'model'}", *flags)
-    assert result.returncode == 0, result.stderr
-    assert "learning rate 0.02, meant for batches of 14: 0.01 for 7" in result.stdout
-    rates = [line.split()[-1] for line in (tmp_path / "model" / "train.log").read_text().splitlines()[1:]]
-    assert [float(rate) for rate in rates] == [0.01]
-    line = refusal("train.py", f"--data_dir={square_shards}", "--model_dir=s3://bucket/run")
-    assert "a run is kept in a local folder" in line
+def refusal_after_damage(result):
+    """Returns the error of a command, the last line on standard error; those before name the damaged records."""
+    assert result.returncode == 1
+    return result.stderr.splitlines()[-1]
 
 
 def test_other_mistakes(trained, square_shards, square_videos, tmp_path):

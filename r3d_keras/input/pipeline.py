@@ -86,6 +86,16 @@ def training_clips(
     """
     if augmentation.color_jitter and clips.modality == FLOW:
         raise UserError("color_jitter has no meaning for optical flow: leave it out")
+    # Example: a batch of four, two replicas (part = 2), both in this process (delivered = 4), two hosts.
+    #
+    #     batch                           0    0    1    1
+    #     replica                         0    1    0    1
+    #     number of a delivered clip     0 1  2 3  4 5  6 7
+    #     position among all clips       0 1  2 3  4 5  6 7
+    #     host that makes it              0    1    0    1
+    #
+    # Host 1 counts 0 1 2 3 and makes the numbers 2 3 6 7. Were replica 1 alone in this process (delivered = 2), its
+    # numbers 0 1 2 3 would be the positions 2 3 6 7.
     part = batch_size // num_replicas
     delivered = part * len(replicas)
     epoch_length = clips.epoch_length

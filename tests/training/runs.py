@@ -1,4 +1,4 @@
-"""Running train.py in processes of its own, and comparing what two runs left."""
+"""Running train.py in processes of its own, or training in this one, and comparing what two runs left."""
 
 import contextlib
 import json
@@ -11,11 +11,31 @@ import time
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 import r3d_keras
+from r3d_keras.training.config import TrainingConfig
+from r3d_keras.training.run import TrainingResult, train
 from tests.commands import ROOT
 
-TINY = ("--architecture=resnet-10", "--widen_factor=0.0625", "--frame_size=32", "--batch_size=4", "--noantialias")
+TINY_OPTIONS = {
+    "architecture": "resnet-10",
+    "widen_factor": 0.0625,
+    "frame_size": 32,
+    "batch_size": 4,
+    "antialias": False,
+}
+TINY = tuple(f"--{name}={value}" for name, value in TINY_OPTIONS.items())
+
+
+def one_replica() -> tf.distribute.Strategy:
+    """Returns a strategy of one CPU, of which a process may make several."""
+    return tf.distribute.MirroredStrategy(["CPU:0"], cross_device_ops=tf.distribute.ReductionToOneDevice())
+
+
+def train_here(change_configuration: bool = False, **options) -> TrainingResult:
+    """Trains in this process, on one replica."""
+    return train(TrainingConfig(**options), one_replica(), change_configuration)
 
 
 def start(*arguments: object, program: tuple[str, ...] = ("train.py",), **environment: str) -> subprocess.Popen:

@@ -1,23 +1,22 @@
-"""The rehearsal of a run: what it tells, what it refuses, that it writes nothing."""
+"""The rehearsal of a run: what it says, what it refuses, that it writes nothing."""
 
 import re
 
 import pytest
 
-from tests.commands import refusal, run
-from tests.training.runs import TINY
+from r3d_keras.errors import UserError
+from r3d_keras.training.config import TrainingConfig
+from r3d_keras.training.dry_run import dry_run
+from tests.commands import refusal
+from tests.training.runs import TINY, TINY_OPTIONS, one_replica
 
 
-@pytest.fixture
-def arguments(square_shards, tmp_path):
-    return (*TINY, f"--data_dir={square_shards}", f"--model_dir={tmp_path / 'run'}", "--dry_run")
-
-
-def test_it_tells_the_plan_and_writes_nothing(arguments, tmp_path):
-    result = run("train.py", *arguments, "--epochs=4", "--evaluate_every=2", "--schedule=cosine", "--accumulate=2")
-    assert result.returncode == 0, result.stderr
+def test_it_gives_the_plan_and_writes_nothing(square_shards, tmp_path):
+    options = {"epochs": 4, "evaluate_every": 2, "schedule": "cosine", "accumulate": 2, **TINY_OPTIONS}
+    config = TrainingConfig(data_dir=square_shards, model_dir=tmp_path / "run", **options)
+    plan = dry_run(config, one_replica())
     assert not list(tmp_path.iterdir())
-    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    lines = dict(line.split(maxsplit=1) for line in str(plan).splitlines())
     assert "28 clips an epoch (windows), validation 12 clips, 2 classes (left, right)" in lines["data"]
     assert lines["model"].startswith("resnet-10, ")
     assert "2 classes" in lines["model"]
@@ -26,11 +25,16 @@ def test_it_tells_the_plan_and_writes_nothing(arguments, tmp_path):
     )
     assert lines["step"].startswith("4 clips on 1 replica, in 2 parts, float32: ")
     speed, share = lines["step"].split("; ")
-    assert re.search(r": [\d.e-]+ s, \d.* clips/s, memory \d+ MB at most$", speed)
+    assert re.search(r": [\d.e-]+ s, \d.* clips/s, memory [\d.]+ [MG]B at most$", speed)
     assert re.fullmatch(r"\d+% of the time waiting for data: the (model|input) is the bottleneck", share)
     assert lines["rate"].startswith("cosine: 0.01 in the first step, ")
     assert lines["plan"].startswith("4 epochs of 7 steps = 28 steps, 2 validations of ")
     assert lines["disk"].startswith("5 checkpoints of ")
+
+
+@pytest.fixture
+def arguments(square_shards, tmp_path):
+    return (*TINY, f"--data_dir={square_shards}", f"--model_dir={tmp_path / 'run'}", "--dry_run")
 
 
 def test_it_refuses_what_would_not_fit_on_the_disk(arguments, tmp_path):
@@ -39,7 +43,8 @@ def test_it_refuses_what_would_not_fit_on_the_disk(arguments, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_it_refuses_the_folder_of_another_run(arguments, tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.json").write_text('{"seed": 1}')
-    assert "holds another run: " in refusal("train.py", *arguments)
+def test_it_refuses_the_folder_of_another_run(square_shards, tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": 1}')
+    config = TrainingConfig(data_dir=square_shards, model_dir=tmp_path, **TINY_OPTIONS)
+    with pytest.raises(UserError, match="holds another run: "):
+        dry_run(config, one_replica())

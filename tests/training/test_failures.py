@@ -5,27 +5,22 @@ import sys
 
 import pytest
 
+from r3d_keras.errors import UserError
 from r3d_keras.training.reference_logs import read_log
 from tests.commands import ROOT, refusal
-from tests.training.runs import TINY, finish, start
+from tests.training.runs import TINY, TINY_OPTIONS, finish, start, train_here
 
 
 def test_a_loss_that_is_no_longer_finite_names_step_rate_and_videos(square_shards, tmp_path):
-    options = (f"--data_dir={square_shards}", f"--model_dir={tmp_path}", "--learning_rate=1e30", "--save_every_steps=1")
-    result = subprocess.run(
-        [sys.executable, "train.py", *TINY, *options], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 1
-    line = result.stderr.splitlines()[-1]
+    options = {"learning_rate": 1e30, "save_every_steps": 1, **TINY_OPTIONS}
+    with pytest.raises(UserError) as raised:
+        train_here(data_dir=square_shards, model_dir=tmp_path, **options)
+    line = str(raised.value)
     steps = len(read_log(tmp_path / "train_batch.log")["iter"])
-    assert line.startswith("error: the ")
     assert f"was no longer finite in step {steps + 1} at learning rate 1e+30, for " in line
     assert "of the videos " in line
     assert any(f"{label}/{index}.avi" in line for label in ("left", "right") for index in range(6))
-    assert (
-        f"the last checkpoint is that of step {steps}: start again in another --model_dir with a lower --learning_rate"
-        in line
-    )
+    assert f"the last checkpoint is that of step {steps}: start again in another model_dir with a lower" in line
     assert (tmp_path / "checkpoints" / f"step-{steps:09d}.npz").exists()
     assert not (tmp_path / "model.keras").exists()
 
