@@ -13,7 +13,7 @@ import pytest
 import r3d_keras
 from r3d_keras.models import save_model
 from r3d_keras.video.recipe import Recipe
-from tests.commands import refusal, run
+from tests.commands import call, refusal
 from tests.export.conftest import running_server
 from tests.video.ffmpeg import ffmpeg
 from tests.videos import write_video
@@ -41,7 +41,7 @@ def videos(tmp_path_factory):
 
 
 def command(*arguments):
-    result = run(*arguments)
+    result = call(*arguments)
     assert result.returncode == 0, result.stderr
     return result
 
@@ -150,9 +150,9 @@ def test_what_contradicts_a_model_is_refused(trained, videos, tmp_path):
     recipe = r3d_keras.load_model(model).metadata.recipe
     evaluate = ("-m", "r3d_keras.evaluate", f"--model={model}")
     line = refusal(*evaluate, f"--data_dir={shards}", f"--frame_stride={recipe.frame_stride + 1}")
-    assert "learnt from other clips" in line
+    assert "learned from other clips" in line
     assert recipe.describe_timing() in line
-    assert "--frame_stride is for --data_dir" in refusal(*evaluate, f"--video_dir={videos}", "--frame_stride=2")
+    assert "--frame_stride is for shards" in refusal(*evaluate, f"--video_dir={videos}", "--frame_stride=2")
     video = videos / "validation" / "fast" / "0.mkv"
     assert "--clip_stride is for" in refusal("-m", "r3d_keras.predict", f"--model={model}", "--clip_stride=4", video)
 

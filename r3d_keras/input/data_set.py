@@ -4,6 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from r3d_keras import defaults
 from r3d_keras.errors import UserError
 from r3d_keras.input.augmentation import Augmentation
 from r3d_keras.input.pipeline import evaluation_clips, open_split, training_clips
@@ -17,7 +18,7 @@ def open_clips(
     split: str = TRAIN,
     *,
     batch_size: int = 32,
-    frame_size: int = 112,
+    frame_size: int = defaults.FRAME_SIZE,
     sampling: Sampling | None = None,
     augmentation: Augmentation | None = None,
     is_augmented: bool | None = None,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 
+from r3d_keras import defaults
 from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
 from r3d_keras.models.architectures import ARCHITECTURES, complete_arguments, find_architecture
@@ -92,8 +93,8 @@ def build_model(
         raise UserError("a model needs an architecture, for example resnet-34, or weights to start from")
     row = find_architecture(architecture)
     num_classes = _count_classes(num_classes, label_names)
-    normalization = find_normalization(normalization or "activitynet-2018", input_channels or 3)
-    recipe, frame_size = _recipe(recipe or Recipe(), clip_frames), frame_size or 112
+    normalization = find_normalization(normalization or defaults.NORMALIZATION, input_channels or 3)
+    recipe, frame_size = _recipe(recipe or Recipe(), clip_frames), frame_size or defaults.FRAME_SIZE
     recipe = replace(recipe, modality=modality_of(len(normalization.mean)))
 
     size = (recipe.clip_frames, frame_size, frame_size) if row.fixed_size else (None, None, None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from r3d_keras import defaults
 from r3d_keras.models.normalization import ClipNormalization, Normalization
 from r3d_keras.video.recipe import Recipe, modality_of
 
@@ -29,7 +30,7 @@ class Metadata:
     num_classes: int = 0
     label_names: tuple[str, ...] = ()
     recipe: Recipe = field(default_factory=Recipe)
-    frame_size: int = 112
+    frame_size: int = defaults.FRAME_SIZE
     normalization: Normalization = field(default_factory=lambda: Normalization((0.0,) * 3, (1.0,) * 3))
     origin: str = ""
 
