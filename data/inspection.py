@@ -136,9 +136,9 @@ def inspect(data_dir: str | os.PathLike, **options: object) -> Inspection:
     """
     given = InspectionOptions(data_dir=os.fspath(data_dir), **options)
     for name, suffix in (("contact_sheet", ".png"), ("statistics", ".json")):
-        value = getattr(given, name)
-        if value and (Path(value).suffix != suffix or not Path(value).parent.is_dir()):
-            raise UserError(f"{name}={value} must be a {suffix} file in a folder that exists")
+        path = getattr(given, name)
+        if path and (Path(path).suffix != suffix or not Path(path).parent.is_dir()):
+            raise UserError(f"{name}={path} must be a {suffix} file in a folder that exists")
     quiet.import_tensorflow()
     from r3d_keras.input.shards import open_clip_data
 

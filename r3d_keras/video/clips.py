@@ -109,21 +109,21 @@ class VideoClips:
         if recipe.frame_rate:
             frames = at_frame_rate(frames, recipe.frame_rate)
         rate = recipe.frame_rate or source.frame_rate
-        taken_seconds, stride, taken = recipe.frame_stride / (rate or USUAL_RATE), recipe.frame_stride, 0
-
-        def encoded() -> Iterator[tuple[float, bytes]]:
-            nonlocal taken
-            for time, jpeg in self._encoded(self._counted(frames)):
-                taken += 1
-                yield time, jpeg
-
-        index = -1
-        cut = windows(encoded(), recipe.clip_frames, recipe.clip_stride)
+        stride, index = recipe.frame_stride, -1
+        seconds_taken = stride / (rate or USUAL_RATE)
+        cut = windows(self._encoded(self._counted(frames)), recipe.clip_frames, recipe.clip_stride)
         for index, (first, clip) in enumerate(cut):
-            end = min(first + recipe.clip_frames, taken)
+            taken = -(-self.frame_count // stride)  # of the frames so far; those of the last window are all
+            last = min(first + recipe.clip_frames, taken) - 1
             times, files = zip(*clip, strict=True)
             yield Clip(
-                list(files), index, first * stride, (end - 1) * stride + 1, times[0], max(times) + taken_seconds, rate
+                frames=list(files),
+                index=index,
+                first_frame=first * stride,
+                end_frame=last * stride + 1,
+                begin=times[0],
+                end=max(times) + seconds_taken,
+                frame_rate=rate,
             )
         self._judge(source, index + 1)
 
@@ -159,16 +159,8 @@ class VideoClips:
             for time, frame in islice(frames, 0, None, stride):
                 yield time, frame.jpeg(recipe.short_side, recipe.quality)
             return
-        times: list[float] = []
-
-        def shrunk() -> Iterator:
-            for time, frame in frames:
-                times.append(time)
-                yield frame.bgr(recipe.short_side)
-
-        # The motion from a frame is known only when the next one is.
-        timed = ((times.pop(0), picture) for picture in flow_pictures(shrunk(), recipe.flow_bound))
-        for time, picture in islice(timed, 0, None, stride):
+        shrunk = ((time, frame.bgr(recipe.short_side)) for time, frame in frames)
+        for time, picture in islice(flow_pictures(shrunk, recipe.flow_bound), 0, None, stride):
             yield time, encode_flow(picture, recipe.quality)
 
     def _judge(self, source: FrameSource, clip_count: int) -> None:

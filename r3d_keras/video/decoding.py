@@ -4,7 +4,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -24,20 +23,6 @@ _PICTURE_FORMATS = ("image2", "_pipe", "tty")
 _CAMERA_FORMATS = {"linux": ("video4linux2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
 
 
-@dataclass(frozen=True)
-class VideoHeader:
-    """What a file says of its pictures; 0 where it says nothing.
-
-    `frame_count` is often wrong by one or more, or counts what an edit list leaves out. `is_live` tells a camera, or an
-    address without an end.
-    """
-
-    frame_rate: float
-    frame_count: int
-    codec: str
-    is_live: bool = False
-
-
 class VideoReader:
     """Reads the frames of a video upright and in order: those that ffmpeg shows, with the times of their presentation.
 
@@ -55,7 +40,13 @@ class VideoReader:
     at a time instead, see `r3d_keras.video.reading_ahead`.
 
     Raises UserError when the file is missing, is no video, or its codec is unknown. Iterating raises nothing on a
-    damaged file: what cannot be decoded is passed over, so compare what came with the header.
+    damaged file: what cannot be decoded is passed over, see `decoded_fraction`.
+
+    Attributes, which are what the file says of its pictures:
+        frame_rate: frames a second; 0 where it says nothing.
+        frame_count: often wrong by one or more, or counts what an edit list leaves out; 0 where it says nothing.
+        codec: its name.
+        is_live: whether it is a camera, or an address without an end.
     """
 
     def __init__(self, path: str | Path | int):
@@ -68,7 +59,13 @@ class VideoReader:
             self._container.close()
             raise
         self._stream.codec_context.thread_count = 1
-        self.header = _read_header(self._container, self._stream, path)
+        self.frame_rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
+        begin, end = _span(self._container, self._stream)
+        self.frame_count = self._stream.frames or round((end - begin) * self.frame_rate)
+        self.codec = self._stream.codec_context.name
+        self.is_live = isinstance(path, int) or (
+            is_stream(path) and not self._container.duration and self._container.size <= 0
+        )
         self._decoded_frames = 0
         self._stamp: float | None = None
 
@@ -94,7 +91,7 @@ class VideoReader:
         less.
         """
         converter = FrameConverter()
-        rate = max(float(self._stream.guessed_rate or 0), self.header.frame_rate) or USUAL_RATE
+        rate = max(float(self._stream.guessed_rate or 0), self.frame_rate) or USUAL_RATE
         clock = Clock(rate, may_jump=bool(self._container.format.flags & _TIMES_MAY_JUMP))
         # An .avi file has no times of presentation: its frames come at the times at which they are decoded.
         by_decoding = self._container.format.name == "avi"
@@ -111,11 +108,11 @@ class VideoReader:
         so is its frame rate. The sound may be longer: it says nothing here.
         """
         fractions = []
-        if self.header.frame_count:
-            fractions.append(self._decoded_frames / self.header.frame_count)
+        if self.frame_count:
+            fractions.append(self._decoded_frames / self.frame_count)
         begin, end = _span(self._container, self._stream)
         if end > begin and self._stamp is not None:
-            frame_seconds = 1 / self.header.frame_rate if self.header.frame_rate else 0.0
+            frame_seconds = 1 / self.frame_rate if self.frame_rate else 0.0
             fractions.append((self._stamp + frame_seconds - begin) / (end - begin))
         return max(fractions, default=1.0)
 
@@ -180,13 +177,6 @@ def _preference(stream: av.VideoStream) -> int:
     """Returns what the command ffmpeg goes by: a default stream counts as five million pixels more."""
     is_default = bool(stream.disposition & av.stream.Disposition.default)
     return stream.codec_context.width * stream.codec_context.height + 5_000_000 * is_default
-
-
-def _read_header(container: av.container.InputContainer, stream: av.VideoStream, path: str | Path | int) -> VideoHeader:
-    is_live = isinstance(path, int) or (is_stream(path) and not container.duration and container.size <= 0)
-    rate = float(stream.average_rate or stream.guessed_rate or 0)
-    begin, end = _span(container, stream)
-    return VideoHeader(rate, stream.frames or round((end - begin) * rate), stream.codec_context.name, is_live)
 
 
 def _span(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[float, float]:

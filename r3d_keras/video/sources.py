@@ -59,13 +59,13 @@ def open_source(video: str | Path | int) -> FrameSource:
     Raises UserError when it is missing or nothing of that kind.
     """
     if is_stream(video):
-        return _VideoFile(video)
+        return VideoReader(video)
     path = Path(video)
     if path.is_dir():
         return _open_folder(path)
     if path.suffix.lower() == HDF5_SUFFIX:
         return _open_hdf5(path)
-    return _VideoFile(path)
+    return VideoReader(path)
 
 
 def is_frame_folder(folder: str | Path) -> bool:
@@ -85,16 +85,6 @@ def is_frame_folder(folder: str | Path) -> bool:
 def is_video(file_name: str) -> bool:
     """Tells whether a file is a video by its name."""
     return os.path.splitext(file_name)[1].lower() in VIDEO_SUFFIXES
-
-
-class _VideoFile:
-    def __init__(self, video: str | Path | int):
-        self._reader = VideoReader(video)
-        header = self._reader.header
-        self.frame_rate, self.frame_count, self.codec = header.frame_rate, header.frame_count, header.codec
-        self.is_live = header.is_live
-        self.timed_frames = self._reader.timed_frames
-        self.decoded_fraction, self.close = self._reader.decoded_fraction, self._reader.close
 
 
 class _JpegFile:

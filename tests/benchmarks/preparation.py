@@ -19,31 +19,38 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from absl import flags
-
-from r3d_keras import command_line
+from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
-
-VIDEO_DIR = flags.DEFINE_string("video_dir", None, "Folder of video files.")
-COPIES = flags.DEFINE_integer("copies", 60, "How often each video is taken.", lower_bound=1)
-ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of each measurement.", lower_bound=1)
-SHORT_SIDE = flags.DEFINE_integer("short_side", 240, "Short side in pixels, of both.", lower_bound=32)
-QUALITY = flags.DEFINE_integer("quality", 95, "JPEG quality of ours.", lower_bound=1, upper_bound=100)
-FFMPEG = flags.DEFINE_string("ffmpeg", None, "The ffmpeg program; default: that of PATH or of imageio-ffmpeg.")
+from r3d_keras.options import Options, option, required
+from r3d_keras.video.recipe import Recipe
 
 
-def main(positional: list[str]) -> None:
-    command_line.refuse_arguments(positional)
-    video_dir = Path(command_line.require(VIDEO_DIR.value, "video_dir", "videos"))
+@dataclass(frozen=True, kw_only=True)
+class PreparationBenchmarkOptions(Options):
+    """What is measured, and how often."""
+
+    title = "Flags"
+
+    video_dir: str = required("videos", "Folder of video files.")
+    copies: int = option(60, "How often each video is taken.", minimum=1)
+    rounds: int = option(3, "Rounds of each measurement.", minimum=1)
+    short_side: int = option(Recipe.short_side, "Short side in pixels, of both.", minimum=32)
+    quality: int = option(Recipe.quality, "JPEG quality of ours.", minimum=1, maximum=100)
+    ffmpeg: str | None = option(None, "The ffmpeg program. Default: that of PATH or of imageio-ffmpeg.")
+
+
+def main(options: PreparationBenchmarkOptions) -> None:
+    video_dir = Path(options.video_dir)
     paths = sorted(path for path in video_dir.iterdir() if path.suffix in {".avi", ".mkv", ".mp4", ".webm"})
     if not paths:
         raise UserError(f"no video in {video_dir}")
-    ffmpeg, cores = _ffmpeg(), sorted(os.sched_getaffinity(0))
-    all_cores, frames = len(cores), sum(map(_count_frames, paths)) * COPIES.value
-    ours = (paths * COPIES.value, SHORT_SIDE.value, QUALITY.value)
-    one_of_each = (paths, SHORT_SIDE.value, QUALITY.value)
+    ffmpeg, cores = _ffmpeg(options.ffmpeg), sorted(os.sched_getaffinity(0))
+    all_cores, frames = len(cores), sum(map(_count_frames, paths)) * options.copies
+    ours = (paths * options.copies, options.short_side, options.quality)
+    one_of_each = (paths, options.short_side, options.quality)
     contestants: dict[str, Callable[[], float]] = {
         f"ours, {all_cores} cores": lambda: _timed(cores, _prepare, *ours, all_cores),
         f"start, {all_cores} cores": lambda: _timed(cores, _start_workers, all_cores),
@@ -54,15 +61,15 @@ def main(positional: list[str]) -> None:
     }
     _timed(cores, _prepare, *one_of_each, 1)  # fills the disk cache
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(ROUNDS.value):
+    for _ in range(options.rounds):
         for name, measure in contestants.items():
             seconds[name].append(measure())
-    _print_table(seconds, frames, all_cores)
+    _print_table(seconds, frames, all_cores, options.rounds)
 
 
-def _print_table(seconds: dict[str, list[float]], frames: int, cores: int) -> None:
+def _print_table(seconds: dict[str, list[float]], frames: int, cores: int, rounds: int) -> None:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    print(f"{frames} frames; medians of {ROUNDS.value} rounds")
+    print(f"{frames} frames; medians of {rounds} rounds")
     for name, values in seconds.items():
         rate = "" if name.startswith("start") else f"{frames / medians[name]:8.0f} frames/s"
         print(f"  {name:18}{medians[name]:8.1f} s ({min(values):.1f} to {max(values):.1f}){rate}")
@@ -101,7 +108,6 @@ def _prepare(folder: Path, paths: list[Path], short_side: int, quality: int, wor
     from data.shard_writer import plan_shards, write_shard
     from r3d_keras.video.clips import KEEP_FRACTION
     from r3d_keras.video.listing import TRAIN, Listing, Video
-    from r3d_keras.video.recipe import Recipe
 
     recipe = Recipe(short_side=short_side, quality=quality)
     videos = [Video(path, str(index), "a", TRAIN) for index, path in enumerate(paths)]
@@ -117,12 +123,12 @@ def _start_workers(folder: Path, workers: int) -> None:
 
 
 def _import_what_workers_do(_: int) -> None:
-    from data import shards
+    from data import shard_writer
     from r3d_keras import quiet
 
     quiet.import_tensorflow()
     time.sleep(0.2)  # so that another worker takes the next task
-    assert shards
+    assert shard_writer
 
 
 def _run_ffmpeg(folder: Path, ffmpeg: str, paths: list[Path], short_side: int, processes: int) -> None:
@@ -144,16 +150,18 @@ def _count_frames(path: Path) -> int:
         return sum(1 for _ in video)
 
 
-def _ffmpeg() -> str:
-    found = FFMPEG.value or shutil.which("ffmpeg")
+def _ffmpeg(given: str | None) -> str:
+    found = given or shutil.which("ffmpeg")
     if found:
         return found
     try:
         import imageio_ffmpeg
     except ImportError as error:
-        raise UserError("no ffmpeg program here: pip install imageio-ffmpeg, or name one with --ffmpeg") from error
+        raise UserError("no ffmpeg program here: pip install imageio-ffmpeg, or name one, ffmpeg=PATH") from error
     return imageio_ffmpeg.get_ffmpeg_exe()
 
 
+COMMAND = Command(main, PreparationBenchmarkOptions, arguments=("video_dir",))
+
 if __name__ == "__main__":
-    command_line.run(main)
+    COMMAND.run()

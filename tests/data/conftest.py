@@ -5,7 +5,7 @@ from data.motions import make_motions
 
 @pytest.fixture(scope="session")
 def small_motions(tmp_path_factory):
-    """A motions set of four training videos and two validation videos a class."""
+    """A motions set of two training videos and one validation video a class."""
     video_dir = tmp_path_factory.mktemp("motions") / "videos"
-    make_motions(video_dir, seed=0, train_per_class=4, validation_per_class=2, workers=1)
+    make_motions(video_dir, seed=0, train_per_class=2, validation_per_class=1, workers=1)
     return video_dir

@@ -37,8 +37,8 @@ def test_set_is_balanced_and_readable(small_motions):
     listing = list_motions(small_motions, seed=0, workers=1)
     assert listing.label_names == sorted(CLASSES)
     assert Counter((video.split, video.label) for video in listing.videos) == {
-        **{("train", label): 4 for label in CLASSES},
-        **{("validation", label): 2 for label in CLASSES},
+        **{("train", label): 2 for label in CLASSES},
+        **{("validation", label): 1 for label in CLASSES},
     }
     lengths, sizes, suffixes = [], set(), Counter()
     for video in listing.videos:
@@ -55,9 +55,9 @@ def test_set_is_balanced_and_readable(small_motions):
 
 
 def test_same_seed_same_files(small_motions, tmp_path):
-    make_motions(tmp_path / "again", seed=0, train_per_class=1, validation_per_class=1, workers=2)
+    make_motions(tmp_path / "again", seed=0, train_per_class=1, validation_per_class=0, workers=2)
     whole, again = file_contents(small_motions), file_contents(tmp_path / "again")
-    assert len(again) == 16
+    assert len(again) == 8
     assert {name: whole[name] for name in again} == again
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again"]
 
@@ -71,8 +71,8 @@ def test_other_seed_other_files(small_motions, tmp_path):
 def test_optical_flow_agrees_with_the_labels(small_motions):
     videos = [video for video in list_motions(small_motions, seed=0, workers=1).videos if "moving" in video.label]
     right = [measured_direction(read_frames(video.path)) == video.label for video in videos]
-    assert len(videos) == 24
-    assert sum(right) >= 22
+    assert len(videos) == 12
+    assert sum(right) >= 11
 
 
 def drawn(label, cycles):
@@ -98,7 +98,12 @@ def test_growing_grows_and_shrinking_shrinks():
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [("moving_left", "moving_right"), ("moving_up", "moving_down"), ("growing", "shrinking")]
+    ("first", "second"),
+    [
+        ("moving_left", "moving_right"),
+        pytest.param("moving_up", "moving_down", marks=pytest.mark.slow),
+        pytest.param("growing", "shrinking", marks=pytest.mark.slow),
+    ],
 )
 def test_one_frame_does_not_tell_the_direction(first, second):
     statistics = []

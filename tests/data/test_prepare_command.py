@@ -50,7 +50,8 @@ def test_help_shows_an_example_for_each_data_set_at_once():
         ("--workers=0", "workers must be at least 1"),
         ("--seed=-1", "seed must be at least 0"),
         ("--shortside=100", "shortside"),
-        ("videos", "unexpected argument 'videos'"),
+        ("videos", "unexpected argument 'videos': this command takes VIDEO_DIR, DATA_DIR"),
+        ("--", "--runner=NAME"),
         ("--data_dir=", "--data_dir is missing"),
         ("--annotations=x.csv", "--annotations=x.csv has no meaning for --dataset=folder"),
         ("--split_number=2", "--split_number has no meaning for --dataset=folder, only for ucf101 or hmdb51"),
@@ -59,7 +60,8 @@ def test_help_shows_an_example_for_each_data_set_at_once():
 )
 def test_wrong_flags(tmp_path, changed, expected):
     flags = ["--dataset=folder", f"--video_dir={tmp_path / 'videos'}", f"--data_dir={tmp_path / 'shards'}"]
-    assert expected in refusal(*PREPARE, *flags, changed)
+    more = ["--", "--direct_num_workers=2"] if changed == "--" else [changed]
+    assert expected in refusal(*PREPARE, *flags, *more)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -150,7 +152,7 @@ def test_killed_run_is_taken_up_again(tmp_path):
     video_dir = tmp_path / "videos"
     for number in range(6):
         for label in "ab":
-            write_video(video_dir / label / f"{number}.avi", counted_frames(48, 240, 320) * 2)
+            write_video(video_dir / label / f"{number}.avi", counted_frames(48, 240, 320))
     flags = ["--dataset=folder", f"--video_dir={video_dir}", "--validation_fraction=0", "--workers=2"]
     settings = Settings("folder", Recipe(), validation_fraction=0.0, seed=0)
     prepare_shards(list_folder(video_dir, 0, 0), settings, tmp_path / "whole", workers=1)
@@ -168,7 +170,7 @@ def test_killed_run_is_taken_up_again(tmp_path):
     assert not (interrupted / "dataset_info.json").exists()
     wait_for_end(workers)
 
-    result = prepare(*flags)
+    result = prepare(*flags, "--workers=1")
     assert result.returncode == 0, result.stderr
     assert "of 3 shards are finished" in result.stdout
     assert file_contents(interrupted) == file_contents(tmp_path / "whole")
@@ -202,7 +204,7 @@ def test_motions_from_nothing_to_shards(small_motions, tmp_path):
     result = prepare("--dataset=motions", f"--video_dir={video_dir}", f"--data_dir={data_dir}", "--workers=1")
     assert result.returncode == 0, result.stderr
     assert "as they are" in result.stdout
-    assert "train: 32 videos = 32 written + 0 left out" in result.stdout
+    assert "train: 16 videos = 16 written + 0 left out" in result.stdout
     splits = tfds.builder_from_directory(str(data_dir)).info.splits
     assert set(splits) == {"train", "validation"}
 

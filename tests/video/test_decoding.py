@@ -27,7 +27,7 @@ def videos(tmp_path_factory):
 def test_every_frame_of_every_codec(name, videos):
     with VideoReader(videos[name]) as video:
         frames = list(video)
-        assert video.header.frame_rate == pytest.approx(25, rel=0.01)
+        assert video.frame_rate == pytest.approx(25, rel=0.01)
     assert [number_of(frame) for frame in frames] == list(range(FRAMES))
     for number, frame in enumerate(frames):
         assert frame.dtype == np.uint8
@@ -66,7 +66,7 @@ def test_a_cut_file_ends_early_and_says_how_long_it_should_be(tmp_path):
     whole = (tmp_path / "x.avi").read_bytes()
     (tmp_path / "x.avi").write_bytes(whole[: len(whole) * 6 // 10])
     with VideoReader(tmp_path / "x.avi") as video:
-        assert 0 < len(list(video)) < video.header.frame_count == FRAMES
+        assert 0 < len(list(video)) < video.frame_count == FRAMES
 
 
 def test_what_is_no_video(tmp_path):

@@ -23,8 +23,8 @@ def in_pixels(levels):
 
 def test_motion_is_measured_in_pixels():
     for right, down in ((3, 0), (-2, 0), (0, 4), (-3, 2)):
-        pictures = list(flow_pictures(moving_texture(4, right, down), BOUND))
-        assert len(pictures) == 4
+        times, pictures = zip(*flow_pictures(enumerate(moving_texture(4, right, down)), BOUND), strict=True)
+        assert times == (0, 1, 2, 3)
         for picture in pictures:
             inner = in_pixels(picture[24:-24, 24:-24, :2])
             assert np.abs(np.median(inner[..., 0]) - right) < 0.3
@@ -34,7 +34,7 @@ def test_motion_is_measured_in_pixels():
 
 
 def test_a_single_frame_does_not_move():
-    (picture,) = flow_pictures(moving_texture(1, 0, 0), BOUND)
+    ((_, picture),) = flow_pictures(enumerate(moving_texture(1, 0, 0)), BOUND)
     assert (picture == NO_MOTION).all()
     assert list(flow_pictures([], BOUND)) == []
 

@@ -23,7 +23,7 @@ EVERY_FRAME = Recipe(source_rates=(24.0, 25.0, 30.0))
 def test_a_rate_far_from_those_of_the_training_videos(rate, words):
     warning = EVERY_FRAME.rate_warning(rate)
     assert warning is None if words is None else warning.startswith(words)
-    assert warning is None or ("ffmpeg -r" in warning and "--frame_rate" in warning)
+    assert warning is None or ("ffmpeg -r" in warning and "a fixed frame rate" in warning)
     for other in (replace(EVERY_FRAME, frame_rate=10.0), replace(EVERY_FRAME, source_rates=None)):
         assert other.rate_warning(rate) is None
 
