@@ -48,6 +48,6 @@ def save(path: Path, tree, legacy: bool = False) -> Path:
     return path
 
 
-def clip(frames: int = 16, size: int = 64, channels: int = 3) -> np.ndarray:
+def clip(frames: int = 16, size: int = 32, channels: int = 3) -> np.ndarray:
     """Returns one clip of random pixels, uint8 [1, frames, size, size, channels]."""
     return np.random.default_rng(5).integers(0, 256, (1, frames, size, size, channels), dtype=np.uint8)

@@ -68,6 +68,7 @@ def test_verification_says_that_it_needs_pytorch(checkpoint, tmp_path, monkeypat
     assert not (tmp_path / "x.keras").exists()
 
 
+@pytest.mark.slow
 def test_fine_tuning_a_converted_model(checkpoint, square_shards, tmp_path):
     weights = tmp_path / "x.keras"
     save_model(r3d_keras.convert_checkpoint(checkpoint), weights)
@@ -93,7 +94,10 @@ def test_mistakes(checkpoint, labels, tmp_path):
         ((f"--output={output}",), "checkpoint is missing (for example --checkpoint="),
         ((f"--checkpoint={checkpoint}",), "output is missing (for example --output="),
         ((f"--checkpoint={checkpoint}", "--output=x.h5"), "--output=x.h5: a name that ends in .keras is expected"),
-        ((f"--checkpoint={checkpoint}", f"--output={tmp_path}/no/x.keras"), "a file in a folder that exists is expected"),
+        (
+            (f"--checkpoint={checkpoint}", f"--output={tmp_path}/no/x.keras"),
+            "a file in a folder that exists",
+        ),
         ((f"--checkpoint={tmp_path}/no.pth", f"--output={output}"), "no such checkpoint"),
         (
             (f"--checkpoint={narrow}", f"--output={output}", f"--labels={labels}"),

@@ -22,20 +22,27 @@ PREPROCESSING = {
         (pixels / 255 - np.array([0.4345, 0.4051, 0.3775])) / np.array([0.2768, 0.2713, 0.2737])
     ),
 }  # fmt: skip
+
+
+def slow(*network):
+    return pytest.param(*network, marks=pytest.mark.slow)
+
+
 NETWORKS = [
     ("resnet-10", {"shortcut": "A"}, 2018),
     ("resnet-18", {"widen_factor": 0.3, "conv1_t_size": 5}, 2020),
-    ("resnet-50", {"shortcut": "B"}, 2018),
+    ("resnet-50", {**NARROW, "shortcut": "B"}, 2020),
+    slow("resnet-50", {"shortcut": "B"}, 2018),
     ("resnet2p1d-18", {**NARROW, "shortcut": "A", "conv1_t_size": 3}, 2020),
     ("resnet2p1d-50", {**NARROW, "shortcut": "B"}, 2020),
-    ("preresnet-18", {"shortcut": "A"}, 2018),
-    ("preresnet-50", {"shortcut": "B"}, 2020),
-    ("wideresnet-50", {"widen_factor": 0.5, "generation": 2018}, 2018),
-    ("wideresnet-50", {"widen_factor": 0.5, "generation": 2020}, 2020),
+    ("preresnet-10", {"shortcut": "A"}, 2018),
+    slow("preresnet-50", {"shortcut": "B"}, 2020),
+    ("wideresnet-50", {**NARROW, "generation": 2018}, 2018),
+    ("wideresnet-50", {**NARROW, "generation": 2020}, 2020),
     ("resnext-50", {"cardinality": 8, "generation": 2018, "shortcut": "A"}, 2018),
-    ("resnext-50", {"cardinality": 32, "generation": 2020}, 2020),
+    slow("resnext-50", {"cardinality": 32, "generation": 2020}, 2020),
     ("densenet-121", {}, 2018),
-    ("densenet-121", {}, 2020),
+    slow("densenet-121", {}, 2020),
 ]
 
 
@@ -71,7 +78,7 @@ def test_everything_is_inferred_and_the_logits_are_pytorchs(architecture, argume
     assert set(conversion.left_out) >= {"epoch", "arch", "optimizer"}
 
 
-@pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18"])
+@pytest.mark.parametrize("name", ["mc3_18", slow("r3d_18"), slow("r2plus1d_18")])
 def test_torchvisions_networks_on_raw_video(name, tmp_path):
     torch.manual_seed(0)
     network = torchvision_network(name, 4).eval()

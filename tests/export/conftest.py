@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from export import publish
+from r3d_keras.models import save_model
 from tests.commands import ROOT
 from tests.export.models import trained_looking_model
 
@@ -29,7 +30,16 @@ class Loopback:
 
 @pytest.fixture(scope="package")
 def served_model():
-    return trained_looking_model("resnet-10", widen_factor=0.125, frame_size=32)
+    return trained_looking_model("resnet-10", widen_factor=0.125, frame_size=32, origin="drawn by hand")
+
+
+@pytest.fixture(scope="package")
+def base(served_model, tmp_path_factory):
+    """The folder `actions`, with version 1 of the model, published from a file beside it."""
+    base = tmp_path_factory.mktemp("served") / "actions"
+    save_model(served_model, base.parent / "model.keras")
+    publish(base.parent / "model.keras", base)
+    return base
 
 
 @contextlib.contextmanager
@@ -44,9 +54,7 @@ def running_server(base: Path, *flags: str) -> Iterator[Loopback]:
 
 
 @pytest.fixture(scope="package")
-def server(served_model, tmp_path_factory):
-    base = tmp_path_factory.mktemp("served") / "actions"
-    publish(served_model, base)
+def server(base):
     with running_server(base) as loopback:
         yield loopback
 

@@ -1,5 +1,6 @@
 """Small models whose batch normalization is not what it starts as, and running their bundles in another process."""
 
+import functools
 import pickle
 import subprocess
 import sys
@@ -29,11 +30,15 @@ def trained_looking_model(architecture: str, **arguments):
     return model
 
 
-def answers_of(version: Path, requests: list, folder: Path) -> list:
+@functools.cache
+def bare_process() -> subprocess.Popen:
+    """Returns the one process that runs all bundles; it ends when the pipe from the tests is closed, with them."""
+    return subprocess.Popen([sys.executable, BARE_PROCESS], cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def answers_of(version: Path, requests: list) -> list:
     """Returns what the bundle answers to (signature, inputs), each a dict of arrays or the text of an error."""
-    paths = folder / "requests.pickle", folder / "answers.pickle"
-    paths[0].write_bytes(pickle.dumps(requests))
-    command = [sys.executable, BARE_PROCESS, version, *paths]
-    done = subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return pickle.loads(paths[1].read_bytes())
+    process = bare_process()
+    pickle.dump((str(version), requests), process.stdin)
+    process.stdin.flush()
+    return pickle.load(process.stdout)

@@ -1,9 +1,11 @@
 """What lies in and beside a published version."""
 
+import dataclasses
 import hashlib
 import json
-import subprocess
-import sys
+import runpy
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import numpy as np
@@ -15,52 +17,55 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from export import publish
+from export.folding import PRECISIONS
+from export.formats import FORMATS
 from export.server_files import write_server_files
+from export.versions import publish_version
 from export.warm_up import WARM_UP_FILE
 from r3d_keras.errors import UserError
 from r3d_keras.models import build_model, save_model
 from r3d_keras.prediction.scorer import load_scorer
-from tests.commands import ROOT, call, refusal
+from tests.commands import call, refusal
 from tests.export.models import LABELS, answers_of, trained_looking_model
 
 
-@pytest.fixture(scope="module")
-def model():
-    return trained_looking_model("resnet-10", widen_factor=0.125, frame_size=32, origin="drawn by hand")
+@pytest.fixture
+def model(served_model):
+    return served_model
 
 
-@pytest.fixture(scope="module")
-def base(model, tmp_path_factory):
-    base = tmp_path_factory.mktemp("bundles") / "actions"
-    save_model(model, base.parent / "model.keras")
-    publish(base.parent / "model.keras", base)
-    return base
-
-
-def test_versions_count_up_and_never_replace_one(model, tmp_path):
+def test_versions_count_up_and_never_replace_one(tmp_path):
     (tmp_path / "9").mkdir()
     (tmp_path / "9" / "kept").touch()
-    assert [publish(model, tmp_path).version for _ in range(2)] == [10, 11]
+    published = [publish_version(tmp_path, lambda folder: (folder / "new").touch()) for _ in range(2)]
+    assert published == [tmp_path / "10", tmp_path / "11"]
     assert (tmp_path / "9" / "kept").exists()
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_a_version_that_fails_is_never_seen(tmp_path):
+    def fail(folder):
+        (folder / "half").touch()
+        raise UserError("half way")
+
+    with pytest.raises(UserError, match="half way"):
+        publish_version(tmp_path, fail)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_of_a_number_is_there_only_when_whole(model, tmp_path):
-    save_model(model, tmp_path / "model.keras")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "export.saved_model", f"--model={tmp_path}/model.keras", f"--output_dir={tmp_path}/b"],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    seen = 0
-    while process.poll() is None:
-        if (tmp_path / "b" / "1").exists():
-            seen += 1
-            assert (tmp_path / "b" / "1" / "saved_model.pb").exists()
-            assert (tmp_path / "b" / "1" / WARM_UP_FILE).exists()
-    assert process.returncode == 0
-    assert seen
+    version = tmp_path / "b" / "1"
+    with ThreadPoolExecutor(1) as pool:
+        publishing = pool.submit(publish, model, tmp_path / "b")
+        while not version.exists():
+            assert not publishing.done()
+            time.sleep(0.001)
+        assert (version / "saved_model.pb").exists()
+        assert (version / WARM_UP_FILE).exists()
+        published = publishing.result()
+    assert (published.path, published.version) == (version, 1)
+    assert str(published).endswith(f"published {version}")
+    assert json.loads(json.dumps(published.card)) == json.loads((version / "assets" / "model_card.json").read_text())
 
 
 def test_the_card_and_the_labels_say_what_the_model_is(model, base):
@@ -75,7 +80,7 @@ def test_the_card_and_the_labels_say_what_the_model_is(model, base):
     assert card["input_limits"]["pixels_a_side"] == 4096
 
 
-def test_warm_up_requests_are_prediction_logs_that_the_bundle_answers(base, tmp_path):
+def test_warm_up_requests_are_prediction_logs_that_the_bundle_answers(base):
     records = tf.data.TFRecordDataset(str(base / "1" / WARM_UP_FILE)).as_numpy_iterator()
     logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
     requests = [log.predict_log.request for log in logs]
@@ -94,7 +99,7 @@ def test_warm_up_requests_are_prediction_logs_that_the_bundle_answers(base, tmp_
         )
         for request in requests
     ]
-    assert all(isinstance(answer, dict) for answer in answers_of(base / "1", inputs, tmp_path))
+    assert all(isinstance(answer, dict) for answer in answers_of(base / "1", inputs))
 
 
 def test_server_files_are_what_the_server_parses(base):
@@ -133,8 +138,15 @@ def test_a_flow_model_takes_two_channels(tmp_path):
     flow = trained_looking_model("resnet-10", widen_factor=0.125, frame_size=32, input_channels=2, normalization="flow")
     version = publish(flow, tmp_path / "flow").path
     clips = np.random.default_rng(0).integers(0, 256, (2, 16, 32, 32, 2), dtype=np.uint8)
-    [answer] = answers_of(version, [("serving_default", {"clips": clips})], tmp_path)
+    [answer] = answers_of(version, [("serving_default", {"clips": clips})])
     np.testing.assert_allclose(answer["logits"], flow(clips).numpy(), atol=1e-4)
+
+
+def test_the_choices_of_the_command_are_those_of_the_library():
+    options = runpy.run_module("export.saved_model", run_name="command")["ExportOptions"]
+    fields = {field.name: field.metadata.get("choices") for field in dataclasses.fields(options)}
+    assert fields["precision"] == PRECISIONS
+    assert fields["format"] == ("saved_model", *FORMATS)
 
 
 def test_the_command_says_how_close_and_how_fast(model, tmp_path):

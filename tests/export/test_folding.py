@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from export.folding import fold
+from export.grouped_convolution import PortableConvolution
 from r3d_keras.errors import UserError
 from r3d_keras.models.architectures import find_architecture
-from r3d_keras.models.layers import BatchNormalization
+from r3d_keras.models.layers import BatchNormalization, GroupedConvolution
 from tests.export.models import LABELS, trained_looking_model
 
 NETWORKS = {
@@ -34,9 +36,15 @@ def clips(*shape):
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-@pytest.mark.parametrize(("architecture", "arguments"), NETWORKS.items())
-def test_logits_stay(architecture, arguments):
-    model = trained_looking_model(architecture, frame_size=32, **arguments)
+def slow_if_like_another(architecture: str):
+    """Networks whose layers are those of a smaller one."""
+    is_slow = architecture in ("wideresnet-50", "r3d_18", "densenet-121")
+    return pytest.param(architecture, marks=[pytest.mark.slow] if is_slow else [])
+
+
+@pytest.mark.parametrize("architecture", [slow_if_like_another(name) for name in NETWORKS])
+def test_logits_stay(architecture):
+    model = trained_looking_model(architecture, frame_size=32, **NETWORKS[architecture])
     difference, largest = largest_difference(model, fold(model), clips(2, 16, 32, 32, 3))
     assert difference <= 2e-5 * max(largest, 1)
 
@@ -59,7 +67,7 @@ def test_a_normalization_before_its_convolution_stays():
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("bfloat16", 0.05), ("float16", 0.01)])
-@pytest.mark.parametrize("architecture", ["resnet-10", "preresnet-18", "c3d"])
+@pytest.mark.parametrize("architecture", ["resnet-10", "c3d", pytest.param("preresnet-18", marks=pytest.mark.slow)])
 def test_a_lower_precision_is_close_and_halves_the_weights(architecture, precision, tolerance):
     model = trained_looking_model(architecture, frame_size=32, **NETWORKS[architecture])
     served = fold(model, precision)
@@ -70,6 +78,29 @@ def test_a_lower_precision_is_close_and_halves_the_weights(architecture, precisi
     head = find_architecture(architecture).head
     assert served.get_layer(head).kernel.dtype == "float32"
     assert [output.dtype for output in served.outputs] == ["float32", "float32"]
+
+
+def test_grouped_convolutions_go_two_ways_in_one_graph():
+    """That of a CPU, which runs here, and Keras's compiled one, which any other device takes: the same numbers."""
+    layer = PortableConvolution(64, 3, padding="same", groups=16, bias_initializer="random_normal")
+    values = tf.constant(np.random.default_rng(0).normal(size=(1, 4, 6, 6, 32)).astype(np.float32))
+    graph = tf.function(lambda x: layer(x)).get_concrete_function(values)
+    np.testing.assert_allclose(graph(values), layer.convolve_blocks(values), atol=1e-6)
+    np.testing.assert_allclose(layer.convolve_as_keras(values), layer.convolve_blocks(values), atol=1e-5)
+    [choice] = [node for node in graph.graph.as_graph_def().node if node.op in ("Case", "StatelessCase")]
+    functions = {each.signature.name: each for each in graph.graph.as_graph_def().library.function}
+    on_cpu, elsewhere = (functions[each.name].node_def for each in choice.attr["branches"].list.func)
+    assert [node.op for node in on_cpu].count("Conv3D") == 1  # one block of all 16 groups
+    assert "Conv3D" not in {node.op for node in elsewhere}
+    called = [functions[node.attr["f"].func.name] for node in elsewhere if "PartitionedCall" in node.op]
+    assert any(each.attr["_XlaMustCompile"].b for each in called)
+
+
+def test_a_folded_network_can_go_elsewhere():
+    folded = fold(trained_looking_model("resnext-50"))
+    grouped = [layer for layer in folded.layers if isinstance(layer, GroupedConvolution)]
+    assert len(grouped) == 16
+    assert {type(layer) for layer in grouped} == {PortableConvolution}
 
 
 def test_features_are_what_the_head_multiplies():

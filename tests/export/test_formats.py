@@ -69,4 +69,5 @@ def test_a_missing_package_is_named_and_nothing_is_left(tmp_path, monkeypatch):
 
 def test_flags_of_a_bundle_make_no_sense_with_a_file():
     flags = ("--model=x.keras", "--output_dir=b", "--format=onnx", "--precision=bfloat16")
-    assert refusal("-m", "export.saved_model", *flags).startswith("--format=onnx goes with --precision=float32 and no --model_name")
+    line = refusal("-m", "export.saved_model", *flags)
+    assert line.startswith("--format=onnx goes with --precision=float32 and no --model_name")

@@ -156,6 +156,7 @@ def test_rows_and_columns_are_answered_alike(server):
     np.testing.assert_allclose(by_row["predictions"][1]["scores"], by_column["outputs"]["scores"][1])
 
 
+@pytest.mark.slow
 def test_saturation_and_a_new_version_fail_no_request(server, served_model):
     errors, counts = [], [0] * 8
     batch = clips(1, 2, 16, 40, 40, 3)

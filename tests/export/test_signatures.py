@@ -8,26 +8,25 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from export import publish
 from export.image_bytes import LARGEST_SIDE
 from export.signatures import Signatures
 from r3d_keras.input.frames import protocol_view
 from r3d_keras.models.classifier import Metadata
 from r3d_keras.video.recipe import Recipe
 from r3d_keras.video.windows import windows
-from tests.export.models import LABELS, answers_of, trained_looking_model
+from tests.export.models import LABELS, answers_of
 
 SIZE = 32
 
 
-@pytest.fixture(scope="module")
-def model():
-    return trained_looking_model("resnet-10", widen_factor=0.125, frame_size=SIZE)
+@pytest.fixture
+def model(served_model):
+    return served_model
 
 
-@pytest.fixture(scope="module")
-def version(model, tmp_path_factory):
-    return publish(model, tmp_path_factory.mktemp("bundle")).path
+@pytest.fixture
+def version(base):
+    return base / "1"
 
 
 def random_clips(*shape):
@@ -63,33 +62,33 @@ def check_answer(answer: dict, logits: np.ndarray, probabilities: np.ndarray) ->
     assert {answer[name].dtype for name in ("logits", "probabilities", "scores")} == {np.dtype("float32")}
 
 
-def test_clips_of_any_size_and_number_give_the_model_s_numbers(model, version, tmp_path):
+def test_clips_of_any_size_and_number_give_the_model_s_numbers(model, version):
     shapes = [(3, 16, 40, 60, 3), (1, 16, 70, 33, 3), (2, 16, 32, 32, 3), (35, 16, 36, 32, 3)]
     clips = [random_clips(*shape) for shape in shapes]
     for answer, batch in zip(
-        answers_of(version, [("serving_default", {"clips": batch}) for batch in clips], tmp_path), clips, strict=True
+        answers_of(version, [("serving_default", {"clips": batch}) for batch in clips]), clips, strict=True
     ):
         logits = logits_of(model, batch)
         check_answer(answer, logits, softmax(logits))
 
 
-def test_files_of_frames_give_the_numbers_of_their_pixels(model, version, tmp_path):
+def test_files_of_frames_give_the_numbers_of_their_pixels(model, version):
     first, second = random_clips(16, 40, 60, 3), random_clips(16, 50, 36, 3)
     files = [[encoded(frame) for frame in first], [encoded(frame, kind="PNG") for frame in second]]
-    [answer] = answers_of(version, [("frames", {"frames_bytes": np.array(files, object)})], tmp_path)
+    [answer] = answers_of(version, [("frames", {"frames_bytes": np.array(files, object)})])
     logits = np.concatenate([logits_of(model, [[decoded(file) for file in clip]]) for clip in files])
     check_answer(answer, logits, softmax(logits))
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_gray_and_cmyk_files_are_converted(model, version, tmp_path, mode):
+def test_gray_and_cmyk_files_are_converted(model, version, mode):
     files = [encoded(frame, mode) for frame in random_clips(16, 40, 60, 3) // 2 + 64]
-    [answer] = answers_of(version, [("frames", {"frames_bytes": np.array([files], object)})], tmp_path)
+    [answer] = answers_of(version, [("frames", {"frames_bytes": np.array([files], object)})])
     expected = softmax(logits_of(model, [[decoded(file) for file in files]]))
     np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
 
 
-def test_videos_of_any_length_in_one_request_give_the_protocol_s_numbers(model, version, tmp_path):
+def test_videos_of_any_length_in_one_request_give_the_protocol_s_numbers(model, version):
     lengths = (1, 10, 16, 17, 40, 300)
     videos = [[encoded(frame) for frame in random_clips(length, 36, 40, 3)] for length in lengths]
     rows = np.full((len(lengths), max(lengths) + 3), b"", object)
@@ -102,7 +101,6 @@ def test_videos_of_any_length_in_one_request_give_the_protocol_s_numbers(model, 
             ("video", {"frames_bytes": rows}),
             *(("video", {"frames_bytes": np.array([files], object)}) for files in videos),
         ],
-        tmp_path,
     )
     clips = [np.stack([window for _, window in windows([decoded(file) for file in files], 16)]) for files in videos]
     logits = [logits_of(model, each) for each in clips]
@@ -129,17 +127,17 @@ def test_windows_of_a_video_are_those_of_the_recipe(stride):
     assert frames == expected_frames
 
 
-def test_a_model_describes_its_clips(model, version, tmp_path):
-    [answer] = answers_of(version, [("describe", {"request": np.array([b"", b"any"], object)})], tmp_path)
+def test_a_model_describes_its_clips(model, version):
+    [answer] = answers_of(version, [("describe", {"request": np.array([b"", b"any"], object)})])
     for text in answer["description"]:
         values = json.loads(text)
         assert Recipe.from_dict(values["recipe"]) == model.metadata.recipe
         assert tuple(values["label_names"]) == model.metadata.label_names
 
 
-def test_features_are_what_the_head_multiplies(model, version, tmp_path):
+def test_features_are_what_the_head_multiplies(model, version):
     clips = random_clips(2, 16, 40, 60, 3)
-    [answer] = answers_of(version, [("features", {"clips": clips})], tmp_path)
+    [answer] = answers_of(version, [("features", {"clips": clips})])
     kernel, bias = model.get_layer("fc").get_weights()
     np.testing.assert_allclose(answer["features"] @ kernel + bias, logits_of(model, clips), atol=1e-4)
 
@@ -184,13 +182,13 @@ BAD_REQUESTS = {
 }
 
 
-def test_bad_requests_are_told_what_is_wrong_and_the_next_good_one_is_answered(model, version, tmp_path):
+def test_bad_requests_are_told_what_is_wrong_and_the_next_good_one_is_answered(model, version):
     good = random_clips(1, 16, 40, 40, 3)
     requests = []
     for signature, value, _ in BAD_REQUESTS.values():
         name = "clips" if value.dtype == np.uint8 else "frames_bytes"
         requests += [(signature, {name: value}), ("serving_default", {"clips": good})]
-    answers = answers_of(version, requests, tmp_path)
+    answers = answers_of(version, requests)
     expected = softmax(logits_of(model, good))
     for (name, (*_, words)), bad, after in zip(BAD_REQUESTS.items(), answers[::2], answers[1::2], strict=True):
         assert isinstance(bad, str), name

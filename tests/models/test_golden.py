@@ -68,7 +68,12 @@ PARAMETERS = {
     "resnext-101": (45_564_240, 48_340_816),
     "resnext-152": (63_402_320, 66_178_896),
 }
-DENSENET_PARAMETERS = {121: 11_696_528, 169: 19_252_624, 201: 26_143_120, 264: 41_365_392}
+DENSENET_PARAMETERS = {
+    "densenet-121": 11_696_528,
+    "densenet-169": 19_252_624,
+    "densenet-201": 26_143_120,
+    "densenet-264": 41_365_392,
+}
 
 # architecture, arguments, trainable parameters with 400 classes
 VARIANTS = [
@@ -101,6 +106,17 @@ HEADS = [
 ]
 
 
+# Above so many parameters, or layers, a network is among the slow tests.
+DEEP = ("-101", "-152", "-169", "-200", "-201", "-264")
+LONG = (*DEEP, "resnet-34", "resnet2p1d-50", "wideresnet-50", "preresnet-50")
+
+
+def slow_if(names: tuple[str, ...], rows) -> list:
+    """Marks the rows of architectures whose names end so."""
+    rows = [(row,) if isinstance(row, str) else row for row in rows]
+    return [pytest.param(*row, marks=[pytest.mark.slow] if row[0].endswith(names) else []) for row in rows]
+
+
 def trainable_parameters(architecture: str, num_classes: int = 400, **arguments) -> int:
     with skipped_initial_values():
         model = build_model(architecture, num_classes, **arguments)
@@ -113,7 +129,7 @@ def _release_models():
     keras.backend.clear_session()
 
 
-@pytest.mark.parametrize(("architecture", "arguments", "clip", "logits", "total", "argmax"), GOLDEN)
+@pytest.mark.parametrize(("architecture", "arguments", "clip", "logits", "total", "argmax"), slow_if(LONG, GOLDEN))
 def test_golden_values(architecture, arguments, clip, logits, total, argmax):
     with skipped_initial_values():
         model = build_model(architecture, 10, normalization=IDENTITY, **arguments)
@@ -124,24 +140,24 @@ def test_golden_values(architecture, arguments, clip, logits, total, argmax):
     assert values.argmax() == argmax
 
 
-@pytest.mark.parametrize("architecture", PARAMETERS)
+@pytest.mark.parametrize("architecture", slow_if(DEEP, PARAMETERS))
 def test_parameter_counts(architecture):
     for shortcut, expected in zip("AB", PARAMETERS[architecture], strict=True):
         if expected is not None:
             assert trainable_parameters(architecture, shortcut=shortcut) == expected
 
 
-@pytest.mark.parametrize("depth", DENSENET_PARAMETERS)
-def test_parameter_counts_of_densenets(depth):
-    assert trainable_parameters(f"densenet-{depth}") == DENSENET_PARAMETERS[depth]
+@pytest.mark.parametrize(("architecture", "expected"), slow_if(DEEP, DENSENET_PARAMETERS.items()))
+def test_parameter_counts_of_densenets(architecture, expected):
+    assert trainable_parameters(architecture) == expected
 
 
-@pytest.mark.parametrize(("architecture", "arguments", "expected"), VARIANTS)
+@pytest.mark.parametrize(("architecture", "arguments", "expected"), slow_if(DEEP, VARIANTS))
 def test_parameter_counts_of_variants(architecture, arguments, expected):
     assert trainable_parameters(architecture, **arguments) == expected
 
 
-@pytest.mark.parametrize(("architecture", "num_classes", "expected"), HEADS)
+@pytest.mark.parametrize(("architecture", "num_classes", "expected"), slow_if(DEEP, HEADS))
 def test_parameter_counts_of_published_heads(architecture, num_classes, expected):
     assert trainable_parameters(architecture, num_classes) == expected
 
