@@ -4,7 +4,7 @@ import ast
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.videos import moving_square, write_video
@@ -22,6 +22,14 @@ MADE = [
     "render",
     "explain",
 ]
+# The arguments of commands that do, as regular expressions.
+MADE_BY = {
+    "prepare": r"\w*shards",
+    "data.prepare": r"\w*shards",
+    "train": r"run\d",
+    "convert": r".*\.keras",
+    "export": "bundle|actions",
+}
 # What makes a training run small.
 SMALL_RUN = {"frame_size": 32, "batch_size": 4, "epochs": 1, "warmup_epochs": 0}
 SMALL_NETWORK = {"architecture": "resnet-10", "widen_factor": 0.125}
@@ -48,15 +56,35 @@ def write_bundle(path: Path) -> None:
 
 
 def write_checkpoint(path: Path) -> None:
-    """Writes a narrow ResNet-18 with the head of Kinetics-400, as the authors' code of 2018 does."""
-    from tests.convert.checkpoints import as_of_2018, save, state_dict
+    """Writes the published file of that name, but narrow: r3d50_K_200ep.pth of 2020, or resnet-18-kinetics.pth of 2018."""
+    from tests.convert.checkpoints import as_of_2018, save, state_dict, with_counters
 
-    state = as_of_2018(state_dict("resnet-18", 400, shortcut="A", widen_factor=0.125))
-    save(path, {"arch": "resnet-18", "state_dict": state}, legacy=True)
+    if match := re.match(r"r3d(\d+)_K_", path.name):
+        architecture = f"resnet-{match[1]}"
+        state = with_counters(state_dict(architecture, 700, widen_factor=0.125))
+    else:
+        architecture = path.name.removesuffix("-kinetics.pth")
+        state = as_of_2018(state_dict(architecture, 400, shortcut="A", widen_factor=0.125))
+    save(path, {"arch": architecture, "state_dict": state}, legacy=True)
 
 
 def write_labels(path: Path) -> None:
-    path.write_text("".join(f"class {number}\n" for number in range(400)))
+    count = int(re.search(r"\d+", path.name)[0])
+    path.write_text("".join(f"class {number}\n" for number in range(count)))
+
+
+def write_flow_shards(path: Path) -> None:
+    from data import prepare
+
+    prepare("videos", path, modality="flow", workers=1)
+
+
+def write_results(path: Path) -> None:
+    """Writes what an evaluation writes into the folder of `path`."""
+    from r3d_keras.evaluation.evaluation import evaluate
+
+    write_run(Path("run_of_results"))
+    evaluate("run_of_results", "shards", output_dir=path.parent)
 
 
 def write_a_video(path: Path) -> None:
@@ -75,19 +103,21 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     r"kinetics\d+\.txt": write_labels,
     r"[\w./-]+\.(mp4|avi|mkv|mov)": write_a_video,
     r"run\d?": write_run,
+    r"flow_shards": write_flow_shards,
+    r"results/\w+\.\w+": write_results,
     r"bundle|actions": write_bundle,
     r"folder": write_folder,
 }
 
 
-def provide(paths: Iterable[str], videos: Path, shards: Path) -> None:
+def provide(paths: list[str], videos: Path, shards: Path) -> None:
     """Writes the paths that are known and missing into the working folder, `videos` and `shards` as copies of these."""
+    shutil.copytree(videos, "videos")
+    if any("shards" in path for path in paths):
+        shutil.copytree(shards, "shards")
+    if "kinetics.flags" in paths:
+        shutil.copytree(shards, "kinetics/shards")
     for path in map(Path, paths):
-        if path.is_absolute() or path.exists():
-            continue
-        for name, source in (("videos", videos), ("shards", shards)):
-            if path.parts[:1] == (name,):
-                shutil.copytree(source, name)
         for pattern, write in WRITERS.items():
             if re.fullmatch(pattern, str(path)) and not path.exists():
                 write(path)
@@ -96,17 +126,18 @@ def provide(paths: Iterable[str], videos: Path, shards: Path) -> None:
 def paths_of_command(words: list[str]) -> list[str]:
     """Returns what a command line may read: its words and the values of its flags, but those that name results."""
     paths = []
-    made_last = {"prepare": "shards", "data.prepare": "shards", "export": "bundle", "train": "run1"}
     for word in words:
         flag, equals, value = word.rpartition("=")
         if not equals or flag.lstrip("-") not in MADE:
             paths += value.split(",")
-    made = [name for command, name in made_last.items() if command in words]
-    return [path for path in paths if path and path not in made]
+    for command, pattern in MADE_BY.items():
+        if command in words:
+            paths = [path for path in paths if not re.fullmatch(pattern, path)]
+    return paths
 
 
 def paths_of_python(example: str) -> list[str]:
-    """Returns what a Python example may read: its texts, but those that an earlier line has named as a result."""
+    """Returns what a Python example may read: its texts, but those that it names as a result."""
     results = re.findall(r'(?:prepare|publish|save_model)\([^,]+, "([^"]+)"|model_dir="([^"]+)"', example)
     made = {name for pair in results for name in pair}
     texts = [node.value for node in ast.walk(ast.parse(example)) if isinstance(node, ast.Constant)]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from r3d_keras import command_line
@@ -21,17 +22,28 @@ from tests.readmes import code_blocks, commands_of, is_python, readmes, shown_co
 
 COMMANDS, EXAMPLES = shown_commands(), shown_python()
 # Regular expressions of whole commands, and the tests that run them.
-BENCHMARKS = "tests/benchmarks/test_benchmarks.py"
+BENCHMARKS, CLIENT = "tests/benchmarks/test_benchmarks.py", "tests/export/test_client.py"
 ELSEWHERE = {
-    r"r3d client --server=.*": "tests/export/test_client.py::test_a_server_gives_the_numbers_of_evaluation",
+    r"r3d client --server=.*": f"{CLIENT}::test_a_server_gives_the_numbers_of_evaluation",
+    r"python -m tests\.export\.loopback_server .*": f"{CLIENT}::test_a_server_gives_the_numbers_of_evaluation",
+    r"r3d export .* --format=onnx": "tests/export/test_formats.py::test_a_runtime_gives_the_model_s_logits",
+    r"tensorboard .*": "tests/test_tensorboard.py::test_a_scalar_is_read_over_http",
+    r"TF_CONFIG=.*": "tests/training/test_workers.py::test_two_workers_have_the_losses_of_one_process",
+    r"python -m r3d_keras\.data_service .*": "tests/training/test_data_service.py::"
+    "test_training_with_hosts_is_training_without",
+    r".* --data_service=.*": "tests/training/test_data_service.py::test_training_with_hosts_is_training_without",
     r".*python -m tests\.benchmarks --rows=.*": f"{BENCHMARKS}::test_a_row_is_measured_and_written",
     r".*python -m tests\.benchmarks\.serving_load .*": f"{BENCHMARKS}::test_a_server_is_kept_busy",
     r".*python -m tests\.benchmarks\.preparation .*": f"{BENCHMARKS}::test_preparation_is_measured",
     r".*python -m tests\.benchmarks\.gpu": f"{BENCHMARKS}::test_steps_are_compared",
 }
+# Words of Python examples, and the tests that do the same.
+PYTHON_ELSEWHERE = {"connect(": f"{CLIENT}::test_a_server_gives_the_numbers_of_evaluation"}
 # The same, and why they cannot be run here.
 IMPOSSIBLE = {
     r"docker run .*": "TensorFlow Serving's image has to be downloaded",
+    r".*docker compose .*": "TensorFlow Serving's image has to be downloaded",
+    r"pip install .*": "the environments of make have it",
     r"KERAS_BACKEND=jax python -m tests\.benchmarks\.gpu .*": "JAX is not among the requirements",
 }
 # Programs of others; make says what it would do without doing it, and pytest collects.
@@ -123,7 +135,8 @@ def test_a_command_of_pytest_finds_its_tests(command):
 )
 def test_a_python_example(example, provided):
     provided(paths_of_python(example))
-    exec(compile(small_python(example), "README.md", "exec"), {"__name__": "__main__"})
+    names = {"__name__": "__main__", "clips": np.zeros((1, 16, 112, 112, 3), np.uint8)}
+    exec(compile(small_python(example), "README.md", "exec"), names)
 
 
 def test_every_command_is_tried():
@@ -131,7 +144,7 @@ def test_every_command_is_tried():
     assert [command for command in COMMANDS if kind_of(command) is None] == []
 
 
-@pytest.mark.parametrize("test", sorted(set(ELSEWHERE.values())))
+@pytest.mark.parametrize("test", sorted({*ELSEWHERE.values(), *PYTHON_ELSEWHERE.values()}))
 def test_the_test_that_tries_it_exists(test):
     path, name = test.split("::")
     assert re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
