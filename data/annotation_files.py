@@ -1,4 +1,4 @@
-"""Reading annotation files: every mistake in one is told with its file and line."""
+"""Reading annotation files: every mistake in one is reported with its file and line."""
 
 import csv
 import json
@@ -76,7 +76,7 @@ def read_json(path: Path) -> dict[str, Any]:
         if len(values) < len(pairs):
             keys = [key for key, _ in pairs]
             repeated = next(key for key in keys if keys.count(key) > 1)
-            raise UserError(f"{path}: the key {repeated!r} stands twice in one object: keep one of them")
+            raise UserError(f"{path}: the key {repeated!r} appears twice in one object: keep one of them")
         return values
 
     try:

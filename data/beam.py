@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 DIRECT_RUNNER = "DirectRunner"
-# Its worker processes tell every step on standard error otherwise.
+# Its worker processes write every step to standard error otherwise.
 DIRECT_FLAGS = ("--default_sdk_harness_log_level=CRITICAL",)
 WORKER_THREAD = "run_worker"  # as DirectRunner calls those that watch its worker processes
 POLL_SECONDS = 1.0
@@ -28,7 +28,7 @@ def make_pipeline(runner: str, beam_flags: Sequence[str]) -> "beam.Pipeline":
 
     Raises UserError when Beam is not installed, or does not know the runner or a flag.
     """
-    # The pipeline's own error tells what failed; a cluster's log may tell more.
+    # The pipeline's own error says what failed; a cluster's log may say more.
     logging.basicConfig(level=logging.CRITICAL if runner == DIRECT_RUNNER else logging.ERROR)
     try:
         import apache_beam as beam
@@ -49,7 +49,7 @@ def write_shards(pipeline: "beam.Pipeline", tasks: Sequence[ShardTask]) -> Itera
     The workers must be able to import this project, and see the videos and the tasks' folder at the same paths as this
     process. Where a task runs, and how often, is the runner's choice; it gives the same bytes each time.
 
-    Raises UserError when the pipeline fails, or when it ends and the result of a task is not to be seen.
+    Raises UserError when the pipeline fails, or when it ends and the result of a task does not appear.
     """
     import apache_beam as beam
 
@@ -70,7 +70,7 @@ def write_shards(pipeline: "beam.Pipeline", tasks: Sequence[ShardTask]) -> Itera
                     f"the Beam pipeline ended, and {tasks[0].folder} lacks {next(iter(waiting))}: data_dir must be a "
                     f"folder that the workers and this machine see at the same path"
                 )
-        run.wait()  # for the workers to leave in peace
+        run.wait()  # for the workers to end by themselves
     finally:
         run.cancel()
 
@@ -156,7 +156,7 @@ def _options(runner: str, beam_flags: Sequence[str]) -> "PipelineOptions":
 
 
 def _reason(error: BaseException) -> str:
-    """Returns the line that tells the reason: the last of a worker's traceback, or gRPC's details."""
+    """Returns the line with the reason: the last of a worker's traceback, or gRPC's details."""
     lines = [line.strip() for line in str(error).splitlines() if any(map(str.isalpha, line))]
     details = [line for line in lines if line.startswith("details = ")]
     return (details or lines or [type(error).__name__])[-1].removeprefix("RuntimeError: ")

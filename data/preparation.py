@@ -109,7 +109,7 @@ def prepare_shards(
     `max_bad_fraction` of the videos are bad (what was finished is kept), when a worker process dies, or when the
     files cannot be written.
     """
-    with remote.reaching(data_dir):
+    with remote.unreachable_as_user_error(data_dir):
         return _prepare(listing, settings, epath.Path(data_dir), workers, pipeline)
 
 

@@ -16,7 +16,7 @@ from r3d_keras.errors import UserError
 # What to install for the file system of each scheme. TFDS knows no others that TensorFlow has.
 REQUIREMENTS = {"gs": "requirements.txt", "s3": "requirements-tfio.txt", "az": "requirements-tfio.txt"}
 PLUGINS = "tensorflow_io"
-# What cannot be reached is told within a minute or two; the file systems' own defaults take up to half an hour.
+# What cannot be reached is reported within a minute or two; the file systems' own defaults take up to half an hour.
 PATIENCE = {
     "GCS_RETRY_CONFIG_MAX_RETRIES": "5",
     "GCS_REQUEST_CONNECTION_TIMEOUT_SECS": "10",
@@ -60,7 +60,7 @@ def require_file_system(path: str | os.PathLike) -> None:
 
 
 @contextlib.contextmanager
-def reaching(folder: str | os.PathLike) -> Iterator[None]:
+def unreachable_as_user_error(folder: str | os.PathLike) -> Iterator[None]:
     """Wraps what reads or writes a folder: with a remote one, a failure of its file system becomes a UserError.
 
     Raises UserError as `require_file_system`, too.
@@ -79,7 +79,7 @@ def reaching(folder: str | os.PathLike) -> Iterator[None]:
 
 def upload(file: Path, path: epath.Path) -> None:
     """Copies a local file to a remote path, where it appears when it is whole. Raises UserError when that fails."""
-    with reaching(path):
+    with unreachable_as_user_error(path):
         import tensorflow as tf
 
         tf.io.gfile.copy(os.fspath(file), os.fspath(path), overwrite=True)

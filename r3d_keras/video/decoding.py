@@ -187,7 +187,7 @@ def _span(container: av.container.InputContainer, stream: av.VideoStream) -> tup
         begin = stream.start_time or 0
         return float(begin * stream.time_base), float((begin + stream.duration) * stream.time_base)
     try:
-        # Matroska tells the end of each track in a tag, if at all.
+        # Matroska has the end of each track in a tag, if at all.
         hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
         return 0.0, 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     except ValueError:

@@ -42,21 +42,21 @@ def describe_others(others: list[LeftOut]) -> str:
 
 
 def find_videos(
-    folder: Path, flag: str, tell: Callable[[int], None] = lambda found: None
+    folder: Path, name: str, on_found: Callable[[int], None] = lambda count: None
 ) -> tuple[list[str], list[LeftOut]]:
     """Returns the videos below `folder`, and what else is there.
 
     The videos are paths relative to `folder`, with forward slashes, in one order on every machine: files by their
     names, and folders of extracted frames. Links to folders are followed, each folder once. Of the files of a folder
-    that are not videos by their names, one entry tells the number when there are more than `OTHERS_NAMED_PER_FOLDER`.
+    that are not videos by their names, one entry gives the number when there are more than `OTHERS_NAMED_PER_FOLDER`.
 
     Args:
-        flag: how the folder is named in errors.
-        tell: called with the number of videos found in each folder.
+        name: how the folder is called in errors.
+        on_found: called with the number of videos of each folder.
 
     Raises UserError when `folder` is missing, a file, empty, or cannot be read.
     """
-    require_folder(folder, flag, "a folder of videos is expected")
+    require_folder(folder, name, "a folder of videos is expected")
     videos: list[str] = []
     others: list[LeftOut] = []
     visited = set()
@@ -73,9 +73,9 @@ def find_videos(
         found = [*(name for name in files if is_video(name)), *(name.removesuffix("/") for name in framed)]
         others.extend(_name_others(folder, prefix, [name for name in files if not is_video(name)]))
         videos.extend(found)
-        tell(len(found))
+        on_found(len(found))
     if not videos and not others:
-        raise UserError(f"{flag} is empty: a folder of videos is expected")
+        raise UserError(f"{name} is empty: a folder of videos is expected")
     return videos, others
 
 
@@ -105,12 +105,12 @@ def scan_folder(top: Path, prefix: str, others: list[LeftOut]) -> tuple[list[str
     return folders, files
 
 
-def require_folder(folder: Path, flag: str, expected: str) -> None:
-    """Raises UserError when `folder`, named `flag`, is missing or a file; `expected` says what should be."""
+def require_folder(folder: Path, name: str, expected: str) -> None:
+    """Raises UserError when `folder`, called `name`, is missing or a file; `expected` says what should be."""
     if not folder.exists():
-        raise UserError(f"{flag} does not exist: {expected}")
+        raise UserError(f"{name} does not exist: {expected}")
     if not folder.is_dir():
-        raise UserError(f"{flag} is a file, not a folder: {expected}")
+        raise UserError(f"{name} is a file, not a folder: {expected}")
 
 
 def printable(path: Path | Video) -> str:

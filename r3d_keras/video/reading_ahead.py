@@ -14,9 +14,9 @@ SECONDS_TO_END = 1.0
 def in_order(sources: Sequence[Iterable[Item]], items_ahead: int, at_once: int) -> Iterator[tuple[int, Item]]:
     """Yields (number of the source, item) of every item of every source, in order, while later ones are read already.
 
-    A thread each reads `at_once` sources. None gets further than `items_ahead` items beyond what
-    was delivered of its source, and no source is begun before all but twice `at_once` of those before it are delivered,
-    so memory is bounded. What a source raises is raised here in its turn. The threads end with this generator.
+    `at_once` threads read one source each. None gets further than `items_ahead` items beyond what was delivered of its
+    source, and no source is begun before all but twice `at_once` of those before it are delivered, so memory is
+    bounded. What a source raises is raised here in its turn. The threads end with this generator.
     """
     at_once = max(1, min(at_once, len(sources)))
     queues = [queue.Queue(items_ahead) for _ in sources]

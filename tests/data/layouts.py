@@ -125,7 +125,7 @@ def activitynet(folder: Path, contents: dict, write_video: WriteVideo = write_st
 
 
 # UCF-101. Hammering stands before HammerThrow, as in the official list, whose order is not that of the bytes; and the
-# files of HandstandPushups are spelled otherwise than their class. Lines end as on Windows.
+# files of HandstandPushups are spelled unlike their class. Lines end as on Windows.
 
 UCF101_LISTS = {
     "classInd.txt": "1 Hammering\r\n2 HammerThrow\r\n3 HandstandPushups\r\n",

@@ -87,7 +87,7 @@ FIRST = ("database", "sJFgo9H6zNo")
         ((*FIRST, "annotations", 0, "segment"), ["0", "1"], "is no segment"),
     ],
 )
-def test_mistakes_are_told_with_their_place(tmp_path, path, value, message):
+def test_mistakes_are_reported_with_their_place(tmp_path, path, value, message):
     contents = changed(layouts.activitynet_contents(), path, value)
     video_dir, annotations = layouts.activitynet(tmp_path, contents)
     with pytest.raises(UserError, match=message) as error:
@@ -101,7 +101,7 @@ def test_mistakes_are_told_with_their_place(tmp_path, path, value, message):
     [
         ('{\n"database": {},\n}', "line 3: no json"),
         ("[]", "a json object is expected, not a list"),
-        ('{"database": {"a": {}, "b": {}, "a": {}}}', "the key 'a' stands twice"),
+        ('{"database": {"a": {}, "b": {}, "a": {}}}', "the key 'a' appears twice"),
     ],
 )
 def test_file_that_is_no_such_json(tmp_path, text, message):

@@ -69,7 +69,7 @@ def test_missing_videos(tmp_path):
 
 
 @pytest.mark.parametrize("line", [f"{CLIMB_0}.avi 3 ", f"{CLIMB_0}.avi", "1"])
-def test_mistakes_are_told_with_their_line(tmp_path, line):
+def test_mistakes_are_reported_with_their_line(tmp_path, line):
     video_dir, annotations = layouts.hmdb51(tmp_path)
     layouts.write_text(annotations / "climb_test_split1.txt", f"{CLIMB_0}.avi 1 \n{line}\n")
     with pytest.raises(UserError, match=r"climb_test_split1\.txt, line 2: .* is not '<name>\.avi' and 0, 1 or 2"):

@@ -137,7 +137,7 @@ def test_repeated_rows_and_two_labels(tmp_path):
         (layouts.KINETICS_TRAIN + "yoga,ZZZZZZZZZZZ,0,10,val\n", "train.csv, line 6: class 'yoga' has no training"),
     ],
 )
-def test_mistakes_are_told_with_their_line(tmp_path, text, message):
+def test_mistakes_are_reported_with_their_line(tmp_path, text, message):
     video_dir, annotations = layouts.kinetics(tmp_path)
     layouts.write_text(annotations / "train.csv", text)
     with pytest.raises(UserError, match=message) as error:

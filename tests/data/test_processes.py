@@ -28,7 +28,7 @@ def test_no_tasks():
     assert list(run_tasks(square, [], 2)) == []
 
 
-def test_killed_worker_is_told_in_one_line():
+def test_killed_worker_is_reported_in_one_line():
     with pytest.raises(UserError, match="lack of memory") as error:
         list(run_tasks(die, range(4), 2))
     assert "\n" not in str(error.value)

@@ -154,7 +154,7 @@ FIRST = "--65_UAU7ao_000000_000010"
         (lambda contents: contents["database"][FIRST]["annotations"].update(segment=[0.5, 2]), "is no segment"),
     ],
 )
-def test_mistakes_are_told_with_their_place(tmp_path, change, message):
+def test_mistakes_are_reported_with_their_place(tmp_path, change, message):
     contents = layouts.reference_contents()
     change(contents)
     video_dir, annotations = layouts.reference(tmp_path, contents)

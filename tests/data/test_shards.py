@@ -65,7 +65,7 @@ def test_every_frame_is_in_its_clip(counted_shards):
             assert {float(clip["frame_rate"]) for clip in of_video} == {25.0}
 
 
-def test_the_index_tells_where_every_clip_lies(counted_shards):
+def test_the_index_says_where_every_clip_lies(counted_shards):
     data_dir, _ = counted_shards
     with open(data_dir / "clip_index-train.npz", "rb") as file:
         index = ClipIndex.load(file)

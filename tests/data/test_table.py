@@ -95,7 +95,7 @@ def test_what_is_left_out(video_dir):
         (HEADER + "x.mp4,walk,train\ny.mp4,run,train\n", r"none of the annotated videos \(for example x\.mp4\)"),
     ],
 )
-def test_mistakes_are_told_with_their_line(video_dir, text, message):
+def test_mistakes_are_reported_with_their_line(video_dir, text, message):
     with pytest.raises(UserError, match=message) as error:
         list_text(video_dir, text)
     assert "\n" not in str(error.value)

@@ -67,7 +67,7 @@ def test_missing_and_unlisted_videos(tmp_path):
         ("testlist01.txt", "v_Hammering_g01_c01.avi\n", "testlist01.txt, line 1: .* a class of classInd.txt"),
     ],
 )
-def test_mistakes_are_told_with_their_line(tmp_path, name, text, message):
+def test_mistakes_are_reported_with_their_line(tmp_path, name, text, message):
     video_dir, annotations = layouts.ucf101(tmp_path)
     layouts.write_text(annotations / name, text)
     with pytest.raises(UserError, match=message) as error:

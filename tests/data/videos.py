@@ -9,7 +9,7 @@ DARKEST, STEP = 10, 5
 
 
 def counted_frames(count: int, height: int = 64, width: int = 80) -> list[np.ndarray]:
-    """Gray frames whose brightness tells their number; see `frame_number`."""
+    """Gray frames whose brightness is their number; see `frame_number`."""
     return [np.full((height, width, 3), DARKEST + STEP * number, np.uint8) for number in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""Real video files of every codec that PyAV encodes: a bright square whose place tells the frame's number."""
+"""Real video files of every codec that PyAV encodes: a bright square whose place is the frame's number."""
 
 import struct
 from collections.abc import Sequence

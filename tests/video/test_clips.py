@@ -60,7 +60,7 @@ def test_a_segment_without_frames_is_left_out(segment, reason, video):
     assert clips_of(video, segment) == ([], reason, False)
 
 
-def test_a_segment_far_beyond_the_end_is_kept_and_told(video):
+def test_a_segment_far_beyond_the_end_is_kept_and_reported(video):
     cut, reason, is_kept = clips_of(video, Segment(0.8, 9.5))
     assert cut == [(0, [8, 9, 8, 9])]
     assert (reason, is_kept) == ("its segment ends at 9.5 s, the video at 1.0 s; kept", True)
@@ -162,9 +162,9 @@ def test_nothing_extracted(name, reason, tmp_path):
         (tmp_path / name).mkdir()
     else:
         (tmp_path / name).write_text("no hdf5")
-    cut, told, is_kept = clips_of(tmp_path / name)
+    cut, words, is_kept = clips_of(tmp_path / name)
     assert (cut, is_kept) == ([], False)
-    assert told.startswith(reason)
+    assert words.startswith(reason)
 
 
 def test_a_raw_stream_at_a_fixed_rate(tmp_path):
@@ -174,7 +174,7 @@ def test_a_raw_stream_at_a_fixed_rate(tmp_path):
     assert (clips.reason, clips.is_kept) == (None, True)
 
 
-def test_frames_without_times_at_a_fixed_rate_are_told(extracted):
+def test_frames_without_times_at_a_fixed_rate_are_reported(extracted):
     reason = "its times are unknown, so 5 frames a second cannot be taken"
     assert clips_of(extracted[0], frame_rate=5) == ([], reason, False)
 

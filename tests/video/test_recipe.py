@@ -40,8 +40,8 @@ def test_a_rate_far_from_those_of_the_training_videos(rate, words):
     ],
 )
 def test_the_difference_of_two_recipes(learned, asked, difference):
-    told = learned.difference(asked)
-    assert told is None if difference is None else difference in told
+    words = learned.difference(asked)
+    assert words is None if difference is None else difference in words
 
 
 @pytest.mark.parametrize(
