@@ -16,10 +16,14 @@ milliseconds in which 50, 95 and 99 % of the requests are answered, and clips/s,
 import json
 import sys
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, option, required
+
+if TYPE_CHECKING:
+    from .server_access import Server
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +65,7 @@ def main(options: ClientOptions) -> None:
         _print_answers(server, videos, options)
 
 
-def _print_answers(server, videos: list[str], options: ClientOptions) -> None:
+def _print_answers(server: "Server", videos: list[str], options: ClientOptions) -> None:
     from tqdm import tqdm
 
     from .remote_videos import ask_about_videos
@@ -85,7 +89,7 @@ def _print_answers(server, videos: list[str], options: ClientOptions) -> None:
         raise UserError(f"{failures} of {len(videos)} videos have no answer")
 
 
-def _print_latencies(server, video: str, options: ClientOptions) -> None:
+def _print_latencies(server: "Server", video: str, options: ClientOptions) -> None:
     from .latency import HEADER, measure_latencies
     from .remote_videos import first_clip
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from r3d_keras.errors import UserError
 from r3d_keras.files import sha256
-from r3d_keras.models import ClipClassifier, load_model
+from r3d_keras.models import ClipClassifier, load_model, model_path
 from r3d_keras.models.classifier import Metadata
 
 from .bundle import INPUT_LIMITS, write_bundle, write_labels_and_card
@@ -71,7 +71,7 @@ def publish(
     """Writes `model` as the next version under `output_dir`; it is loaded and tried before it appears there.
 
     Args:
-        model: a model of this package, or the path of one.
+        model: a model of this package, the path of one, or the folder of a training run for its best one.
         output_dir: folder of the numbered versions, made if missing. Beside the versions of a bundle lies what a server
             is started with.
         format: "saved_model", a bundle for TF Serving with the signatures of `export.signatures`; or a key of
@@ -86,14 +86,15 @@ def publish(
             cannot hold the model, or its packages are missing.
 
     Example:
-        print(export.publish("run1/model.keras", "actions", precision="bfloat16"))
+        print(export.publish("run1", "actions", precision="bfloat16"))
     """
     if format != SAVED_MODEL and (precision != "float32" or model_name):
         raise UserError(f"format={format} goes with precision=float32 and no model_name: they are of a bundle")
     source: dict[str, Any] = {"metrics": _read_metrics(metrics) if isinstance(metrics, str | Path) else metrics}
     if not isinstance(model, ClipClassifier):
-        source = {"file": Path(model).name, "sha256": sha256(model), **source} if Path(model).is_file() else source
-        model = load_model(model)
+        path = model_path(model)
+        model = load_model(path)
+        source = {"file": path.name, "sha256": sha256(path), **source}
     if not model.metadata.label_names:
         raise UserError("the model carries no label names: a server could only answer with numbers")
 

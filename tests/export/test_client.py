@@ -94,7 +94,7 @@ def test_a_server_that_batches_gives_each_video_its_own_numbers(batching_server,
         assert answer["classes"][0]["score"] == pytest.approx(score, abs=1e-3)
 
 
-def test_an_unreadable_video_is_told_and_the_rest_is_done(server, videos, tmp_path):
+def test_an_unreadable_video_is_named_and_the_rest_is_done(server, videos, tmp_path):
     (tmp_path / "text.avi").write_text("no video")
     done = call("-m", "export.client", *flags_for(server, "rest"), videos / "016.avi", tmp_path / "text.avi")
     assert done.returncode == 1
@@ -136,13 +136,13 @@ def test_mistakes_get_one_line(flags, words):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_another_model_s_name_is_told(server, protocol):
+def test_another_model_s_name_is_refused_in_the_server_s_words(server, protocol):
     with pytest.raises(UserError, match=r"the server says: Servable not found for request: Latest\(other\)"):
         connect(server.address(protocol), "other", protocol, 10.0).describe()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_server_that_is_away_is_asked_again_and_then_told(protocol, monkeypatch):
+def test_a_server_that_is_away_is_asked_again_and_then_named(protocol, monkeypatch):
     monkeypatch.setattr(server_access, "FIRST_PAUSE_SECONDS", 0.05)
     begin = time.perf_counter()
     with pytest.raises(UserError, match=r"no answer from .*127\.0\.0\.1"):
@@ -241,7 +241,7 @@ def test_a_request_as_large_as_videos_are_is_sent_again_over_grpc(monkeypatch):
         ((200, METADATA.replace(b'"video"', b'"other"'), 0), "was not exported by r3d_keras"),
     ],
 )
-def test_an_odd_server_is_told(answer, words):
+def test_what_an_odd_server_says_is_one_line(answer, words):
     with http_server([answer]) as (port, _), pytest.raises(UserError, match=words):
         connect(f"127.0.0.1:{port}", "actions", "rest", 0.5).describe()
 

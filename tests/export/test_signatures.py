@@ -182,7 +182,7 @@ BAD_REQUESTS = {
 }
 
 
-def test_bad_requests_are_told_what_is_wrong_and_the_next_good_one_is_answered(model, version):
+def test_bad_requests_are_refused_with_a_reason_and_the_next_good_one_is_answered(model, version):
     good = random_clips(1, 16, 40, 40, 3)
     requests = []
     for signature, value, _ in BAD_REQUESTS.values():
