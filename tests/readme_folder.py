@@ -56,7 +56,7 @@ def write_bundle(path: Path) -> None:
 
 
 def write_checkpoint(path: Path) -> None:
-    """Writes the published file of that name, but narrow: r3d50_K_200ep.pth of 2020, or resnet-18-kinetics.pth of 2018."""
+    """Writes the published file of that name, but narrow: r3d50_K_200ep.pth or resnet-18-kinetics.pth."""
     from tests.convert.checkpoints import as_of_2018, save, state_dict, with_counters
 
     if match := re.match(r"r3d(\d+)_K_", path.name):
@@ -88,8 +88,18 @@ def write_results(path: Path) -> None:
 
 
 def write_a_video(path: Path) -> None:
-    codec = "mp4v" if path.suffix in (".mp4", ".mov") else "FFV1"
-    write_video(path, moving_square(40, 1, seed=len(path.name)), codec=codec)
+    """Writes a video, as .avi whatever the suffix says: readers go by the content."""
+    write_video(path.with_suffix(".avi"), moving_square(40, 1, seed=len(path.name)))
+    path.with_suffix(".avi").rename(path)
+
+
+def write_kinetics(path: Path) -> None:
+    """Writes a miniature of Kinetics in the official layout: videos, and annotations beside them."""
+    from tests.data.layouts import kinetics
+
+    videos, annotations = kinetics(Path("kinetics_files"), write_a_video)
+    videos.rename("k400")
+    annotations.rename("k400_csv")
 
 
 def write_folder(path: Path) -> None:
@@ -103,6 +113,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     r"kinetics\d+\.txt": write_labels,
     r"[\w./-]+\.(mp4|avi|mkv|mov)": write_a_video,
     r"run\d?": write_run,
+    r"k400": write_kinetics,
     r"flow_shards": write_flow_shards,
     r"results/\w+\.\w+": write_results,
     r"bundle|actions": write_bundle,

@@ -27,6 +27,8 @@ ELSEWHERE = {
     r"r3d client --server=.*": f"{CLIENT}::test_a_server_gives_the_numbers_of_evaluation",
     r"python -m tests\.export\.loopback_server .*": f"{CLIENT}::test_a_server_gives_the_numbers_of_evaluation",
     r"r3d export .* --format=onnx": "tests/export/test_formats.py::test_a_runtime_gives_the_model_s_logits",
+    r"python -m data\.prepare .* --runner=.*": "tests/data/test_beam.py::test_same_bytes_as_the_process_pool",
+    r".*python -m data\.prepare .* --data_dir=s3://.*": "tests/test_s3.py::test_same_bytes_as_in_a_local_folder",
     r"tensorboard .*": "tests/test_tensorboard.py::test_a_scalar_is_read_over_http",
     r"TF_CONFIG=.*": "tests/training/test_workers.py::test_two_workers_have_the_losses_of_one_process",
     r"python -m r3d_keras\.data_service .*": "tests/training/test_data_service.py::"
@@ -43,17 +45,15 @@ PYTHON_ELSEWHERE = {"connect(": f"{CLIENT}::test_a_server_gives_the_numbers_of_e
 IMPOSSIBLE = {
     r"docker run .*": "TensorFlow Serving's image has to be downloaded",
     r".*docker compose .*": "TensorFlow Serving's image has to be downloaded",
-    r"pip install .*": "the environments of make have it",
     r"KERAS_BACKEND=jax python -m tests\.benchmarks\.gpu .*": "JAX is not among the requirements",
 }
-# Programs of others; make says what it would do without doing it, and pytest collects.
-KINDS = {"make": "make", "r3d": "r3d", "python": "python", "python3": "python"}
+KINDS = {"make": "make", "pip": "pip", "r3d": "r3d", "python": "python", "python3": "python"}
 # What is shown here is tried by quick tests; what other pages show, by slow ones.
 QUICK = ("README.md",)
 
 
 def kind_of(command: str) -> str | None:
-    """Returns how a command is tried: a table's name, make, pytest, r3d or python; None when nothing tries it."""
+    """Returns how a command is tried: a table's name, make, pip, pytest, r3d or python; None when nothing does."""
     for kind, table in (("elsewhere", ELSEWHERE), ("impossible", IMPOSSIBLE)):
         if any(re.fullmatch(pattern, command) for pattern in table):
             return kind
@@ -117,6 +117,12 @@ def test_a_command_of_python(command, provided):
 def test_a_target_of_make_exists(command):
     done = subprocess.run(["make", "--dry-run", *shlex.split(command)[1:]], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", of_kind("pip"))
+def test_what_pip_installs_exists(command):
+    assert command.split()[:2] == ["pip", "install"]
+    assert all((ROOT / word).exists() for word in command.split()[2:] if not word.startswith("-"))
 
 
 @pytest.mark.parametrize("command", of_kind("pytest"))
