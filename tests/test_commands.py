@@ -65,7 +65,7 @@ def test_tensorboard_shows_what_was_promised(trained):
 
 def test_evaluation_prints_and_writes_the_same_numbers(trained, square_shards, tmp_path):
     model = trained / "model.keras"
-    result = run(
+    result = call(
         "-m", "r3d_keras.evaluate", f"--model={model}", f"--data_dir={square_shards}", f"--output_dir={tmp_path}"
     )
     assert result.returncode == 0, result.stderr
@@ -84,13 +84,13 @@ def test_evaluation_prints_and_writes_the_same_numbers(trained, square_shards, t
 
 def test_model_and_bundle_answer_alike(trained, square_videos, tmp_path):
     videos = sorted((square_videos / "validation").glob("*/*.avi"))
-    result = run(
+    result = call(
         "-m", "export.saved_model", f"--model={trained / 'model.keras'}", f"--output_dir={tmp_path / 'bundle'}"
     )
     assert result.returncode == 0, result.stderr
     answers = []
     for model in (trained / "model.keras", tmp_path / "bundle"):
-        result = run("-m", "r3d_keras.predict", f"--model={model}", "--json", "--top_k=2", *videos)
+        result = call("-m", "r3d_keras.predict", f"--model={model}", "--json", "--top_k=2", *videos)
         assert result.returncode == 0, result.stderr
         answers.append([json.loads(line) for line in result.stdout.splitlines()])
     of_model, of_bundle = answers
@@ -110,7 +110,7 @@ def test_prediction_names_the_unreadable_and_does_the_rest(trained, square_video
     empty = tmp_path / "empty.avi"
     write_video_without_frames(empty)
     missing = tmp_path / "missing.mp4"
-    result = run("-m", "r3d_keras.predict", f"--model={trained / 'model.keras'}", text, good, empty, missing)
+    result = call("-m", "r3d_keras.predict", f"--model={trained / 'model.keras'}", text, good, empty, missing)
     assert result.returncode == 1
     assert result.stdout.startswith(f"{good}: ")
     assert "of 1 agree with the name of their folder" in result.stdout
@@ -194,7 +194,7 @@ def write_config_of_an_earlier_version(path):
     [("train.py",), *(("-m", name) for name in ("r3d_keras.evaluate", "r3d_keras.predict", "export.saved_model"))],
 )
 def test_help_explains_itself(command):
-    result = run(*command, "--help")
+    result = call(*command, "--help")
     assert result.returncode == 0
     assert "Example" in result.stdout
     assert "--model" in result.stdout
@@ -305,7 +305,7 @@ def test_other_mistakes(trained, square_shards, square_videos, tmp_path):
     evaluate, predict, export = "r3d_keras.evaluate", "r3d_keras.predict", "export.saved_model"
     mistakes = [
         ((evaluate, "--model=none.keras", f"--data_dir={square_shards}"), "no such model file: none.keras"),
-        ((evaluate, f"--model={model}", f"--data_dir={square_shards}", "--split=test"), "no split 'test'"),
+        ((evaluate, trained, square_shards, "--split=test"), "no split 'test'"),
         ((predict, f"--model={model}"), "no video named"),
         ((predict, f"--model={tmp_path}", "video.mp4"), "no model in"),
         ((export, f"--model={model}"), "--output_dir is missing"),

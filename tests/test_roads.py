@@ -12,9 +12,12 @@ import pytest
 
 import r3d_keras
 from r3d_keras.models import save_model
+from r3d_keras.training.config import TrainingConfig
+from r3d_keras.training.dry_run import dry_run
 from r3d_keras.video.recipe import Recipe
 from tests.commands import call, refusal
 from tests.export.conftest import running_server
+from tests.training.runs import one_replica, train_here
 from tests.video.ffmpeg import ffmpeg
 from tests.videos import write_video
 
@@ -46,20 +49,23 @@ def command(*arguments):
     return result
 
 
-@pytest.fixture(scope="module", params=["rate 10", "stride 3", "rate 15, stride 2"])
+@pytest.fixture(
+    scope="module",
+    params=[*(pytest.param(name, marks=pytest.mark.slow) for name in ("rate 10", "stride 3")), "rate 15, stride 2"],
+)
 def trained(request, videos, tmp_path_factory):
     """Shards, a model that was trained on them, and what its last validation said."""
     folder = tmp_path_factory.mktemp("trained")
-    of_shards, of_training = {
-        "rate 10": (["--frame_rate=10"], []),
-        "stride 3": (["--clip_frames=16", "--clip_stride=8"], ["--frame_stride=3"]),
-        "rate 15, stride 2": (["--frame_rate=15", "--short_side=40", "--quality=90"], ["--frame_stride=2"]),
+    flags, frame_stride = {
+        "rate 10": (["--frame_rate=10"], 1),
+        "stride 3": (["--clip_frames=16", "--clip_stride=8"], 3),
+        "rate 15, stride 2": (["--frame_rate=15", "--short_side=40", "--quality=90"], 2),
     }[request.param]
-    shards, model_dir = folder / "shards", folder / "run"
-    command("-m", "data.prepare", "--dataset=folder", f"--video_dir={videos}", f"--data_dir={shards}", *of_shards)
-    network = ("--architecture=resnet-10", "--widen_factor=0.125", "--conv1_t_size=3", "--frame_size=32")
-    schedule = ("--batch_size=4", "--epochs=2", "--learning_rate=0.05", "--normalization=kinetics-2020")
-    command("train.py", f"--data_dir={shards}", f"--model_dir={model_dir}", *network, *schedule, *of_training)
+    shards, model_dir = folder / "shards", folder / "run1"
+    command("-m", "data.prepare", "--dataset=folder", f"--video_dir={videos}", f"--data_dir={shards}", *flags)
+    network = {"architecture": "resnet-10", "widen_factor": 0.125, "conv1_t_size": 3, "frame_size": 32}
+    schedule = {"batch_size": 4, "epochs": 2, "learning_rate": 0.05, "normalization": "kinetics-2020"}
+    train_here(data_dir=str(shards), model_dir=str(model_dir), **network, **schedule, frame_stride=frame_stride)
     last = (model_dir / "val.log").read_text().splitlines()[-1].split("\t")
     return shards, model_dir / "model.keras", float(last[1])
 
@@ -140,9 +146,16 @@ def test_the_recipe_goes_with_the_model(trained, tmp_path):
     assert r3d_keras.load_model(tmp_path / "again.keras").metadata.recipe == recipe
     words = str(recipe).split(",")[0]
     assert words.split(" (")[0] in command("-m", "data.inspect", f"--data_dir={shards}", "--quick").stdout
-    flags = (f"--data_dir={shards}", f"--model_dir={tmp_path / 'none'}", "--batch_size=4", "--frame_size=32")
-    plan = command("train.py", *flags, f"--frame_stride={recipe.frame_stride}", "--architecture=resnet-10", "--dry_run")
-    assert str(recipe) in plan.stdout
+    config = TrainingConfig(
+        data_dir=str(shards),
+        model_dir=str(tmp_path / "none"),
+        batch_size=4,
+        frame_size=32,
+        frame_stride=recipe.frame_stride,
+        architecture="resnet-10",
+        widen_factor=0.125,
+    )
+    assert str(recipe) in str(dry_run(config, one_replica()))
 
 
 def test_what_contradicts_a_model_is_refused(trained, videos, tmp_path):

@@ -16,8 +16,9 @@ from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.shards import open_clip_data
 from tests.commands import call, refusal
 from tests.export.conftest import running_server
+from tests.training.runs import train_here
 
-SMALL = ("--architecture=resnet-10", "--widen_factor=0.125", "--frame_size=32", "--batch_size=8", "--epochs=1")
+SMALL = {"architecture": "resnet-10", "widen_factor": 0.125, "frame_size": 32, "batch_size": 14, "epochs": 1}
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +39,7 @@ def flow_shards(square_videos, tmp_path_factory):
 @pytest.fixture(scope="module")
 def flow_run(flow_shards, tmp_path_factory):
     folder = tmp_path_factory.mktemp("flow_run") / "model"
-    result = call("train.py", f"--data_dir={flow_shards}", f"--model_dir={folder}", *SMALL, "--learning_rate=0.001")
-    assert result.returncode == 0, result.stderr
+    train_here(data_dir=str(flow_shards), model_dir=str(folder), learning_rate=0.001, **SMALL)
     return folder / "model.keras"
 
 
@@ -99,7 +99,9 @@ def test_two_streams_are_averaged(flow_run, flow_shards, square_shards, tmp_path
     with open(tmp_path / "truth.csv", "w", newline="") as file:
         csv.writer(file).writerows([("video", "label"), *zip(streams[0]["videos"].tolist(), labels, strict=True)])
     files = ",".join(str(tmp_path / name / "scores.npz") for name in ("rgb", "flow"))
-    result = call("-m", "r3d_keras.score", f"--results={files}", f"--ground_truth={tmp_path / 'truth.csv'}", "--top_k=1")
+    result = call(
+        "-m", "r3d_keras.score", f"--results={files}", f"--ground_truth={tmp_path / 'truth.csv'}", "--top_k=1"
+    )
     assert result.returncode == 0, result.stderr
     both = (streams[0]["video_probabilities"] + streams[1]["video_probabilities"]) / 2
     expected = [stream["video_probabilities"].argmax(1) == stream["video_labels"] for stream in streams]

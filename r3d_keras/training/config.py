@@ -152,7 +152,7 @@ class OptimizationOptions(Options):
     dampening: float = option(0.9, "Dampening of the momentum; 0.9 is the paper's, 0 the usual.")
     weight_decay: float = option(1e-3, "L2 weight decay on every weight.", minimum=0)
     nesterov: bool = option(False, "Nesterov momentum; needs a dampening of 0.")
-    stage_factors: dict[str, float] | None = option(  # noqa: RUF009  it makes a field
+    stage_factors: dict[str, float] | None = option(
         None, "Factors of the learning rate of stages, as in head=10,layer4=1; 1 for those not named."
     )
 

@@ -125,7 +125,7 @@ def test_damage_everywhere_is_no_endless_search(copied):
         epoch(data, Sampling())
 
 
-def test_a_damaged_or_foreign_index_is_told(copied):
+def test_a_damaged_or_foreign_index_is_refused(copied):
     path = copied / "clip_index-train.npz"
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError, match=r"clip_index-train\.npz is damaged"):
