@@ -80,11 +80,17 @@ def write_flow_shards(path: Path) -> None:
 
 
 def write_results(path: Path) -> None:
-    """Writes what an evaluation writes into the folder of `path`."""
-    from r3d_keras.evaluation.evaluation import evaluate
+    """Writes what an evaluation writes into the folder of `path`, or the labels of its videos into a .csv file."""
+    import r3d_keras
 
-    write_run(Path("run_of_results"))
-    evaluate("run_of_results", "shards", output_dir=path.parent)
+    write_run(Path("another"))
+    evaluation = r3d_keras.evaluate("another", "shards")
+    if path.suffix != ".csv":
+        evaluation.write(path.parent)
+        return
+    videos, labels = evaluation.videos.names, evaluation.videos.labels
+    rows = (f"{video},{('left', 'right')[label]},validation" for video, label in zip(videos, labels, strict=True))
+    path.write_text("\n".join(["video,label,split", *rows]))
 
 
 def write_a_video(path: Path) -> None:
@@ -115,7 +121,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     r"run\d?": write_run,
     r"k400": write_kinetics,
     r"flow_shards": write_flow_shards,
-    r"results/\w+\.\w+": write_results,
+    r"(results|rgb|flow)/\w+\.\w+|truth\.csv": write_results,
     r"bundle|actions": write_bundle,
     r"folder": write_folder,
 }
@@ -124,7 +130,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 def provide(paths: list[str], videos: Path, shards: Path) -> None:
     """Writes the paths that are known and missing into the working folder, `videos` and `shards` as copies of these."""
     shutil.copytree(videos, "videos")
-    if any("shards" in path for path in paths):
+    if any("shards" in path or path == "truth.csv" for path in paths):
         shutil.copytree(shards, "shards")
     if "kinetics.flags" in paths:
         shutil.copytree(shards, "kinetics/shards")
