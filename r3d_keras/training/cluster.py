@@ -1,6 +1,7 @@
 """The devices of a run: one, all GPUs of a machine, or several worker processes that TF_CONFIG names."""
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -32,9 +33,16 @@ def make_strategy(before_waiting: Callable[[str], None] = lambda line: None) -> 
     """
     workers, index = _workers_of(os.environ.get("TF_CONFIG", ""))
     if len(workers) < 2:
-        return tf.distribute.MirroredStrategy()
+        return _mirrored_strategy()
     before_waiting(f"worker {index + 1} of {len(workers)} ({workers[index]}) waits for the others")
     return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+@functools.cache
+def _mirrored_strategy() -> tf.distribute.Strategy:
+    # One for all runs of a process: each strategy counts its collective operations from the same number, and TensorFlow
+    # refuses another operation under a number that was used.
+    return tf.distribute.MirroredStrategy()
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -5,19 +5,18 @@ Examples:
     python -m tests.benchmarks --rows=input,training --rounds=5
 
 Every row runs ours and its peers in turns and gives medians and the ratio with its spread. It writes results.json and
-table.md. `make benchmark` makes the virtual environment that it needs (requirements-benchmark.txt). What takes a
+table.md. `make benchmark` makes the virtual environment that it needs (requirements/benchmark.txt). What takes a
 machine of its own is apart: `python -m tests.benchmarks.preparation` and `python -m tests.benchmarks.gpu`.
 """
 
 import importlib
 import os
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import dataclass
 
-from absl import flags
-
-from r3d_keras import command_line, quiet
+from r3d_keras import quiet
+from r3d_keras.command_line import Command, make_folder
 from r3d_keras.errors import UserError
+from r3d_keras.options import Options, option
 
 # row: module and function
 ROWS = {
@@ -32,51 +31,44 @@ ROWS = {
     "prediction": ("other_rows", "measure_prediction"),
 }
 
-SELECTED = flags.DEFINE_list("rows", list(ROWS), f"Which of {', '.join(ROWS)} to measure.")
-ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns of all contestants.", lower_bound=1)
-VIDEO_DIR = flags.DEFINE_string(
-    "video_dir", None, "Folder of real videos for the rows input and prediction; rendered ones otherwise."
-)
-OUTPUT_DIR = flags.DEFINE_string("output_dir", "benchmarks", "Folder for results.json and table.md.")
-QUICK = flags.DEFINE_bool("quick", False, "Small shapes that say nothing about speed: to try the command.")
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkOptions(Options):
+    rows: tuple[str, ...] = option((), f"Which of {', '.join(ROWS)} to measure; all of them when not given.")
+    rounds: int = option(5, "How often all contestants take their turn.", minimum=1)
+    video_dir: str | None = option(
+        None, "Folder of real videos for the rows input and prediction; rendered ones are taken when not given."
+    )
+    output_dir: str = option("benchmarks", "Folder for results.json and table.md.")
+    quick: bool = option(False, "Use small shapes that say nothing about speed, to try the command.")
 
 
-def main(positional: list[str]) -> None:
-    command_line.refuse_arguments(positional)
-    unknown = sorted(set(SELECTED.value) - set(ROWS))
+def main(options: BenchmarkOptions) -> None:
+    unknown = sorted(set(options.rows) - set(ROWS))
     if unknown:
-        raise UserError(f"--rows: there is no {unknown[0]!r}; there are: {', '.join(ROWS)}")
-    command_line.make_folder(OUTPUT_DIR.value, "output_dir")
+        raise UserError(f"rows={unknown[0]}: there is no such row; there are {', '.join(ROWS)}")
+    make_folder(options.output_dir, "output_dir")
     quiet.import_tensorflow()
 
-    from tests.benchmarks.measurement import Left, Settings, describe_machine
+    from tests.benchmarks.measurement import Left, Settings, as_markdown, describe_machine, write_results
 
-    settings = Settings(ROUNDS.value, QUICK.value, VIDEO_DIR.value)
+    settings = Settings(options.rounds, options.quick, options.video_dir)
     rows, left = [], [Left("anything on a GPU", "python -m tests.benchmarks.gpu, on a machine that has one")]
     if len(os.sched_getaffinity(0)) < 2:
         left.append(Left("scaling over cores", "this machine has one"))
-    for name in SELECTED.value:
+    machine = describe_machine()
+    for name in options.rows or ROWS:
         module, function = ROWS[name]
         print(f"measuring: {name}", flush=True)
         try:
             rows += getattr(importlib.import_module(f"tests.benchmarks.{module}"), function)(settings)
         except ImportError as error:
-            left.append(Left(name, f"{error}: pip install -r requirements-benchmark.txt"))
-        _write(rows, left, describe_machine())
-    print((Path(OUTPUT_DIR.value) / "table.md").read_text(encoding="utf-8"))
+            left.append(Left(name, f"{error}: pip install -r requirements/benchmark.txt"))
+        write_results(options.output_dir, rows, left, machine)  # a run that is cut short keeps what it has measured
+    print(as_markdown(rows, left, machine))
 
 
-def _write(rows: list, left: list, machine: dict[str, str]) -> None:
-    """Writes what is measured so far: a long run that is cut short keeps it."""
-    from r3d_keras.files import whole_file, write_json
-    from tests.benchmarks.measurement import as_markdown
-
-    folder = Path(OUTPUT_DIR.value)
-    results = {"machine": machine, "rows": [asdict(row) for row in rows], "left": [asdict(each) for each in left]}
-    write_json(folder / "results.json", results)
-    with whole_file(folder / "table.md") as partial:
-        partial.write_text(as_markdown(rows, left, machine), encoding="utf-8")
-
+COMMAND = Command(main, BenchmarkOptions)
 
 if __name__ == "__main__":
-    command_line.run(main)
+    COMMAND.run()

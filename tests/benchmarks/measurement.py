@@ -5,7 +5,10 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from r3d_keras.files import whole_file, write_json
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class Settings:
 
     rounds      turns of all contestants
     quick       small shapes that say nothing about speed: to try the command itself
-    video_dir   folder of real videos; None leaves out what needs them
+    video_dir   folder of real videos; rendered ones are taken when it is None
     """
 
     rounds: int
@@ -34,7 +37,6 @@ class Row:
     ratio: float
     lowest_ratio: float
     highest_ratio: float
-    goal: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,23 +50,23 @@ class Left:
 Contestants = dict[str, Callable[[], float]]
 
 
-def compare(what: str, unit: str, contestants: Contestants, rounds: int, goals: dict[str, float]) -> list[Row]:
+def compare(what: str, unit: str, contestants: Contestants, rounds: int) -> list[Row]:
     """Runs the contestants in turns, `rounds` times, and compares the first with each of the others.
 
-    A contestant returns a rate. `goals` are ratios by the peer's name.
+    A contestant returns a rate.
     """
     rates: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, measure in contestants.items():
             rates[name].append(measure())
     ours, *peers = contestants
-    return [_row(what, peer, unit, rates[ours], rates[peer], goals.get(peer)) for peer in peers]
+    return [_row(what, peer, unit, rates[ours], rates[peer]) for peer in peers]
 
 
-def _row(what: str, peer: str, unit: str, ours: list[float], theirs: list[float], goal: float | None) -> Row:
+def _row(what: str, peer: str, unit: str, ours: list[float], theirs: list[float]) -> Row:
     ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
     medians = (statistics.median(values) for values in (ours, theirs, ratios))
-    return Row(what, peer, unit, *medians, min(ratios), max(ratios), goal)
+    return Row(what, peer, unit, *medians, min(ratios), max(ratios))
 
 
 def rate_of(function: Callable[[], object], count: int) -> Callable[[], float]:
@@ -108,14 +110,19 @@ def as_markdown(rows: list[Row], left: list[Left], machine: dict[str, str]) -> s
     lines = [
         ", ".join(f"{name} {value}" for name, value in machine.items()),
         "",
-        "| what | peer | ours | theirs | ratio (lowest to highest) | goal |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| what | peer | ours | theirs | ratio (lowest to highest) |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        goal = "" if row.goal is None else f"{row.goal:g}"
         ratio = f"{row.ratio:.2f} ({row.lowest_ratio:.2f} to {row.highest_ratio:.2f})"
-        lines.append(
-            f"| {row.what} | {row.peer} | {row.ours:.3g} {row.unit} | {row.theirs:.3g} {row.unit} | {ratio} | {goal} |"
-        )
+        lines.append(f"| {row.what} | {row.peer} | {row.ours:.3g} {row.unit} | {row.theirs:.3g} {row.unit} | {ratio} |")
     lines += ["", *(f"Not measured: {each.what} ({each.reason})." for each in left)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def write_results(folder: str, rows: list[Row], left: list[Left], machine: dict[str, str]) -> None:
+    """Writes results.json and table.md into `folder`."""
+    results = {"machine": machine, "rows": [asdict(row) for row in rows], "left": [asdict(each) for each in left]}
+    write_json(Path(folder) / "results.json", results)
+    with whole_file(Path(folder) / "table.md") as partial:
+        partial.write_text(as_markdown(rows, left, machine), encoding="utf-8")

@@ -1,7 +1,5 @@
 """The networks that are compared, ours and PyTorch's, with the same weights."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 NETWORKS = {"resnet-18": "R3D-18", "resnet-50": "R3D-50", "resnext-101": "ResNeXt-101"}
@@ -32,13 +30,8 @@ def torch_network(architecture: str, training: bool, channels_last: bool):
 
 
 def torch_clips(clips: np.ndarray, channels_last: bool):
-    """Returns normalised float32 clips as PyTorch wants them, [batch, 3, 16, size, size]."""
+    """Returns normalized float32 clips as PyTorch wants them, [batch, 3, 16, size, size]."""
     import torch
 
     values = torch.from_numpy(((clips - np.float32(114)) / np.float32(40)).transpose(0, 4, 1, 2, 3).copy())
     return values.contiguous(memory_format=torch.channels_last_3d) if channels_last else values
-
-
-def torch_contestants(make: Callable[[bool], Callable[[], float]]) -> dict[str, Callable[[], float]]:
-    """Returns PyTorch's contestants: both memory formats, of which the better is the peer."""
-    return {"PyTorch, channels last": make(True), "PyTorch, contiguous": make(False)}

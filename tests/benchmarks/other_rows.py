@@ -24,11 +24,11 @@ def measure_start_up(settings: Settings) -> list[Row]:
     importing = _calls("-c", "import tensorflow")
     for command in COMMANDS[:1] if settings.quick else COMMANDS:
         contestants = {"ours": _calls(*command.split(), "--help"), LOADED_BY_OTHERS: importing}
-        rows += compare(f"start-up, {command} --help", "calls/s", contestants, settings.rounds, {})
+        rows += compare(f"start-up, {command} --help", "calls/s", contestants, settings.rounds)
     with tempfile.TemporaryDirectory() as folder:
         model, video = _write_model(Path(folder), settings), _write_video(Path(folder))
         answering = {"ours": _calls("-m", "r3d_keras.predict", f"--model={model}", video), LOADED_BY_OTHERS: importing}
-        rows += compare("start-up, predict of one short video, R3D-18", "calls/s", answering, settings.rounds, {})
+        rows += compare("start-up, predict of one short video, R3D-18", "calls/s", answering, settings.rounds)
     return rows
 
 
@@ -46,7 +46,7 @@ def measure_conversion(settings: Settings) -> list[Row]:
         convert = _calls("-m", "r3d_keras.convert", f"--checkpoint={checkpoint}", f"--output={folder}/model.keras")
         load = _calls("-c", f"import torch; torch.load({str(checkpoint)!r}, weights_only=True)")
         contestants = {"ours": convert, "torch.load of the file": load}
-        return compare(f"conversion, {architecture}", "calls/s", contestants, settings.rounds, {})
+        return compare(f"conversion, {architecture}", "calls/s", contestants, settings.rounds)
 
 
 def measure_memory(settings: Settings) -> list[Row]:
@@ -58,7 +58,7 @@ def measure_memory(settings: Settings) -> list[Row]:
             name: lambda name=name, kind=kind: _clips_a_gigabyte(name, kind, small, large, size)
             for name in ("ours", "PyTorch")
         }
-        rows += compare(f"memory, {kind}, R3D-18, float32", "clips/GB", contestants, min(settings.rounds, 3), {})
+        rows += compare(f"memory, {kind}, R3D-18, float32", "clips/GB", contestants, min(settings.rounds, 3))
     return rows
 
 
@@ -73,7 +73,7 @@ def measure_scaling(settings: Settings) -> list[Row]:
     for name, measure in ways.items():
         contestants = {"ours": measure, "one replica": lambda: _in_process("replicas", 1, batch_size, size)}
         what = f"training step, R3D-18, batch {batch_size}, {name} on these cores"
-        rows += compare(what, "clips/s", contestants, min(settings.rounds, 3), {})
+        rows += compare(what, "clips/s", contestants, min(settings.rounds, 3))
     return rows
 
 
@@ -90,7 +90,7 @@ def measure_prediction(settings: Settings) -> list[Row]:
             "itself on one core": lambda: _in_process("videos", 1, copies, videos),
         }
         what = f"predict, each video {copies} times, narrow ResNet-10, {cores} cores"
-        return compare(what, "frames/s", contestants, settings.rounds, {"itself on one core": 1.7})
+        return compare(what, "frames/s", contestants, settings.rounds)
 
 
 def _calls(*arguments: str) -> Callable[[], float]:
