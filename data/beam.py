@@ -35,7 +35,7 @@ def make_pipeline(runner: str, beam_flags: Sequence[str]) -> "beam.Pipeline":
         from apache_beam.runners.runner import create_runner
     except ImportError as error:
         raise UserError(
-            f"runner={runner} needs Apache Beam ({error}): python -m pip install -r requirements-beam.txt"
+            f"runner={runner} needs Apache Beam ({error}): python -m pip install -r requirements/beam.txt"
         ) from error
     try:
         return beam.Pipeline(create_runner(runner), _options(runner, beam_flags))

@@ -14,7 +14,7 @@ from r3d_keras import quiet
 from r3d_keras.errors import UserError
 
 # What to install for the file system of each scheme. TFDS knows no others that TensorFlow has.
-REQUIREMENTS = {"gs": "requirements.txt", "s3": "requirements-tfio.txt", "az": "requirements-tfio.txt"}
+REQUIREMENTS = {"gs": "requirements.txt", "s3": "requirements/tfio.txt", "az": "requirements/tfio.txt"}
 PLUGINS = "tensorflow_io"
 # What cannot be reached is reported within a minute or two; the file systems' own defaults take up to half an hour.
 PATIENCE = {

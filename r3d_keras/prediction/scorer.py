@@ -87,7 +87,7 @@ def _load_openvino(folder: Path) -> Scorer:
 
         compiled = openvino.Core().compile_model(str(folder / "model.xml"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     except ImportError as error:
-        raise UserError(f"{folder} holds a model for OpenVINO: pip install -r requirements-formats.txt") from error
+        raise UserError(f"{folder} holds a model for OpenVINO: pip install -r requirements/formats.txt") from error
     except RuntimeError as error:
         raise UserError(f"OpenVINO cannot read {folder / 'model.xml'}: {str(error).splitlines()[0]}") from error
     return Scorer(metadata, lambda clips: softmax(compiled(np.asarray(clips, np.float32))[0]))

@@ -88,7 +88,7 @@ def is_live(video: Video) -> bool:
         return isinstance(video, int)
     try:
         with VideoReader(video) as reader:
-            return reader.header.is_live
+            return reader.is_live
     except UserError:
         return False  # the error is reported when the video's turn comes
 

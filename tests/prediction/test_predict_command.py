@@ -93,7 +93,7 @@ def test_a_timeline_is_written(model, video, tmp_path):
 def test_a_rendered_video_plays_and_shows_the_original(model, video, tmp_path):
     predict(model, f"--render={tmp_path / 'out.mp4'}", video)
     with VideoReader(tmp_path / "out.mp4") as rendered, VideoReader(video) as original:
-        assert rendered.header.frame_rate == pytest.approx(25)
+        assert rendered.frame_rate == pytest.approx(25)
         frames, originals = list(rendered), list(original)
     assert len(frames) == len(originals) == 100
     assert frames[0].shape == (48 + 36, 64, 3)
