@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install quickstart test test-slow test-beam test-tfio test-formats benchmark lint clean
+.PHONY: install quickstart test test-slow test-beam test-tfio test-formats benchmark pictures lint clean
 
 install: .venv/.installed
 
@@ -36,6 +36,10 @@ test-formats: .venv-benchmark/.installed
 # Against PyTorch, PIL, OpenVINO and ONNX Runtime; VIDEOS=folder takes real videos for the input rows.
 benchmark: .venv-benchmark/.installed
 	.venv-benchmark/bin/python -m tests.benchmarks $(if $(VIDEOS),--video_dir=$(VIDEOS))
+
+# The README's picture, of the model that make quickstart leaves.
+pictures: .venv/.installed
+	$(BIN)/python -m tests.pictures
 
 lint: .venv/.installed-test
 	$(BIN)/ruff format --check .

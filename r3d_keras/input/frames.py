@@ -28,7 +28,7 @@ def decode_and_crop_frames(frames: tf.Tensor, clip_frames: int, box: tf.Tensor, 
     runs those of one clip at the same time. With a `ratio` of 2, 4 or 8 the decoder leaves out high frequencies, and
     delivers frames, and of them the box, shrunk by it.
     """
-    # The decoder interpolates color between columns, so the outermost ones need their neighbours.
+    # The decoder interpolates color between columns, so the outermost ones need their neighbors.
     frame_width = -(-tf.image.extract_jpeg_shape(frames[0])[1] // ratio)
     top, left, height, width = tf.unstack(box // ratio)
     first_column = tf.maximum(left - _COLOR_MARGIN, 0) // _BLOCK_COLUMNS * _BLOCK_COLUMNS

@@ -25,7 +25,7 @@ def scores_per_second(times: np.ndarray, probabilities: np.ndarray, smoothing: f
     """Returns float32 [seconds, classes]: smoothed class scores of each second of a video.
 
     A second has the average of the clips that overlap it, weighted by how long they do; then each second is averaged
-    with its neighbours within `smoothing` seconds around it (1 and less changes nothing). A second without a clip has
+    with its neighbors within `smoothing` seconds around it (1 and less changes nothing). A second without a clip has
     the scores of the clip before it.
 
     Args:

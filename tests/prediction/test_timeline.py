@@ -23,7 +23,7 @@ def test_a_long_clip_covers_several_seconds_and_a_gap_keeps_what_was():
     np.testing.assert_allclose(scores[:, 0], [0.8, 0.8, 0.8, 0.8, 0.8, 0.1], rtol=1e-6)
 
 
-def test_smoothing_averages_neighbours():
+def test_smoothing_averages_neighbors():
     times = np.stack([np.arange(5), np.arange(1, 6)], axis=1).astype(float)
     peak = np.array([[0, 1], [0, 1], [1, 0], [0, 1], [0, 1]], np.float32)
     np.testing.assert_allclose(scores_per_second(times, peak, 3)[:, 0], [0, 1 / 3, 1 / 3, 1 / 3, 0], atol=1e-7)

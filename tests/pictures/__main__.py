@@ -1,7 +1,7 @@
 """Draws the README's picture: what a model of the quickstart says of a video that it has never seen.
 
 Example:
-    python -m tests.pictures --model=quickstart/model --output=pictures/motions.png
+    python -m tests.pictures --model=quickstart/model --output=tests/pictures/motions.png
 
 The video is rendered as those of the quickstart are, of one scene in which one motion follows another. `r3d predict
 --timeline` gives the scores per second; above them stand frames of the video with the answer of their second.
@@ -20,7 +20,7 @@ FRAMES, FRAME_RATE = 60, 12  # of each motion
 @dataclass(frozen=True, kw_only=True)
 class PictureOptions(Options):
     model: str = option("quickstart/model", "The quickstart's model.")
-    output: str = option("pictures/motions.png", "The .png file that is written.")
+    output: str = option("tests/pictures/motions.png", "The .png file that is written.")
     seed: int = option(1, "Seed of the scene.")
 
 
@@ -32,7 +32,7 @@ def main(options: PictureOptions) -> None:
     from pathlib import Path
 
     from tests.commands import run
-    from tests.drawing import draw_answers, scene_of_motions
+    from tests.pictures.drawing import draw_answers, scene_of_motions
     from tests.videos import write_video
 
     frames = scene_of_motions(MOTIONS, FRAMES, options.seed)
