@@ -19,7 +19,7 @@ test: .venv/.installed-test
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist=loadfile
 
 test-slow: .venv/.installed-test
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n auto --dist=loadfile
 
 # Preparation under Apache Beam, and data folders on gs://, in a virtual environment of its own.
 test-beam: .venv-beam/.installed
