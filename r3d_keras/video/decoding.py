@@ -1,6 +1,7 @@
 """Frames of a video file, in order, with their times; PyAV decodes and converts them by FFmpeg's own libraries."""
 
 import contextlib
+import errno
 import os
 import sys
 import time
@@ -139,9 +140,11 @@ class VideoReader:
                 return
 
 
-def _failure(error: Exception) -> str:
+def _failure(error: Exception) -> str | None:
     if isinstance(error, av.ExitError):  # what PyAV raises when its time is over
         return f"no data for {STREAM_SECONDS} s"
+    if getattr(error, "errno", None) == errno.EIO:  # what FFmpeg's HTTP says at the end of what tells no length
+        return None
     return f"the connection was lost ({getattr(error, 'strerror', None) or error})"
 
 
