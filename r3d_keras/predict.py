@@ -5,14 +5,21 @@ Examples:
     r3d predict bundle --json --top_k=5 videos/*.mp4
     r3d predict run1 --timeline=timelines --render=labeled.mp4 long.mp4
     r3d predict run1 --features=pool --features_file=features.npz videos
-    python -m r3d_keras.predict --model=run1 rtsp://camera/stream        (or 0, the first webcam)
+    python -m r3d_keras.predict --model=run1 rtsp://camera/stream    (or http, udp, tcp; 0: the first webcam)
 
 Clips are made as those that the model was trained on (frame rate, stride, size, optical flow), and a video's score is
 the mean of their probabilities. Where a video lies in a folder named after one of the model's classes, that name is
-shown beside the answer. Live pictures are answered clip by clip until Ctrl-C.
+shown beside the answer.
+
+Live pictures are answered until Ctrl-C or the end of the stream, always the newest clip: frames that the model has no
+time for are dropped. Each answer says which seconds of the stream it is on, its latency (from the arrival of the
+clip's last frame to the answer) and how many frames were dropped so far. A stream that falls silent is told after 5
+seconds and goes on when frames come; after 15 seconds without data it has ended. What changes its size goes on at the
+first size. The exit code is 0 when anything was answered.
 
 --json prints one object a line: video, folder (class of its folder, or null), duration (seconds), clips, classes (label
-and score, best first) and, with --timeline, segments (label, start, end, score). --timeline=DIR writes for each video
+and score, best first) and, with --timeline, segments (label, start, end, score); of live pictures also begin and end of
+the clip in seconds of the stream, latency_ms and dropped_frames. --timeline=DIR writes for each video
 NAME.timeline.json (the same, and scores of every class per second) and NAME.timeline.png. --features writes an .npz of
 features float32 [clips, channels] (512 for pool of a ResNet-18 or -34, 2048 for deeper ones), videos [clips] and times
 float64 [clips, 2] in seconds. --explain=DIR writes NAME.explanation.png: the clip of which the model is most sure,
@@ -94,7 +101,7 @@ def main(options: PredictOptions) -> None:
             features.save(options.features_file)
             print(f"wrote {options.features_file}: {features}")
     else:
-        answers = _print_answers(answer_videos(scorer, videos, options), options)
+        answers = _print_answers(answer_videos(scorer, videos, options, _print_note), options, len(videos))
         failures = sum(answer.error is not None for answer in answers)
         if (line := agreement(answers)) and not (options.json or options.csv):
             print(line)
@@ -111,14 +118,20 @@ def _check(options: PredictOptions) -> None:
         raise UserError("--features computes no classes: leave out --timeline, --render and --explain")
 
 
-def _print_answers(answers: Iterable["Prediction"], options: PredictOptions) -> list["Prediction"]:
-    """Prints each answer as it comes, and returns them all."""
+def _print_answers(answers: Iterable["Prediction"], options: PredictOptions, videos: int) -> list["Prediction"]:
+    """Prints each answer as it comes, and returns them all but those on live pictures, which may never end.
+
+    Raises UserError when the only one of `videos` cannot be read.
+    """
     printed = []
     writer = csv.writer(sys.stdout)
     if options.csv:
         writer.writerow(["video", "rank", "label", "score"])
     for answer in answers:
-        printed.append(answer)
+        if answer.error and videos == 1:
+            raise UserError(answer.error)
+        if answer.moment is None:
+            printed.append(answer)
         _print_asides(answer.notes, [answer.error] if answer.error else [])
         if answer.error:
             continue
@@ -133,7 +146,11 @@ def _print_asides(notes: Sequence[str], errors: Sequence[str]) -> None:
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        _print_note(note)
+
+
+def _print_note(note: str) -> None:
+    print(f"note: {note}", file=sys.stderr, flush=True)
 
 
 COMMAND = Command(main, PredictOptions, arguments=("model", "videos..."))

@@ -29,6 +29,7 @@ ELSEWHERE = {
     r"r3d export .* --format=onnx": "tests/export/test_formats.py::test_a_runtime_gives_the_model_s_logits",
     r"python -m data\.prepare .* --runner=.*": "tests/data/test_beam.py::test_same_bytes_as_the_process_pool",
     r".*python -m data\.prepare .* --data_dir=s3://.*": "tests/test_s3.py::test_same_bytes_as_in_a_local_folder",
+    r"r3d predict .* http://127.*": "tests/prediction/test_live.py::test_a_slow_model_drops_what_it_has_no_time_for",
     r"tensorboard .*": "tests/test_tensorboard.py::test_a_scalar_is_read_over_http",
     r"TF_CONFIG=.*": "tests/training/test_workers.py::test_two_workers_have_the_losses_of_one_process",
     r"python -m r3d_keras\.data_service .*": "tests/training/test_data_service.py::"

@@ -18,8 +18,28 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """Which clip of live pictures an answer is on, and how late it came.
+
+    begin, end      of the clip, in seconds from the first frame of the stream
+    latency_ms      milliseconds from the arrival of the clip's last frame to the answer
+    dropped_frames  frames so far that no answer is on, because newer ones were there when the model was free
+    """
+
+    begin: float
+    end: float
+    latency_ms: float
+    dropped_frames: int
+
+    def __str__(self) -> str:
+        return f"latency {self.latency_ms:.0f} ms, {self.dropped_frames} frames dropped"
+
+
+@dataclass(frozen=True)
 class Prediction:
-    """What a model says of one video; `print` shows it in a line, and one more for each segment.
+    """What a model says of one video, or of one clip of live pictures.
+
+    `print` shows it in a line, and one more for each segment.
 
     video     its path or address
     folder    the class that its folder is named after; None when that is none
@@ -29,6 +49,7 @@ class Prediction:
     segments  by their beginnings; None where no timeline was asked for
     notes     what a user should know of it, one line each
     error     why it could not be read, and nothing else is known of it; None when it could
+    moment    of an answer on live pictures; None for a video
     """
 
     video: str
@@ -39,6 +60,7 @@ class Prediction:
     segments: tuple[Segment, ...] | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
+    moment: Moment | None = None
 
     @property
     def label(self) -> str | None:
@@ -46,8 +68,12 @@ class Prediction:
         return self.classes[0].label if self.classes else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns what --json prints: video, folder, duration, clips, classes and, with a timeline, segments."""
+        """Returns what --json prints: video, folder, duration, clips, classes and, with a timeline, segments.
+
+        On live pictures also what `Moment` holds.
+        """
         values = asdict(self)
+        values |= values.pop("moment") or {}
         left_out = {"notes", "error"} | ({"segments"} if self.segments is None else set())
         return {name: value for name, value in values.items() if name not in left_out}
 
@@ -57,14 +83,19 @@ class Prediction:
 
     def to_rows(self) -> list[tuple[str, int, str, float]]:
         """Returns (video, rank, label, score) of each class."""
-        return [(self.video, rank, each.label, each.score) for rank, each in enumerate(self.classes, 1)]
+        return [(self._place, rank, each.label, each.score) for rank, each in enumerate(self.classes, 1)]
+
+    @property
+    def _place(self) -> str:
+        return f"{self.video} at {self.moment.begin:.1f} to {self.moment.end:.1f} s" if self.moment else self.video
 
     def __str__(self) -> str:
         if self.error:
             return f"error: {self.error}"
         classes = ", ".join(f"{each.label} {100 * each.score:.1f}%" for each in self.classes)
         folder = f"   (folder: {self.folder})" if self.folder else ""
-        lines = [f"{self.video}: {classes or 'no class reaches the threshold'}{folder}"]
+        moment = f"   ({self.moment})" if self.moment else ""
+        lines = [f"{self._place}: {classes or 'no class reaches the threshold'}{folder}{moment}"]
         for each in self.segments or ():
             lines.append(f"  {each.start:.0f} to {each.end:.0f} s: {each.label} {100 * each.score:.1f}%")
         return "\n".join(lines)

@@ -13,8 +13,9 @@ from r3d_keras.files import whole_file
 from r3d_keras.models import ClipClassifier
 from r3d_keras.models.architectures import find_architecture
 from r3d_keras.models.classifier import Metadata
-from r3d_keras.prediction.videos import is_live, values_of_videos
+from r3d_keras.prediction.videos import values_of_videos
 from r3d_keras.video.folders import Video
+from r3d_keras.video.live import is_live
 from r3d_keras.video.recipe import Recipe
 
 POOL = "pool"

@@ -1,7 +1,9 @@
 """Videos answered by a model."""
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +13,15 @@ from r3d_keras.errors import UserError
 from r3d_keras.input.views import view_frames
 from r3d_keras.models import ClipClassifier
 from r3d_keras.prediction import rendering
-from r3d_keras.prediction.answers import ClassScore, Prediction, Predictions
+from r3d_keras.prediction.answers import ClassScore, Moment, Prediction, Predictions
 from r3d_keras.prediction.explanation import write_explanation
 from r3d_keras.prediction.options import AnswerOptions
 from r3d_keras.prediction.output_names import output_names
 from r3d_keras.prediction.scorer import Scorer, as_scorer
 from r3d_keras.prediction.timeline import find_segments, scores_per_second, write_timeline
-from r3d_keras.prediction.videos import ClipValues, is_live, values_of_videos
-from r3d_keras.video.clips import VideoClips
+from r3d_keras.prediction.videos import ClipValues, values_of_videos
 from r3d_keras.video.folders import Video, expand_folders, printable, same_name
+from r3d_keras.video.live import LiveClips, LiveReader, open_live
 from r3d_keras.video.recipe import Recipe
 
 CLIP_STRIDE_ALONE = (
@@ -48,7 +50,7 @@ def predict(
     Args:
         model: a model, a .keras file, a run's folder, or the folder of an exported bundle or OpenVINO model.
         videos: one or several of files, addresses, folders of videos, folders of extracted frames, numbers of cameras.
-            Of live pictures, each clip is answered for itself, to the end of the stream.
+            Live pictures are answered to the end of the stream, the newest clip each time.
         top_k: classes named for each video.
         threshold: no class with a lower score is named.
         batch_size: clips scored at once.
@@ -86,18 +88,31 @@ def predict(
     return Predictions(list(answer_videos(as_scorer(model), found, options)), left_out)
 
 
-def answer_videos(scorer: Scorer, videos: Sequence[Video], options: AnswerOptions) -> Iterator[Prediction]:
-    """Yields the answer on each video when it is complete, or on each clip of one live video.
+def answer_videos(
+    scorer: Scorer, videos: Sequence[Video], options: AnswerOptions, tell: Callable[[str], None] = warnings.warn
+) -> Iterator[Prediction]:
+    """Yields the answer on each video when it is complete, or on the newest clip of one live video, to its end.
 
-    The folders that the options name must exist. Raises UserError as `predict`.
+    The folders that the options name must exist. `tell` is called with a line when live pictures stop coming. Raises
+    UserError as `predict`.
     """
     _check(scorer, videos, options)
-    live = [video for video in videos if is_live(video)]
-    if not live:
+    source = None
+    for video in videos:
+        try:
+            source = source or open_live(video)
+        except UserError as error:
+            if len(videos) == 1:
+                return iter([Prediction(printable(video), error=str(error))])
+            # Of several, it is reported when its turn comes.
+    if source is None:
         return _answer_files(scorer, videos, options)
     if len(videos) > 1 or options.timeline or options.render or options.explain:
-        raise UserError(f"{live[0]} is live: name it alone, without timeline, rendered video, explanation and features")
-    return _answer_live(scorer, live[0], options)
+        source.close()
+        raise UserError(
+            f"{source.video} is live: name it alone, without timeline, rendered video, explanation and features"
+        )
+    return _answer_live(scorer, source, options, tell)
 
 
 def answer_recipe(scorer: Scorer, clip_stride: int | None) -> Recipe:
@@ -165,16 +180,22 @@ def _classify(scorer: Scorer, values: ClipValues, options: AnswerOptions) -> Pre
     )
 
 
-def _answer_live(scorer: Scorer, video: Video, options: AnswerOptions) -> Iterator[Prediction]:
-    """Yields the answer on each clip as it comes, to the end of the stream."""
-    clips = VideoClips(video, scorer.metadata.recipe)
-    clip = None
-    for clip in clips:
-        view = view_frames(clip.frames, scorer.metadata.frame_size, scorer.metadata.channels)
-        values = ClipValues(video, np.array([[clip.begin, clip.end]]), scorer.probabilities(view[None]))
-        yield replace(_classify(scorer, values, options), video=f"{video} at {clip.begin:.1f} s", folder=None)
+def _answer_live(
+    scorer: Scorer, source: LiveReader, options: AnswerOptions, tell: Callable[[str], None]
+) -> Iterator[Prediction]:
+    """Yields the answer on the newest clip whenever the model is free, to the end of the stream."""
+    metadata, clip = scorer.metadata, None
+    shape = (1, metadata.recipe.clip_frames, metadata.frame_size, metadata.frame_size, metadata.channels)
+    with LiveClips(source, metadata.recipe, tell) as clips:
+        scorer.probabilities(np.zeros(shape, np.uint8))  # builds its graph while what was sent meanwhile is read
+        for clip in clips:
+            view = view_frames(clip.frames, metadata.frame_size, metadata.channels)
+            values = ClipValues(source.video, np.array([[clip.begin, clip.end]]), scorer.probabilities(view[None]))
+            latency = 1000 * (time.monotonic() - clip.arrival)
+            moment = Moment(round(clip.begin, 3), round(clip.end, 3), round(latency, 1), clip.dropped)
+            yield replace(_classify(scorer, values, options), folder=None, moment=moment)
     if clip is None:
-        raise UserError(f"{clips.reason}: {video}")
+        yield Prediction(printable(source.video), error=f"{clips.reason}: {source.video}")
 
 
 def _class_of_folder(video: Video, label_names: tuple[str, ...]) -> str | None:

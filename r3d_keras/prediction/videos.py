@@ -12,7 +12,7 @@ from r3d_keras.errors import UserError
 from r3d_keras.input.video_views import video_views
 from r3d_keras.models.classifier import Metadata
 from r3d_keras.video.clips import VideoClips
-from r3d_keras.video.decoding import VideoReader, is_stream
+from r3d_keras.video.decoding import is_stream
 from r3d_keras.video.folders import Video
 from r3d_keras.video.recipe import Recipe
 from r3d_keras.video.sources import open_source
@@ -80,17 +80,6 @@ def values_of_videos(
     with tqdm(total=total, unit="frames", dynamic_ncols=True, disable=not is_shown) as bar:
         clips = [VideoClips(video, recipe) for video in videos]
         yield from clip_values(clips, function, metadata, batch_size, bar.update)
-
-
-def is_live(video: Video) -> bool:
-    """Tells whether a video comes as it happens: from a camera, or from an address that tells no end."""
-    if not is_stream(video) or isinstance(video, int):
-        return isinstance(video, int)
-    try:
-        with VideoReader(video) as reader:
-            return reader.is_live
-    except UserError:
-        return False  # the error is reported when the video's turn comes
 
 
 def count_frames(videos: Sequence[Video], recipe: Recipe) -> int | None:

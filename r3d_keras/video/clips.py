@@ -95,7 +95,11 @@ class VideoClips:
         finally:
             source.close()
 
-    def _clips(self, source: FrameSource) -> Iterator[Clip]:
+    def encoded_frames(self, source: FrameSource) -> Iterator[tuple[float, bytes]]:
+        """Yields the frames that clips are made of, one after the other: time in seconds, and JPEG file.
+
+        Nothing comes where the recipe cannot be followed, see `reason`.
+        """
         recipe, segment = self.recipe, self._segment
         self.frame_rate = source.frame_rate
         if segment and segment.end is not None and segment.end <= segment.start:
@@ -108,10 +112,15 @@ class VideoClips:
         frames = self._selected(source)
         if recipe.frame_rate:
             frames = at_frame_rate(frames, recipe.frame_rate)
+        yield from self._encoded(self._counted(frames))
+        if self._decoded_frames == 0:
+            self._leave_out(NO_FRAMES.format(source.codec or "unknown"))
+
+    def _clips(self, source: FrameSource) -> Iterator[Clip]:
+        recipe, stride, index = self.recipe, self.recipe.frame_stride, -1
         rate = recipe.frame_rate or source.frame_rate
-        stride, index = recipe.frame_stride, -1
         seconds_taken = stride / (rate or USUAL_RATE)
-        cut = windows(self._encoded(self._counted(frames)), recipe.clip_frames, recipe.clip_stride)
+        cut = windows(self.encoded_frames(source), recipe.clip_frames, recipe.clip_stride)
         for index, (first, clip) in enumerate(cut):
             taken = -(-self.frame_count // stride)  # of the frames so far; those of the last window are all
             last = min(first + recipe.clip_frames, taken) - 1
@@ -164,10 +173,10 @@ class VideoClips:
             yield time, encode_flow(picture, recipe.quality)
 
     def _judge(self, source: FrameSource, clip_count: int) -> None:
-        """Sets `reason` and `is_kept` from what came."""
-        if self._decoded_frames == 0:
-            self._leave_out(NO_FRAMES.format(source.codec or "unknown"))
-        elif self._segment is not None:
+        """Sets `reason` and `is_kept` from what came, unless nothing did."""
+        if self.reason is not None:
+            return
+        if self._segment is not None:
             self._judge_segment(self._segment, clip_count)
         elif source.decoded_fraction() < DAMAGED_BELOW:
             self.is_kept = source.decoded_fraction() >= self._keep_fraction

@@ -1,8 +1,10 @@
 """Frames of a video file, in order, with their times; PyAV decodes and converts them by FFmpeg's own libraries."""
 
 import contextlib
+import errno
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +49,10 @@ class VideoReader:
         frame_count: often wrong by one or more, or counts what an edit list leaves out; 0 where it says nothing.
         codec: its name.
         is_live: whether it is a camera, or an address without an end.
+
+    And of its data, while they come:
+        arrival: when the last ones came, in seconds of `time.monotonic`.
+        failure: why no more came, in words; None at an end that is one.
     """
 
     def __init__(self, path: str | Path | int):
@@ -66,6 +72,7 @@ class VideoReader:
         self.is_live = isinstance(path, int) or (
             is_stream(path) and not self._container.duration and self._container.size <= 0
         )
+        self.arrival, self.failure = time.monotonic(), None
         self._decoded_frames = 0
         self._stamp: float | None = None
 
@@ -121,14 +128,24 @@ class VideoReader:
         while True:
             try:
                 packet = next(packets, None)
-            except (av.FFmpegError, OSError):  # cut off, or the connection is lost
-                packet = None
+            except (av.FFmpegError, OSError) as error:  # cut off, or the connection is lost
+                packet, self.failure = None, _failure(error)
+            else:
+                self.arrival = time.monotonic()
             if packet is not None and packet.size == 0:
                 continue  # an empty one would end the decoding
             with contextlib.suppress(av.FFmpegError):  # as ffmpeg does: on with the next packet
                 yield from self._stream.codec_context.decode(packet)
             if packet is None:
                 return
+
+
+def _failure(error: Exception) -> str | None:
+    if isinstance(error, av.ExitError):  # what PyAV raises when its time is over
+        return f"no data for {STREAM_SECONDS} s"
+    if getattr(error, "errno", None) == errno.EIO:  # what FFmpeg's HTTP says at the end of what tells no length
+        return None
+    return f"the connection was lost ({getattr(error, 'strerror', None) or error})"
 
 
 def is_stream(video: str | Path | int) -> bool:
