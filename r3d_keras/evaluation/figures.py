@@ -87,9 +87,9 @@ def training_figure(folders: dict[str, Path]) -> str | None:
 def _finish(figure: Figure, has_legend: bool) -> str:
     for axes in figure.axes:
         axes.grid(alpha=0.3)
-        if has_legend:
-            for name in axes.legend(frameon=False, fontsize="small").get_texts():
-                name.set_parse_math(False)
+    if has_legend:
+        for name in axes.legend(frameon=False, fontsize="small").get_texts():
+            name.set_parse_math(False)
     return _svg(figure)
 
 

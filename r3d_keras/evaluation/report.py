@@ -81,8 +81,9 @@ def _classes(evaluation: Evaluation, runs: list[Scores], label_names: tuple[str,
     for index in present:
         sure = videos.probabilities[of_class[index], index]
         order = of_class[index][np.argsort(-sure, kind="stable")]
-        most, least = order[: min(shown, -(-len(order) // 2))], order[-min(shown, len(order) // 2) or len(order) :]
-        examples[index] = (most, least[::-1])
+        most = order[: min(shown, -(-len(order) // 2))]
+        least = order[::-1][: min(shown, len(order) // 2)]
+        examples[index] = (most, least)
     drawn = [int(video) for pair in examples.values() for part in pair for video in part]
     strips = dict(zip(drawn, _moving(evaluation, [videos.names[video] for video in drawn]), strict=True))
 
