@@ -11,8 +11,8 @@ import numpy as np
 from r3d_keras.video.optical_flow import NO_MOTION
 
 QUALITY = 55
-# A strip that is too large is drawn smaller, down to a fifth; a browser shows it at one size all the same.
-SCALES = (1, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+# A strip that takes too many bytes is drawn smaller, but not below this; a browser shows it at one size all the same.
+LEAST_HEIGHT = 12
 
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -59,12 +59,16 @@ def strip_url(frames: Sequence[np.ndarray], limit: int) -> str:
     Args:
         frames: uint8 [height, width, 3] RGB, all of one size.
     """
-    for scale in SCALES:
-        shrunk = frames if scale == 1 else shrink(frames, max(1, round(scale * frames[0].shape[0])))
-        picture = cv2.cvtColor(np.concatenate(shrunk, axis=1), cv2.COLOR_RGB2BGR)
+    pictures = list(frames)
+    while True:
+        picture = cv2.cvtColor(np.concatenate(pictures, axis=1), cv2.COLOR_RGB2BGR)
         encoded = cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].tobytes()
-        if len(encoded) <= limit:
+        height = len(pictures[0])
+        if len(encoded) <= limit or height <= LEAST_HEIGHT:
             break
+        # Bytes fall a little less than the area does.
+        smaller = int(0.95 * height * (limit / len(encoded)) ** 0.5)
+        pictures = shrink(frames, max(LEAST_HEIGHT, min(smaller, height - 4)))
     return "data:image/webp;base64," + base64.b64encode(encoded).decode()
 
 

@@ -1,4 +1,4 @@
-"""The pages in Debian's Chromium: sorted and filtered by their own scripts, as wide as the window, dark where asked for.
+"""The pages in Debian's Chromium: sorted and filtered by their own scripts, as wide as the window, dark if asked for.
 
 A page gets a script of the test behind its own, which does what a reader does and writes what is then there; the
 browser prints the document. Without the command chromium these tests say that they were left out.
@@ -27,8 +27,9 @@ READER = """
 const found = {};
 const tools = document.querySelector(".tools"), list = document.getElementById(tools.dataset.rows);
 const rows = () => [...list.children].filter(row => !row.hidden).map(row => ({ ...row.dataset, find: undefined }));
-const choose = value => { tools.elements.order.value = value; tools.elements.order.dispatchEvent(new Event("change")); };
-const write = words => { tools.elements.words.value = words; tools.elements.words.dispatchEvent(new Event("input")); };
+const { order, words } = tools.elements;
+const choose = value => { order.value = value; order.dispatchEvent(new Event("change")); };
+const write = value => { words.value = value; words.dispatchEvent(new Event("input")); };
 found.first = rows();
 choose("sure 1"); found.unsure = rows();
 choose("name 1"); found.names = rows();
