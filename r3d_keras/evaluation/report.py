@@ -41,11 +41,13 @@ def write_report(path: Path, evaluation: Evaluation) -> None:
     scores = {name: labeled(run.videos) for name, run in runs.items()}
     videos, label_names = labeled(evaluation.videos), evaluation.source.label_names
     curves = training_figure({name: run.model_dir for name, run in runs.items() if run.model_dir})
+    classes = _classes(evaluation, list(scores.values()), label_names)
     page = template("evaluation/report.html.jinja").render(
         evaluation=evaluation,
         metric_names=METRIC_NAMES,
         runs=list(runs),
-        classes=_classes(evaluation, list(scores.values()), label_names),
+        classes=classes,
+        examples_shown=max(len(row["most"]) for row in classes),
         moving_frames=MOVING_FRAMES,
         pairs=_confused_pairs(videos, label_names),
         mistakes=_mistakes(evaluation, videos),
