@@ -4,6 +4,7 @@ Examples:
     r3d predict run1 video.mp4 other.avi folder_of_videos
     r3d predict bundle --json --top_k=5 videos/*.mp4
     r3d predict run1 --timeline=timelines --render=labeled.mp4 long.mp4
+    r3d predict run1 --html=answers.html videos
     r3d predict run1 --features=pool --features_file=features.npz videos
     python -m r3d_keras.predict --model=run1 rtsp://camera/stream    (or http, udp, tcp; 0: the first webcam)
 
@@ -20,7 +21,9 @@ first size. The exit code is 0 when anything was answered.
 --json prints one object a line: video, folder (class of its folder, or null), duration (seconds), clips, classes (label
 and score, best first) and, with --timeline, segments (label, start, end, score); of live pictures also begin and end of
 the clip in seconds of the stream, latency_ms and dropped_frames. --timeline=DIR writes for each video
-NAME.timeline.json (the same, and scores of every class per second) and NAME.timeline.png. --features writes an .npz of
+NAME.timeline.json (the same, and scores of every class per second) and NAME.timeline.png. --html=FILE writes one page
+that needs neither server nor network: frames, scores and timeline of each video, sorted by class or by how sure the
+answer is; answers that are not the name of their folder come first. --features writes an .npz of
 features float32 [clips, channels] (512 for pool of a ResNet-18 or -34, 2048 for deeper ones), videos [clips] and times
 float64 [clips, 2] in seconds. --explain=DIR writes NAME.explanation.png: the clip of which the model is most sure,
 without and with the places that speak for its answer.
@@ -83,6 +86,8 @@ def main(options: PredictOptions) -> None:
         print(describe_others(left_out), file=sys.stderr)
     if options.render:
         check_output_file(options.render, "render", tuple(CONTAINERS))
+    if options.html:
+        check_output_file(options.html, "html", (".html", ".htm"))
     if options.features:
         check_output_file(options.features_file, "features_file")
     for name in ("timeline", "explain"):
@@ -114,8 +119,8 @@ def _check(options: PredictOptions) -> None:
         raise UserError("no video named (for example: r3d predict run1 video.mp4)")
     if options.json and options.csv:
         raise UserError("--json and --csv exclude each other")
-    if options.features and (options.timeline or options.render or options.explain):
-        raise UserError("--features computes no classes: leave out --timeline, --render and --explain")
+    if options.features and any((options.timeline, options.html, options.render, options.explain)):
+        raise UserError("--features computes no classes: leave out --timeline, --html, --render and --explain")
 
 
 def _print_answers(answers: Iterable["Prediction"], options: PredictOptions, videos: int) -> list["Prediction"]:

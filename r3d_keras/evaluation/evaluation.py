@@ -72,6 +72,12 @@ class Evaluation:
         """Path of the model, or its name where it has none."""
         return self.configuration["model"]
 
+    @property
+    def short_name(self) -> str:
+        """Name of the model's file, or of its run's folder where the file has the name that all runs use."""
+        path = Path(self.model)
+        return path.parent.name if path.stem in ("best", "model") and path.parent.name else path.stem
+
     def notes(self) -> list[str]:
         """Returns what a user should know of the videos, one line each."""
         return self.source.notes()

@@ -8,10 +8,12 @@ from matplotlib.figure import Figure
 
 from r3d_keras.evaluation.metrics import CALIBRATION_BINS, confusion_matrix, is_among_top
 from r3d_keras.evaluation.scores import Scores
+from r3d_keras.pages import evenly
 from r3d_keras.training.reference_logs import read_log
 
 # With more classes their names would not be readable.
 NAMED_CLASSES = 25
+COVERAGE_POINTS = 200
 
 
 def confusion_figure(scores: Scores, label_names: tuple[str, ...]) -> str:
@@ -30,40 +32,70 @@ def confusion_figure(scores: Scores, label_names: tuple[str, ...]) -> str:
     return _svg(figure)
 
 
-def reliability_figure(scores: Scores) -> str:
-    """Draws accuracy over confidence: on the diagonal a model is as often right as it says."""
-    confidence, hits = scores.probabilities.max(axis=1), is_among_top(scores, 1)
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    counts = np.bincount(bins, minlength=CALIBRATION_BINS)
-    filled = counts > 0
-    accuracy = np.bincount(bins, hits, minlength=CALIBRATION_BINS)[filled] / counts[filled]
-    mean_confidence = np.bincount(bins, confidence, minlength=CALIBRATION_BINS)[filled] / counts[filled]
-    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+def reliability_figure(runs: dict[str, Scores]) -> str:
+    """Draws accuracy over confidence of each run: on the diagonal a model is as often right as it says."""
+    figure = Figure(figsize=(5, 4.2), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="gray", linewidth=1)
-    axes.scatter(mean_confidence, accuracy, s=10 + 200 * counts[filled] / counts.max())
+    for number, (name, scores) in enumerate(runs.items()):
+        confidence, hits = scores.probabilities.max(axis=1), is_among_top(scores, 1)
+        bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+        counts = np.bincount(bins, minlength=CALIBRATION_BINS)
+        filled = counts > 0
+        accuracy = np.bincount(bins, hits, minlength=CALIBRATION_BINS)[filled] / counts[filled]
+        mean_confidence = np.bincount(bins, confidence, minlength=CALIBRATION_BINS)[filled] / counts[filled]
+        axes.plot(mean_confidence, accuracy, color=f"C{number}", linewidth=1, label=name)
+        axes.scatter(mean_confidence, accuracy, s=10 + 150 * counts[filled] / counts.max(), color=f"C{number}")
     axes.set(xlabel="highest probability", ylabel="part that is right", xlim=(0, 1.02), ylim=(-0.02, 1.02))
-    axes.grid(alpha=0.3)
-    return _svg(figure)
+    return _finish(figure, len(runs) > 1)
 
 
-def training_figure(model_dir: Path) -> str | None:
-    """Draws loss and top-1 of clips over the epochs from a run's logs; None where there are none."""
-    if not all((model_dir / name).is_file() for name in ("train.log", "val.log")):
+def coverage_figure(runs: dict[str, Scores]) -> str:
+    """Draws top-1 of the surest part of the items of each run, over how much of all it is."""
+    figure = Figure(figsize=(5, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for name, scores in runs.items():
+        surest = np.argsort(-scores.probabilities.max(axis=1), kind="stable")
+        counts = np.arange(1, len(surest) + 1)
+        accuracy = np.cumsum(is_among_top(scores, 1)[surest]) / counts
+        drawn = evenly(len(counts), COVERAGE_POINTS)
+        axes.plot(counts[drawn] / len(counts), accuracy[drawn], label=name)
+    axes.set(xlabel="part of the videos, surest first", ylabel="top-1", xlim=(0, 1.02), ylim=(-0.02, 1.02))
+    return _finish(figure, len(runs) > 1)
+
+
+def training_figure(folders: dict[str, Path]) -> str | None:
+    """Draws loss and top-1 of clips over the epochs from the logs of runs; None where there are none."""
+    runs = {
+        name: {part: read_log(folder / part) for part in ("train.log", "val.log")}
+        for name, folder in folders.items()
+        if all((folder / part).is_file() for part in ("train.log", "val.log"))
+    }
+    if not runs:
         return None
-    logs = {"training": read_log(model_dir / "train.log"), "validation": read_log(model_dir / "val.log")}
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    figure = Figure(figsize=(7.5, 3.4), layout="constrained")
     for axes, column, title in zip(figure.subplots(1, 2), ("loss", "acc"), ("loss", "top-1 of clips"), strict=True):
-        for name, rows in logs.items():
-            axes.plot(rows["epoch"], rows[column], marker=".", label=name)
+        for number, (name, logs) in enumerate(runs.items()):
+            for part, style, label in (("train.log", "--", "training"), ("val.log", "-", "validation")):
+                rows = logs[part]
+                label = f"{name}, {label}" if len(folders) > 1 else label
+                axes.plot(rows["epoch"], rows[column], style, marker=".", color=f"C{number}", label=label)
         axes.set(xlabel="epoch", title=title)
+    return _finish(figure, True)
+
+
+def _finish(figure: Figure, has_legend: bool) -> str:
+    for axes in figure.axes:
         axes.grid(alpha=0.3)
-        axes.legend()
+    if has_legend:
+        for name in axes.legend(frameon=False, fontsize="small").get_texts():
+            name.set_parse_math(False)
     return _svg(figure)
 
 
 def _svg(figure: Figure) -> str:
+    """Returns a figure without a background, whose black is the color of the page's text."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
+    figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
     text = file.getvalue()
-    return text[text.index("<svg") :]
+    return text[text.index("<svg") :].replace("#000000", "currentColor")

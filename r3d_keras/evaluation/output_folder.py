@@ -28,7 +28,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path, top_k: int) -> list[P
     """
     files = _write_numbers(evaluation, folder, top_k)
     for number, (other, _) in enumerate(evaluation.compared, start=2):
-        _write_numbers(other, folder / f"{number}-{_short_name(other)}", top_k)
+        _write_numbers(other, folder / f"{number}-{other.short_name}", top_k)
     if evaluation.compared:
         files.append(folder / "comparison.json")
         write_json(files[-1], {other.model: asdict(difference) for other, difference in evaluation.compared})
@@ -64,9 +64,3 @@ def _write_numbers(evaluation: Evaluation, folder: Path, top_k: int) -> list[Pat
         }
     write_json(folder / "metrics.json", values)
     return [folder / "metrics.json", *write_results(folder, evaluation.clips, evaluation.videos, label_names, top_k)]
-
-
-def _short_name(evaluation: Evaluation) -> str:
-    """Returns the name of a model's file, or of its run's folder where the file has the name that all runs use."""
-    path = Path(evaluation.model)
-    return path.parent.name if path.stem in ("best", "model") and path.parent.name else path.stem

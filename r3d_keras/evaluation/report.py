@@ -1,24 +1,28 @@
-"""One HTML file that shows how good a model is, and where it fails; it needs no network and no scripts."""
+"""One HTML file that shows how good a model is, or several, and where they fail; it asks no network."""
 
-import base64
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
 from r3d_keras.evaluation.evaluation import Evaluation, labeled
-from r3d_keras.evaluation.figures import confusion_figure, reliability_figure, training_figure
+from r3d_keras.evaluation.figures import confusion_figure, coverage_figure, reliability_figure, training_figure
 from r3d_keras.evaluation.metrics import class_accuracies, confusion_matrix
 from r3d_keras.evaluation.scores import Scores
 from r3d_keras.files import whole_file
+from r3d_keras.pages import evenly, shrink, strip_url, template
 
-CLASSES_SHOWN = 10
 PAIRS_SHOWN = 15
 MISTAKES_SHOWN = 12
-STRIP_FRAMES, STRIP_HEIGHT = 4, 96
-TEMPLATE = Path(__file__).with_name("report.html.jinja")
+# Frames of a mistake side by side, and of a thumbnail one after the other.
+STRIP_FRAMES, STRIP_HEIGHT, STRIP_BYTES = 4, 96, 16_000
+MOVING_FRAMES, MOVING_HEIGHT, MOVING_ASPECT = 8, 72, 4 / 3
+# Of all thumbnails of a page, and of one, before they are written in base64.
+ALL_MOVING_BYTES, MOVING_BYTES = 2_400_000, 8_000
 
 METRIC_NAMES = {
     "top1": "top-1",
@@ -31,36 +35,107 @@ METRIC_NAMES = {
 def write_report(path: Path, evaluation: Evaluation) -> None:
     """Writes the report of an evaluation of which some videos have labels.
 
-    The training logs in the folder of the model are drawn where there are any.
+    The training logs in the folders of the models are drawn where there are any.
     """
+    runs = _runs(evaluation)
+    scores = {name: labeled(run.videos) for name, run in runs.items()}
     videos, label_names = labeled(evaluation.videos), evaluation.source.label_names
-    curves = training_figure(evaluation.model_dir) if evaluation.model_dir else None
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    curves = training_figure({name: run.model_dir for name, run in runs.items() if run.model_dir})
+    classes = _classes(evaluation, list(scores.values()), label_names)
+    page = template("evaluation/report.html.jinja").render(
         evaluation=evaluation,
         metric_names=METRIC_NAMES,
-        classes=_classes(videos, label_names),
+        runs=list(runs),
+        classes=classes,
+        examples_shown=max(len(row["most"]) for row in classes),
+        moving_frames=MOVING_FRAMES,
         pairs=_confused_pairs(videos, label_names),
         mistakes=_mistakes(evaluation, videos),
         # SVG of our own making, the only text that is not escaped.
         confusion=Markup(confusion_figure(videos, label_names)),
-        reliability=Markup(reliability_figure(videos)),
+        reliability=Markup(reliability_figure(scores)),
+        coverage=Markup(coverage_figure(scores)),
         curves=Markup(curves or ""),
     )
     with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
 
 
-def _classes(videos: Scores, label_names: tuple[str, ...]) -> dict[str, list[dict]]:
-    """Best and worst classes: name, videos, top-1."""
-    accuracies, counts = class_accuracies(videos), np.bincount(videos.labels, minlength=len(label_names))
-    rows = [
-        {"name": label_names[index], "videos": int(counts[index]), "top1": float(accuracies[index])}
-        for index in np.argsort(-np.nan_to_num(accuracies), kind="stable")
-        if counts[index]
+def _runs(evaluation: Evaluation) -> dict[str, Evaluation]:
+    """Returns what is compared by short names, no two of which are the same."""
+    runs = {}
+    for number, run in enumerate((evaluation, *(other for other, _ in evaluation.compared)), start=1):
+        runs[f"{number}-{run.short_name}" if run.short_name in runs else run.short_name] = run
+    return runs
+
+
+def _classes(evaluation: Evaluation, runs: list[Scores], label_names: tuple[str, ...]) -> list[dict]:
+    """Every class that occurs, worst first: its top-1 in each run, and its most and least sure videos.
+
+    How sure is the probability of the class, of the first run.
+    """
+    videos = runs[0]
+    accuracies = [class_accuracies(scores) for scores in runs]
+    of_class = [np.flatnonzero(videos.labels == index) for index in range(len(label_names))]
+    present = [index for index in np.argsort(accuracies[0], kind="stable") if len(of_class[index])]
+    shown = 1 if len(present) > 100 else 2 if len(present) > 20 else 3
+    examples = {}
+    for index in present:
+        sure = videos.probabilities[of_class[index], index]
+        order = of_class[index][np.argsort(-sure, kind="stable")]
+        most = order[: min(shown, -(-len(order) // 2))]
+        least = order[::-1][: min(shown, len(order) // 2)]
+        examples[index] = (most, least)
+    drawn = [int(video) for pair in examples.values() for part in pair for video in part]
+    strips = dict(zip(drawn, _moving(evaluation, [videos.names[video] for video in drawn]), strict=True))
+
+    def described(video: int) -> dict:
+        label, predicted = videos.labels[video], videos.probabilities[video].argmax()
+        return {
+            "video": videos.names[video],
+            "sure": float(videos.probabilities[video, label]),
+            "taken_for": None if predicted == label else label_names[predicted],
+            "strip": strips[video],
+        }
+
+    return [
+        {
+            "name": label_names[index],
+            "videos": len(of_class[index]),
+            "top1": [float(each[index]) for each in accuracies],
+            "sure": float(videos.probabilities[of_class[index], index].mean()),
+            "most": [described(int(video)) for video in examples[index][0]],
+            "least": [described(int(video)) for video in examples[index][1]],
+        }
+        for index in present
     ]
-    shown = min(CLASSES_SHOWN, len(rows) // 2) or 1
-    return {"best": rows[:shown], "worst": rows[::-1][:shown]}
+
+
+def _moving(evaluation: Evaluation, names: list[str]) -> list[str]:
+    """Returns a strip of frames of each video, all together within ALL_MOVING_BYTES, or nearly."""
+    limit = min(MOVING_BYTES, ALL_MOVING_BYTES // max(1, len(names)))
+    frames_of = _frames_of_videos(evaluation)
+
+    def draw(name: str) -> str:
+        return strip_url(_pictures(frames_of(name), MOVING_FRAMES, MOVING_HEIGHT, MOVING_ASPECT), limit)
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(draw, names))
+
+
+def _frames_of_videos(evaluation: Evaluation) -> Callable[[str], list[bytes]]:
+    """Returns a function from a video's name to the JPEG files of its clip in the middle."""
+    clips_of: dict[str, list[int]] = {}
+    for video_id, clip_index in zip(evaluation.clips.video_ids, evaluation.clips.clip_indexes, strict=True):
+        clips_of.setdefault(video_id, []).append(int(clip_index))
+    return lambda name: evaluation.source.frames(name, clips_of[name][len(clips_of[name]) // 2])
+
+
+def _pictures(files: list[bytes], count: int, height: int, aspect: float | None = None) -> list[np.ndarray]:
+    """Returns `count` frames of a clip, uint8 [height, width, 3] RGB; see `shrink`."""
+    chosen = [files[index] for index in evenly(len(files), count)]
+    frames = [cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR_RGB) for file in chosen]
+    return shrink(frames, height, aspect)
 
 
 def _confused_pairs(videos: Scores, label_names: tuple[str, ...]) -> list[dict]:
@@ -77,34 +152,17 @@ def _confused_pairs(videos: Scores, label_names: tuple[str, ...]) -> list[dict]:
 
 def _mistakes(evaluation: Evaluation, videos: Scores) -> list[dict]:
     """The videos of which the model was most sure and wrong, each with frames of its clip in the middle."""
-    source = evaluation.source
+    label_names, frames_of = evaluation.source.label_names, _frames_of_videos(evaluation)
     predicted, confidence = videos.probabilities.argmax(axis=1), videos.probabilities.max(axis=1)
     wrong = [index for index in np.argsort(-confidence, kind="stable") if predicted[index] != videos.labels[index]]
-    clips_of = {}
-    for video_id, clip_index in zip(evaluation.clips.video_ids, evaluation.clips.clip_indexes, strict=True):
-        clips_of.setdefault(video_id, []).append(int(clip_index))
     return [
         {
             "video": videos.names[index],
-            "label": source.label_names[videos.labels[index]],
-            "predicted": source.label_names[predicted[index]],
+            "label": label_names[videos.labels[index]],
+            "predicted": label_names[predicted[index]],
             "confidence": float(confidence[index]),
             "of_label": float(videos.probabilities[index, videos.labels[index]]),
-            "strip": _strip(source.frames(videos.names[index], _middle(clips_of[videos.names[index]]))),
+            "strip": strip_url(_pictures(frames_of(videos.names[index]), STRIP_FRAMES, STRIP_HEIGHT), STRIP_BYTES),
         }
         for index in wrong[:MISTAKES_SHOWN]
     ]
-
-
-def _middle(values: list[int]) -> int:
-    return values[len(values) // 2]
-
-
-def _strip(frames: list[bytes]) -> str:
-    """Returns some frames side by side as a data URL."""
-    chosen = np.linspace(0, len(frames) - 1, STRIP_FRAMES).round().astype(int)
-    pictures = [cv2.imdecode(np.frombuffer(frames[index], np.uint8), cv2.IMREAD_COLOR) for index in chosen]
-    width = round(STRIP_HEIGHT * pictures[0].shape[1] / pictures[0].shape[0])
-    shrunk = [cv2.resize(picture, (width, STRIP_HEIGHT), interpolation=cv2.INTER_AREA) for picture in pictures]
-    jpeg = cv2.imencode(".jpg", np.concatenate(shrunk, axis=1), [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()

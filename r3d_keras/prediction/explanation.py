@@ -13,10 +13,10 @@ from r3d_keras.files import whole_file
 from r3d_keras.input.views import view_frames
 from r3d_keras.models import ClipClassifier
 from r3d_keras.models.architectures import find_architecture
+from r3d_keras.pages import as_rgb
 from r3d_keras.prediction.scorer import Scorer
 from r3d_keras.prediction.videos import ClipValues
 from r3d_keras.video.clips import VideoClips
-from r3d_keras.video.optical_flow import NO_MOTION
 from r3d_keras.video.recipe import Recipe
 
 FRAMES_SHOWN = 8
@@ -67,10 +67,7 @@ def draw_explanation(path: Path, clip: np.ndarray, maps: np.ndarray) -> None:
         clip: uint8 [frames, height, width, channels]; flow is shown as u, v and NO_MOTION, brightness as gray.
         maps: float32 [time, height, width] of `activation_maps`; negative values are not shown.
     """
-    missing = 3 - clip.shape[-1]
-    if missing:
-        more = np.repeat(clip, 2, axis=3) if missing == 2 else np.full((*clip.shape[:3], 1), NO_MOTION, np.uint8)
-        clip = np.concatenate([clip, more], axis=3)
+    clip = as_rgb(clip)
     shown = np.linspace(0, len(clip) - 1, min(FRAMES_SHOWN, len(clip))).round().astype(int)
     width = round(PICTURE_HEIGHT * clip.shape[2] / clip.shape[1])
     strength = np.maximum(maps, 0) / max(float(maps.max()), 1e-12)

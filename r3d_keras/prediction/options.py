@@ -14,7 +14,7 @@ class ClipOptions(Options):
     batch_size: int = option(8, "Clips scored at once, of one video or of several.", minimum=1)
     clip_stride: int | None = option(
         None,
-        "Frames between two clips of --timeline, --render and --features; by default as in training.",
+        "Frames between two clips of --timeline, --html, --render and --features; by default as in training.",
         minimum=1,
     )
 
@@ -30,5 +30,6 @@ class AnswerOptions(ClipOptions):
     timeline: str | None = option(None, "Folder for scores per second and segments, as json and plot.")
     segment_threshold: float = option(0.5, "Score that makes a second part of a segment.", minimum=0, maximum=1)
     smoothing: float = option(3.0, "Seconds over which the timeline is averaged.", minimum=0)
+    html: str | None = option(None, "A .html file: one page with frames, scores and timelines of all videos.")
     render: str | None = option(None, "A .mp4, .mkv or .mov file: the one video given, with its labels and scores.")
     explain: str | None = option(None, "Folder for pictures of what speaks for the answer.")

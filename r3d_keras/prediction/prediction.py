@@ -1,5 +1,6 @@
 """Videos answered by a model."""
 
+import contextlib
 import os
 import time
 import warnings
@@ -17,6 +18,7 @@ from r3d_keras.prediction.answers import ClassScore, Moment, Prediction, Predict
 from r3d_keras.prediction.explanation import write_explanation
 from r3d_keras.prediction.options import AnswerOptions
 from r3d_keras.prediction.output_names import output_names
+from r3d_keras.prediction.page import open_page
 from r3d_keras.prediction.scorer import Scorer, as_scorer
 from r3d_keras.prediction.timeline import find_segments, scores_per_second, write_timeline
 from r3d_keras.prediction.videos import ClipValues, values_of_videos
@@ -25,8 +27,8 @@ from r3d_keras.video.live import LiveClips, LiveReader, open_live
 from r3d_keras.video.recipe import Recipe
 
 CLIP_STRIDE_ALONE = (
-    "clip_stride is for timelines, rendered videos and features: the score of a video is that of the clips that the "
-    "model learned from"
+    "clip_stride is for timelines, pages, rendered videos and features: the score of a video is that of the clips that "
+    "the model learned from"
 )
 NEEDS_KERAS = "features and explanations need a .keras file, not a bundle"
 
@@ -42,6 +44,7 @@ def predict(
     timeline: str | Path | None = AnswerOptions.timeline,
     segment_threshold: float = AnswerOptions.segment_threshold,
     smoothing: float = AnswerOptions.smoothing,
+    html: str | Path | None = AnswerOptions.html,
     render: str | Path | None = AnswerOptions.render,
     explain: str | Path | None = AnswerOptions.explain,
 ) -> Predictions:
@@ -54,10 +57,11 @@ def predict(
         top_k: classes named for each video.
         threshold: no class with a lower score is named.
         batch_size: clips scored at once.
-        clip_stride: frames between two clips, for timelines and rendered videos; as in training when None.
+        clip_stride: frames between two clips, for timelines, pages and rendered videos; as in training when None.
         timeline: folder for NAME.timeline.json and NAME.timeline.png, made when it is missing.
         segment_threshold: score that makes a second part of a segment of the timeline.
         smoothing: seconds over which the timeline is averaged.
+        html: a file for one page of all answers, with frames and timelines, that needs neither server nor network.
         render: a .mp4, .mkv or .mov file for a copy of the one video with its labels and scores.
         explain: folder for NAME.explanation.png, made when it is missing.
 
@@ -78,6 +82,7 @@ def predict(
         timeline=_text(timeline),
         segment_threshold=segment_threshold,
         smoothing=smoothing,
+        html=_text(html),
         render=_text(render),
         explain=_text(explain),
     )
@@ -107,10 +112,10 @@ def answer_videos(
             # Of several, it is reported when its turn comes.
     if source is None:
         return _answer_files(scorer, videos, options)
-    if len(videos) > 1 or options.timeline or options.render or options.explain:
+    if len(videos) > 1 or any((options.timeline, options.html, options.render, options.explain)):
         source.close()
         raise UserError(
-            f"{source.video} is live: name it alone, without timeline, rendered video, explanation and features"
+            f"{source.video} is live: name it alone, without timeline, page, rendered video, explanation and features"
         )
     return _answer_live(scorer, source, options, tell)
 
@@ -126,7 +131,7 @@ def _check(scorer: Scorer, videos: Sequence[Video], options: AnswerOptions) -> N
         raise UserError("no video named")
     if not scorer.metadata.label_names:
         raise UserError("the model has no label names: convert it again with its labels")
-    if options.clip_stride and not (options.timeline or options.render):
+    if options.clip_stride and not (options.timeline or options.html or options.render):
         raise UserError(CLIP_STRIDE_ALONE)
     if options.explain and scorer.model is None:
         raise UserError(NEEDS_KERAS)
@@ -139,14 +144,22 @@ def _check(scorer: Scorer, videos: Sequence[Video], options: AnswerOptions) -> N
 def _answer_files(scorer: Scorer, videos: Sequence[Video], options: AnswerOptions) -> Iterator[Prediction]:
     recipe = answer_recipe(scorer, options.clip_stride)
     names = output_names(videos)
-    for values in values_of_videos(videos, scorer.probabilities, scorer.metadata, recipe, options.batch_size):
-        if values.error:
-            yield Prediction(printable(values.video), notes=values.notes, error=values.error)
-            continue
-        yield _answer(scorer, values, options, names[values.video])
-        if options.explain:
-            path = Path(options.explain) / f"{names[values.video]}.explanation.png"
-            write_explanation(path, scorer, values, recipe)
+    stream = values_of_videos(
+        videos, scorer.probabilities, scorer.metadata, recipe, options.batch_size, pictured=bool(options.html)
+    )
+    page_of = open_page(options.html, scorer.metadata, options.smoothing) if options.html else contextlib.nullcontext()
+    with page_of as page:
+        for values in stream:
+            if values.error:
+                answer = Prediction(printable(values.video), notes=values.notes, error=values.error)
+            else:
+                answer = _answer(scorer, values, options, names[values.video])
+            if page:
+                page.add(answer, values)
+            yield answer
+            if options.explain and not values.error:
+                path = Path(options.explain) / f"{names[values.video]}.explanation.png"
+                write_explanation(path, scorer, values, recipe)
 
 
 def _answer(scorer: Scorer, values: ClipValues, options: AnswerOptions, output_name: str) -> Prediction:

@@ -1,6 +1,7 @@
 """What a function gives for the clips of many videos, in one stream of batches that keeps the device busy."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from tqdm import tqdm
 from r3d_keras.errors import UserError
 from r3d_keras.input.video_views import video_views
 from r3d_keras.models.classifier import Metadata
+from r3d_keras.prediction.thumbnails import Thumbnails
 from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.decoding import is_stream
 from r3d_keras.video.folders import Video
@@ -26,6 +28,7 @@ class ClipValues:
     values  float32 [clips, ...]
     error   why the video could not be read, None when it could
     notes   what a user should know of it, one line each
+    pictures  uint8 [size, size, 3] frames from all over the video, where they were asked for
     """
 
     video: Video
@@ -33,6 +36,7 @@ class ClipValues:
     values: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     error: str | None = None
     notes: tuple[str, ...] = ()
+    pictures: Sequence[np.ndarray] = ()
 
 
 def clip_values(
@@ -41,6 +45,7 @@ def clip_values(
     metadata: Metadata,
     batch_size: int,
     report_frames: Callable[[int], None] = lambda frames: None,
+    pictured: bool = False,
 ) -> Iterator[ClipValues]:
     """Applies `function` to every clip of every video, in batches that may hold clips of several videos.
 
@@ -51,20 +56,23 @@ def clip_values(
         function: from views, uint8 [batch, clip_frames, frame_size, frame_size, channels], to float32 [batch, ...].
         metadata: of the model: frame size and channels.
         report_frames: called with the number of frames after each batch.
+        pictured: keep some frames of every video too.
     """
     parts: dict[int, list] = {number: [] for number in range(len(videos))}
-    done = 0
+    done, pictures = 0, defaultdict(Thumbnails)
     for batch in video_views(videos, batch_size, metadata.frame_size, metadata.channels):
         numbers, values = batch["video"].numpy(), function(batch["clips"])
         report_frames(len(numbers) * videos[0].recipe.clip_stride)
         for number in np.unique(numbers):
             chosen = numbers == number
             parts[number].append((batch["times"].numpy()[chosen], values[chosen]))
+            if pictured:
+                pictures[number].add(batch["clips"].numpy()[chosen])
         while done < numbers[-1]:  # a clip of a later video is here, so this one is complete
-            yield _gathered(videos[done], parts.pop(done))
+            yield _gathered(videos[done], parts.pop(done), pictures.pop(done, None))
             done += 1
     for number in range(done, len(videos)):
-        yield _gathered(videos[number], parts.pop(number))
+        yield _gathered(videos[number], parts.pop(number), pictures.pop(number, None))
 
 
 def values_of_videos(
@@ -73,13 +81,14 @@ def values_of_videos(
     metadata: Metadata,
     recipe: Recipe,
     batch_size: int,
+    pictured: bool = False,
 ) -> Iterator[ClipValues]:
     """Yields what `function` gives for the clips of every video, see `clip_values`; on a terminal with progress."""
     is_shown = sys.stderr.isatty()
     total = count_frames(videos, recipe) if is_shown else None
     with tqdm(total=total, unit="frames", dynamic_ncols=True, disable=not is_shown) as bar:
         clips = [VideoClips(video, recipe) for video in videos]
-        yield from clip_values(clips, function, metadata, batch_size, bar.update)
+        yield from clip_values(clips, function, metadata, batch_size, bar.update, pictured)
 
 
 def count_frames(videos: Sequence[Video], recipe: Recipe) -> int | None:
@@ -100,10 +109,11 @@ def count_frames(videos: Sequence[Video], recipe: Recipe) -> int | None:
     return round(total) or None
 
 
-def _gathered(clips: VideoClips, parts: list) -> ClipValues:
+def _gathered(clips: VideoClips, parts: list, thumbnails: Thumbnails | None) -> ClipValues:
     if not parts:
         return ClipValues(clips.video, error=f"{clips.reason or 'it has no frames'}: {clips.video}")
     times, values = (np.concatenate(each) for each in zip(*parts, strict=True))
     notes = tuple(f"{clips.video}: {note}" for note in (clips.reason, clips.warning) if note)
     # The last frame that is taken may be nearer to the end than frames are to each other.
-    return ClipValues(clips.video, np.minimum(times, clips.duration), values, notes=notes)
+    pictures = thumbnails.chosen() if thumbnails else ()
+    return ClipValues(clips.video, np.minimum(times, clips.duration), values, notes=notes, pictures=pictures)
