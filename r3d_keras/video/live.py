@@ -66,7 +66,7 @@ class LiveClips:
     """Iterates over clips of live pictures: each is the newest when it is asked for, and none begins before its turn.
 
     A thread reads and keeps the newest `clip_frames` frames, so memory is bounded, and what comes does not wait for
-    answers (if for its decoding). Who asks early enough gets the clips that `VideoClips` cuts, the last one looped to
+    answers, though for its decoding. Who asks early gets the clips that `VideoClips` cuts, the last one looped to
     full length; who asks late gets the newest frames, and those before them are dropped and counted. With clips of 4
     frames:
 
