@@ -13,6 +13,7 @@ import numpy as np
 import simplejpeg
 
 from r3d_keras.errors import UserError
+from r3d_keras.prediction.clip_picture import FRAMES_SHOWN
 from r3d_keras.prediction.timeline import scores_per_second
 from r3d_keras.video.clips import Clip, VideoClips
 from r3d_keras.video.decoding import USUAL_RATE
@@ -89,6 +90,7 @@ class Answers:
                 "end": float(times[surest, 1]),
                 "score": float(values[surest, best[0]]),
                 "is_explained": is_explained,
+                "frames": min(FRAMES_SHOWN, len(clip.frames)),
                 "picture": _png(picture),
             },
             "notes": [note for note in (clips.reason, clips.warning) if note],

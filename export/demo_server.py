@@ -88,7 +88,9 @@ class Guard:
 
         own = headers.get("host", "")
         is_foreign = headers.get("origin", f"http://{own}") != f"http://{own}"
-        if is_foreign or headers.get("sec-fetch-site") in ("cross-site", "same-site") or not self._is_known(own):
+        is_part = headers.get("sec-fetch-mode", "navigate") != "navigate"  # of a page, not what a link leads to
+        is_elsewhere = is_part and headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if is_foreign or is_elsewhere or not self._is_known(own):
             refusal = PlainTextResponse("this address is for its own page only", 403)
             return await refusal(scope, receive, send_with_headers)
         await self._app(scope, receive, send_with_headers)

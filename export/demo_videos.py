@@ -6,10 +6,12 @@ from itertools import zip_longest
 from pathlib import Path
 
 import av
+import numpy as np
 
 from r3d_keras.errors import UserError
+from r3d_keras.video.decoding import USUAL_RATE
 from r3d_keras.video.folders import find_videos
-from r3d_keras.video.sources import is_video, open_source
+from r3d_keras.video.sources import FrameSource, is_video, open_source
 
 MOST_EXAMPLES = 24
 # A list of files, such as .m3u8, is none of these: an upload must not make this machine read others.
@@ -39,19 +41,32 @@ def check_video(path: Path) -> bool:
 
 
 def write_copy(path: Path, copy: Path) -> None:
-    """Writes a video as H.264 in .mp4 with the same times, its short side at most COPY_SHORT_SIDE, without sound."""
-    with contextlib.closing(open_source(path)) as source, av.open(str(copy), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(source.frame_rate or 25).limit_denominator(1001))
-        stream.pix_fmt, stream.options = "yuv420p", {"crf": "23", "preset": "veryfast", "movflags": "+faststart"}
-        stream.codec_context.time_base = Fraction(1, TICKS)
-        for time, frame in source.timed_frames():
-            picture = frame.bgr(COPY_SHORT_SIDE)
-            picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]  # what 4:2:0 needs
-            stream.height, stream.width = picture.shape[:2]
-            encoded = av.VideoFrame.from_ndarray(picture.copy(), format="bgr24")
-            encoded.pts, encoded.time_base = round(time * TICKS), Fraction(1, TICKS)
-            container.mux(stream.encode(encoded))
-        container.mux(stream.encode())
+    """Writes a video as H.264 in .mp4 with the same times, its short side at most COPY_SHORT_SIDE, without sound.
+
+    Raises UserError, without the path, when that cannot be done; then nothing is left.
+    """
+    try:
+        with contextlib.closing(open_source(path)) as source, av.open(str(copy), "w", format="mp4") as container:
+            _write(source, container)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        copy.unlink(missing_ok=True)
+        raise UserError("no copy of it that browsers play can be made") from error
+
+
+def _write(source: FrameSource, container: av.container.OutputContainer) -> None:
+    stream = None
+    for time, frame in source.timed_frames():
+        picture = frame.bgr(COPY_SHORT_SIDE)
+        height, width = (side // 2 * 2 for side in picture.shape[:2])  # what 4:2:0 needs
+        if stream is None:
+            rate = Fraction(source.frame_rate or USUAL_RATE).limit_denominator(1001)
+            stream = container.add_stream("libx264", rate=rate, width=width, height=height, pix_fmt="yuv420p")
+            stream.options = {"crf": "23", "preset": "veryfast"}
+            stream.codec_context.time_base = Fraction(1, TICKS)
+        encoded = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="bgr24")
+        encoded.pts, encoded.time_base = round(time * TICKS), Fraction(1, TICKS)
+        container.mux(stream.encode(encoded))
+    container.mux(stream.encode())
 
 
 def first_picture(path: Path) -> bytes:
