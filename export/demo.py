@@ -5,8 +5,8 @@ Examples:
     python -m export.demo --model=run1/model.keras --videos=videos/validation
     r3d demo --server=localhost:8501 --model_name=actions
 
-The page takes a video, an example or the camera, and shows the best classes, the scores over time, and the clip of which
-the model is most sure with the places that speak for it (of a served or exported model: the clip alone). It needs
+The page takes a video, an example or the camera, and shows the best classes, the scores over time, and the clip of
+which the model is most sure with the places that speak for it (of a served or exported model: the clip alone). It needs
 requirements/demo.txt (pip install 'r3d_keras[demo]'), and of a server over REST no TensorFlow. It listens on this
 machine alone unless --host says otherwise, loads nothing from elsewhere, and keeps nothing: a video is removed when it
 is answered. A video that browsers cannot play is shown as a copy without sound. Ctrl-C ends it.

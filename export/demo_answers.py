@@ -123,8 +123,9 @@ class Answers:
         steps = FINE_STEPS if duration <= FINE_SECONDS else 1
         scores = scores_per_second(times * steps, values, smoothing=0)
         drawn = np.argsort(-scores.max(axis=0), kind="stable")[:CLASSES_DRAWN]
+        drawn = drawn[np.argsort(-scores[:, drawn].mean(axis=0), kind="stable")]
         names = [self.model.label_names[index] for index in drawn]
-        return {"step": 1 / steps, "labels": names, "scores": scores[:, drawn].T.round(4).tolist()}
+        return {"step": 1 / steps, "labels": names, "scores": scores[:, drawn].T.astype(float).round(4).tolist()}
 
 
 def _check_live(frames: Sequence[bytes], times: Sequence[float]) -> None:

@@ -8,12 +8,18 @@ const percent = (score) => `${(100 * score).toFixed(1)}%`;
 const model = await (await fetch("model")).json();
 let asking = new AbortController(); // of what was chosen last: what was chosen before is not shown any more
 let duration = 1;
+let curves = null; // of the answer that is shown: step in seconds, labels, scores of each
 let ownAddress = null; // of a video that this page holds
 
 function element(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children);
   return made;
+}
+
+// On a phone the answer is below the choice.
+function showAnswer() {
+  if (part("answer").getBoundingClientRect().top > 0.6 * innerHeight) part("answer").scrollIntoView();
 }
 
 function tell(text, kind = "") {
@@ -28,6 +34,8 @@ function begin() {
   asking = new AbortController();
   stopCamera();
   part("shown").hidden = true;
+  part("now").textContent = "";
+  curves = null;
   video.removeAttribute("src");
   if (ownAddress) URL.revokeObjectURL(ownAddress);
   ownAddress = null;
@@ -41,6 +49,7 @@ async function ask(name, address, body, ownVideo) {
     return tell(`${name}: it is larger than ${model.max_megabytes} MB, the most that this page takes`, "wrong");
   }
   tell(`Looking at ${name} ...`, "busy");
+  showAnswer();
   try {
     const response = await fetch(address, { method: "POST", body, signal });
     if (!response.ok) throw new Error(`the server says ${response.status}`);
@@ -89,7 +98,8 @@ function show(name, answer) {
   duration = answer.duration;
   part("label").textContent = answer.classes[0].label;
   showClasses(answer.classes);
-  drawTimeline(answer.timeline);
+  curves = answer.timeline;
+  drawTimeline(curves);
   drawSurest(answer.surest, answer.classes[0].label);
   part("notes").replaceChildren(...answer.notes.map((note) => element("li", { textContent: note })));
   part("timeline-part").hidden = part("surest-part").hidden = false;
@@ -135,9 +145,14 @@ function drawTimeline({ step, labels, scores }) {
 }
 
 function followVideo() {
-  const cursor = part("cursor");
-  if (cursor) for (const end of ["x1", "x2"]) cursor.setAttribute(end, Math.min(video.currentTime, duration));
   requestAnimationFrame(followVideo);
+  if (!curves) return;
+  const time = Math.min(video.currentTime, duration);
+  for (const end of ["x1", "x2"]) part("cursor").setAttribute(end, time);
+  const { step, labels, scores } = curves;
+  const here = scores.map((row) => row[Math.min(Math.floor(time / step), row.length - 1)]);
+  const best = here.indexOf(Math.max(...here));
+  part("now").textContent = `now ${labels[best]} ${percent(here[best])}`;
 }
 
 timeline.addEventListener("click", (event) => {
@@ -181,7 +196,9 @@ async function startCamera() {
     tell("Waiting for the camera ...", "busy");
     const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 } });
     if (signal.aborted) return stream.getTracks().forEach((track) => track.stop());
-    camera = stream;
+    camera = video.srcObject = stream;
+    await video.play();
+    if (signal.aborted) return;
   } catch (error) {
     if (!signal.aborted) tell(`No camera: ${error.message}`, "wrong");
     return;
@@ -193,8 +210,7 @@ async function startCamera() {
   part("label").textContent = "...";
   part("shown").hidden = false;
   video.controls = false;
-  video.srcObject = camera;
-  await video.play();
+  showAnswer();
   watch(signal);
 }
 
@@ -253,7 +269,8 @@ part("model").textContent = `${model.name}: ${model.labels.length} classes`;
 part("limits").textContent = `at most ${model.max_megabytes} MB and ${model.max_seconds} seconds; it stays on this machine`;
 model.examples.forEach((name, number) => {
   const picture = element("img", { src: `examples/${number}/picture`, alt: "", loading: "lazy" });
-  const button = element("button", { type: "button", ariaPressed: "false" }, picture, name);
+  const words = name.replace("/", "/\u200b"); // where a line may end
+  const button = element("button", { type: "button", ariaPressed: "false" }, picture, words);
   button.addEventListener("click", () => {
     ask(name, `examples/${number}`);
     button.ariaPressed = "true";
