@@ -222,5 +222,5 @@ async def _parts(request: Request, limit: int) -> AsyncIterator[bytes]:
     async for part in request.stream():
         size += len(part)
         if size > limit:
-            raise HTTPException(413, f"more than {limit >> 20} MB")
+            raise HTTPException(413, f"more than {limit >> 20} MB", {"connection": "close"})  # the rest is not read
         yield part

@@ -35,7 +35,11 @@ def check_video(path: Path) -> bool:
             if stream.width * stream.height > LARGEST_FRAME:
                 raise UserError(f"its frames of {stream.width}x{stream.height} pixels are too large for this page")
             codecs = PLAYED.get(container.format.name, ())
-            return stream.name in codecs and stream.pix_fmt in ("yuv420p", "yuvj420p", None)
+            return stream.codec_context.codec.canonical_name in codecs and stream.pix_fmt in (
+                "yuv420p",
+                "yuvj420p",
+                None,
+            )
     except (av.FFmpegError, OSError, ValueError, AttributeError) as error:
         raise UserError("it is not a video, or damaged at its beginning") from error
 

@@ -104,6 +104,7 @@ function show(name, answer) {
   part("notes").replaceChildren(...answer.notes.map((note) => element("li", { textContent: note })));
   part("timeline-part").hidden = part("surest-part").hidden = false;
   part("shown").hidden = false;
+  showAnswer();
   video.play().catch(() => {}); // a browser may want a click first
 }
 

@@ -10,7 +10,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-SECONDS = 60
+SECONDS = 30
 FLAGS = (
     "--headless=new",
     "--no-sandbox",  # it may run as root

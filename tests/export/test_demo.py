@@ -17,6 +17,7 @@ from selenium.webdriver import ActionChains
 import r3d_keras
 from tests.commands import ROOT, refusal
 from tests.export.browser import open_browser
+from tests.video.ffmpeg import EXECUTABLE
 from tests.videos import moving_square, write_video
 
 # Runs a command in a process that cannot import TensorFlow.
@@ -43,12 +44,12 @@ class Demo:
     folder: Path
 
     def ask(self, path: str, method: str = "POST", **arguments) -> tuple[int, dict | str]:
-        answer = urllib3.request(method, f"{self.address}{path}", retries=False, **arguments)
+        answer = urllib3.request(method, f"{self.address}{path}", retries=False, timeout=60, **arguments)
         text = answer.data.decode()
         return answer.status, json.loads(text) if text.startswith("{") else text
 
     def kept(self) -> list[Path]:
-        return [path for path in self.folder.rglob("*") if path.is_file()]
+        return list(self.folder.glob("r3d_demo_*/*"))
 
 
 @contextlib.contextmanager
@@ -108,7 +109,11 @@ def browser(one_browser):
 def videos(tmp_path_factory):
     """One that browsers play, two that they do not, and files that are no videos."""
     folder = tmp_path_factory.mktemp("demo_videos")
-    write_video(folder / "played.mp4", moving_square(100, 1, seed=1), codec="avc1")
+    write_video(folder / "raw.avi", moving_square(100, 1, seed=1))
+    convert = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
+    subprocess.run(
+        [EXECUTABLE, "-loglevel", "error", "-i", folder / "raw.avi", *convert, folder / "played.mp4"], check=True
+    )
     write_video(folder / "old.avi", moving_square(60, 1, seed=2), codec="MJPG")
     write_video(folder / "other.mkv", moving_square(60, -1, seed=3), codec="FFV1")
     write_video(folder / "long.avi", moving_square(400, 1, seed=4), codec="MJPG")
