@@ -41,7 +41,8 @@ class Browser:
         return self.element(f"#{name}").text
 
     def texts(self, selector: str) -> list[str]:
-        return [each.text for each in self.driver.find_elements(By.CSS_SELECTOR, selector)]
+        """Returns the texts of all elements, as they are at one moment."""
+        return self.run("return [...document.querySelectorAll(arguments[0])].map((each) => each.innerText)", selector)
 
     def run(self, script: str, *arguments):
         """Returns what a script in the page returns."""

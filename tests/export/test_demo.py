@@ -1,5 +1,6 @@
 """The page, in a real browser, about real videos, from a model and from a served one."""
 
+import base64
 import contextlib
 import json
 import signal
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import urllib3
@@ -22,7 +24,7 @@ from tests.videos import moving_square, write_video
 
 # Runs a command in a process that cannot import TensorFlow.
 WITHOUT_TENSORFLOW = (
-    "import runpy, sys; sys.modules.update(dict.fromkeys(('tensorflow', 'keras'))); "
+    "import runpy, sys; sys.modules.update(dict.fromkeys(('tensorflow', 'tensorflow_datasets'))); "
     "sys.argv = ['demo', *sys.argv[1:]]; runpy.run_module('export.demo', run_name='__main__')"
 )
 OWN = ("http://127.0.0.1:", "blob:http://127.0.0.1:", "data:", "about:blank")
@@ -212,9 +214,9 @@ def test_the_camera_is_answered_continuously(browser, demo):
     browser.open(demo.address)
     browser.element("#camera").click()
     browser.wait(lambda: browser.text("status") == "The last 2.0 seconds")
-    first = browser.wait(lambda: browser.texts("#classes li"))
+    label, *first = browser.texts("#label, #classes li")
     assert len(first) == 5
-    assert browser.text("label") == first[0].split("\n")[0]
+    assert label == first[0].split("\n")[0]
     browser.wait(lambda: browser.texts("#classes li") != first)
     browser.element("#camera").click()
     browser.wait(lambda: not browser.element("#shown").is_displayed())
@@ -231,6 +233,20 @@ def test_a_served_model_is_asked_without_tensorflow(browser, served_demo, model,
     assert "what speaks for it" not in browser.text("surest-text")
     browser.element("#camera").click()
     browser.wait(lambda: browser.text("label") == "nothing sure")
+
+
+def test_pictures_of_a_camera_have_the_scores_of_the_video(demo, model, tmp_path):
+    frames = moving_square(48, -1, seed=5)  # three clips, the last 1.92 of two seconds
+    write_video(tmp_path / "video.avi", frames)
+    (expected,) = r3d_keras.predict(model, tmp_path / "video.avi", top_k=6)
+    files = [cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes() for frame in frames]
+    pictures = [base64.b64encode(file).decode() for file in files]
+    labels = demo.ask("model", "GET")[1]["labels"]
+    for times in ([100 + index / 25 for index in range(48)], [100 + index / 50 for index in range(96)]):
+        repeat = len(times) // 48  # a camera that gives every picture twice
+        body = {"frames": [each for each in pictures for _ in range(repeat)], "times": times}
+        scores = dict(zip(labels, demo.ask("camera", json=body)[1]["scores"], strict=True))
+        assert scores == pytest.approx({each.label: each.score for each in expected.classes}, abs=0.02)
 
 
 def test_two_people_at_once_have_their_own_answers(demo, model, videos):
