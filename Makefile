@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install quickstart test test-slow test-beam test-tfio test-formats benchmark pictures lint clean
+.PHONY: install quickstart demo test test-slow test-beam test-tfio test-formats benchmark pictures lint clean
 
 install: .venv/.installed
 
@@ -13,6 +13,11 @@ quickstart: .venv/.installed
 	$(BIN)/r3d evaluate quickstart/model quickstart/shards --output_dir=quickstart/results
 	$(BIN)/r3d export quickstart/model quickstart/bundle
 	$(BIN)/r3d predict quickstart/bundle quickstart/videos/validation/*/000[0-2].*
+
+# A page on this machine about the model of the quickstart: its videos, yours, the webcam.
+demo: .venv/.installed-demo
+	@test -f quickstart/model/model.keras || (echo "error: no model yet: make quickstart" >&2; exit 1)
+	$(BIN)/r3d demo quickstart/model
 
 # Several processes, each with one thread for TensorFlow's kernels: see tests/README.md.
 test: .venv/.installed-test
@@ -56,7 +61,12 @@ clean:
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-.venv/.installed-test: .venv/.installed requirements/test.txt requirements/client.txt requirements/pytest.txt
+.venv/.installed-demo: .venv/.installed requirements/demo.txt
+	$(BIN)/python -m pip install --quiet -r requirements/demo.txt
+	touch $@
+
+.venv/.installed-test: .venv/.installed requirements/test.txt requirements/client.txt requirements/demo.txt \
+		requirements/pytest.txt
 	$(BIN)/python -m pip install --quiet -r requirements/test.txt
 	touch $@
 

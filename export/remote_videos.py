@@ -11,7 +11,7 @@ import numpy as np
 from r3d_keras.errors import UserError
 from r3d_keras.video.clips import Clip, VideoClips
 
-from .server_access import Description, Server
+from .server_access import Description, Outputs, Server
 
 # 128 frames of 240 pixels are 2 to 4 MB.
 FRAMES_A_REQUEST = 128
@@ -59,8 +59,7 @@ def ask_about_video(
     """
     clips = VideoClips(video, description.recipe)
     count, total, names = 0, 0.0, dict(enumerate(description.label_names))
-    for part in _parts(iter(clips), max(1, FRAMES_A_REQUEST // description.recipe.clip_frames)):
-        outputs = server.predict("frames", {"frames_bytes": np.array([clip.frames for clip in part], object)})
+    for part, outputs in answer_clips(server, clips):
         count += len(part)
         total = total + outputs["probabilities"].astype(np.float64).sum(axis=0)
         if not description.label_names:  # the best classes of each clip at least have names
@@ -72,6 +71,12 @@ def ask_about_video(
         raise UserError(f"{clips.reason}: {video}")
     notes = tuple(note for note in (clips.reason, clips.warning) if note)
     return RemoteAnswer(clips.duration, count, (total / count).astype(np.float32), names, notes)
+
+
+def answer_clips(server: Server, clips: VideoClips) -> Iterator[tuple[list[Clip], Outputs]]:
+    """Sends every clip of a video, some at a time, and yields them with what the server says of them."""
+    for part in _parts(iter(clips), max(1, FRAMES_A_REQUEST // clips.recipe.clip_frames)):
+        yield part, server.predict("frames", {"frames_bytes": np.array([clip.frames for clip in part], object)})
 
 
 def ask_about_videos(

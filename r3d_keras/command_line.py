@@ -33,6 +33,7 @@ COMMANDS = {
     "predict": ("r3d_keras.predict", "what happens in videos"),
     "convert": ("r3d_keras.convert", "a PyTorch checkpoint to a model"),
     "export": ("r3d_keras.export.saved_model", "a model to a bundle for TF Serving, or to another runtime"),
+    "demo": ("r3d_keras.export.demo", "a page that shows what a model says of videos and the webcam"),
     "client": ("r3d_keras.export.client", "asks a server about videos"),
 }
 

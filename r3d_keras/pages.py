@@ -8,8 +8,6 @@ import cv2
 import jinja2
 import numpy as np
 
-from r3d_keras.video.optical_flow import NO_MOTION
-
 QUALITY = 55
 # A strip that takes too many bytes is drawn smaller, but not below this; a browser shows it at one size all the same.
 LEAST_HEIGHT = 12
@@ -26,15 +24,6 @@ _ENVIRONMENT = jinja2.Environment(
 def template(name: str) -> jinja2.Template:
     """Returns a template of this package, such as evaluation/report.html.jinja; it escapes what it is given."""
     return _ENVIRONMENT.get_template(name)
-
-
-def as_rgb(clip: np.ndarray) -> np.ndarray:
-    """Returns uint8 [frames, height, width, channels] in RGB: flow as u, v and NO_MOTION, brightness as gray."""
-    missing = 3 - clip.shape[-1]
-    if not missing:
-        return clip
-    more = np.repeat(clip, 2, axis=3) if missing == 2 else np.full((*clip.shape[:3], 1), NO_MOTION, np.uint8)
-    return np.concatenate([clip, more], axis=3)
 
 
 def shrink(frames: Sequence[np.ndarray], height: int, aspect: float | None = None) -> list[np.ndarray]:

@@ -50,6 +50,9 @@ def run_commands() -> None:
     assert "videos/left/0.avi" in r3d("predict", "bundle", "videos/left/0.avi")
     assert "--checkpoint" in r3d("convert", "--help")
     assert "--server" in r3d("client", "--help")
+    assert "--threshold" in r3d("demo", "--help")
+    page = Path(importlib.util.find_spec("r3d_keras.export").origin).parent / "demo_page"
+    assert sorted(file.name for file in page.iterdir()) == ["index.html", "page.css", "page.js"]
     assert "--results" in r3d("score", "--help")
     # A recipe is found by its name; its own data folder is not here.
     done = subprocess.run([R3D, "train", "--flagfile=kinetics.flags"], capture_output=True, text=True, check=False)

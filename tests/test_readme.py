@@ -23,8 +23,11 @@ from tests.readmes import code_blocks, commands_of, is_python, readmes, shown_co
 COMMANDS, EXAMPLES = shown_commands(), shown_python()
 # Regular expressions of whole commands, and the tests that run them.
 BENCHMARKS, CLIENT = "tests/benchmarks/test_benchmarks.py", "tests/export/test_client.py"
+DEMO = "tests/export/test_demo.py"
 ELSEWHERE = {
     r"r3d client --server=.*": f"{CLIENT}::test_a_server_gives_the_numbers_of_evaluation",
+    r"r3d demo --server=.*": f"{DEMO}::test_a_served_model_is_asked_without_tensorflow",
+    r"r3d demo .*": f"{DEMO}::test_a_video_is_answered_and_played",
     r"python -m tests\.export\.loopback_server .*": f"{CLIENT}::test_a_server_gives_the_numbers_of_evaluation",
     r"r3d export .* --format=onnx": "tests/export/test_formats.py::test_a_runtime_gives_the_model_s_logits",
     r"python -m data\.prepare .* --runner=.*": "tests/data/test_beam.py::test_same_bytes_as_the_process_pool",

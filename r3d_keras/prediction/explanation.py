@@ -13,14 +13,11 @@ from r3d_keras.files import whole_file
 from r3d_keras.input.views import view_frames
 from r3d_keras.models import ClipClassifier
 from r3d_keras.models.architectures import find_architecture
-from r3d_keras.pages import as_rgb
+from r3d_keras.prediction.clip_picture import clip_picture
 from r3d_keras.prediction.scorer import Scorer
 from r3d_keras.prediction.videos import ClipValues
 from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.recipe import Recipe
-
-FRAMES_SHOWN = 8
-PICTURE_HEIGHT = 128
 
 
 def write_explanation(path: Path, scorer: Scorer, values: ClipValues, recipe: Recipe) -> None:
@@ -64,21 +61,9 @@ def draw_explanation(path: Path, clip: np.ndarray, maps: np.ndarray) -> None:
     """Writes a PNG of some frames of a clip above the same with their activation maps laid over.
 
     Args:
-        clip: uint8 [frames, height, width, channels]; flow is shown as u, v and NO_MOTION, brightness as gray.
-        maps: float32 [time, height, width] of `activation_maps`; negative values are not shown.
+        clip: uint8 [frames, height, width, channels].
+        maps: float32 [time, height, width] of `activation_maps`.
     """
-    clip = as_rgb(clip)
-    shown = np.linspace(0, len(clip) - 1, min(FRAMES_SHOWN, len(clip))).round().astype(int)
-    width = round(PICTURE_HEIGHT * clip.shape[2] / clip.shape[1])
-    strength = np.maximum(maps, 0) / max(float(maps.max()), 1e-12)
-    columns = []
-    for index in shown:
-        frame = cv2.resize(clip[index], (width, PICTURE_HEIGHT), interpolation=cv2.INTER_AREA)
-        step = min(int(index * len(maps) / len(clip)), len(maps) - 1)
-        heat = cv2.resize(strength[step], (width, PICTURE_HEIGHT), interpolation=cv2.INTER_LINEAR)
-        colors = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-        opacity = 0.65 * heat[..., np.newaxis]
-        columns.append(np.concatenate([frame, (frame * (1 - opacity) + colors * opacity).astype(np.uint8)]))
-    picture = cv2.cvtColor(np.concatenate(columns, axis=1), cv2.COLOR_RGB2BGR)
+    picture = cv2.cvtColor(clip_picture(clip, maps), cv2.COLOR_RGB2BGR)
     with whole_file(path) as partial:
         partial.write_bytes(cv2.imencode(".png", picture)[1].tobytes())

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from r3d_keras.pages import as_rgb, evenly, shrink
+from r3d_keras.pages import evenly, shrink
+from r3d_keras.prediction.clip_picture import as_rgb
 
 PICTURES, HEIGHT = 6, 72
 FRAMES_OF_CLIP = 6

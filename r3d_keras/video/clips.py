@@ -12,7 +12,7 @@ from r3d_keras.video.listing import Segment
 from r3d_keras.video.optical_flow import flow_pictures
 from r3d_keras.video.recipe import FLOW, Recipe
 from r3d_keras.video.resampling import at_frame_rate
-from r3d_keras.video.sources import Frame, FrameSource, open_source
+from r3d_keras.video.sources import Frame, FrameSource, JpegFrames, open_source
 from r3d_keras.video.windows import windows
 
 # A header's count is often off by some frames: that is not worth a word.
@@ -52,7 +52,7 @@ class VideoClips:
     file: `reason` then says what was wrong with it.
 
     Args:
-        video: a video file, address or camera, a folder of extracted frames, or an .hdf5 file of them.
+        video: a video file, address or camera, a folder of extracted frames, an .hdf5 file of them, or JpegFrames.
         segment: the part of it to take; None for all of it.
         keep_fraction: a video that stops before this part of its frames is not to be kept.
 
@@ -67,7 +67,7 @@ class VideoClips:
 
     def __init__(
         self,
-        video: Path | str | int,
+        video: Path | str | int | JpegFrames,
         recipe: Recipe,
         segment: Segment | None = None,
         keep_fraction: float = KEEP_FRACTION,

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -51,13 +51,15 @@ class FrameSource(Protocol):
     def close(self) -> None: ...
 
 
-def open_source(video: str | Path | int) -> FrameSource:
+def open_source(video: "str | Path | int | JpegFrames") -> FrameSource:
     """Opens a video file, address or camera, a folder of image_00001.jpg, ..., or an .hdf5 file of JPEG files.
 
-    Folders and hdf5 files are as the authors' tools make them.
+    Folders and hdf5 files are as the authors' tools make them. JpegFrames are a source already.
 
     Raises UserError when it is missing or nothing of that kind.
     """
+    if isinstance(video, JpegFrames):
+        return video
     if is_stream(video):
         return VideoReader(video)
     path = Path(video)
@@ -114,15 +116,25 @@ class _JpegFile:
         return self._jpeg
 
 
-class _JpegFrames:
-    """JPEG files one after the other; their rate is unknown. It ends at the first that cannot be decoded."""
+class JpegFrames:
+    """JPEG files one after the other. It ends at the first that cannot be decoded.
 
-    frame_rate = 0.0
+    Args:
+        times: of the frames in seconds, rising; None when their rate is unknown.
+    """
+
     codec = "JPEG"
     is_live = False
 
-    def __init__(self, jpegs: Iterable[bytes], frame_count: int, close: Callable[[], None] = lambda: None):
-        self._jpegs = jpegs
+    def __init__(
+        self,
+        jpegs: Iterable[bytes],
+        frame_count: int,
+        close: Callable[[], None] = lambda: None,
+        times: Sequence[float] | None = None,
+    ):
+        self._jpegs, self._times = jpegs, times
+        self.frame_rate = (len(times) - 1) / (times[-1] - times[0]) if times and len(times) > 1 else 0.0
         self._decoded_frames = 0
         self.frame_count = frame_count
         self.close = close
@@ -141,21 +153,22 @@ class _JpegFrames:
                 return
             self._decoded_frames += 1
             size = size or pixels.shape[1::-1]
-            yield index / USUAL_RATE, _JpegFile(pixels, jpeg, size)
+            time = self._times[index] - self._times[0] if self._times else index / USUAL_RATE
+            yield time, _JpegFile(pixels, jpeg, size)
 
     def decoded_fraction(self) -> float:
         return self._decoded_frames / self.frame_count if self.frame_count else 1.0
 
 
-def _open_folder(path: Path) -> _JpegFrames:
+def _open_folder(path: Path) -> JpegFrames:
     matches = [(FRAME_FILE.fullmatch(entry.name), entry) for entry in path.iterdir() if entry.is_file()]
     numbered = [(int(match.group(1)), entry) for match, entry in matches if match]
     if not numbered:
         raise UserError(f"no image_00001.jpg, ... in it: {path}")
-    return _JpegFrames((file.read_bytes() for _, file in sorted(numbered)), len(numbered))
+    return JpegFrames((file.read_bytes() for _, file in sorted(numbered)), len(numbered))
 
 
-def _open_hdf5(path: Path) -> _JpegFrames:
+def _open_hdf5(path: Path) -> JpegFrames:
     try:
         import h5py
     except ImportError as error:
@@ -168,4 +181,4 @@ def _open_hdf5(path: Path) -> _JpegFrames:
         file.close()
         raise UserError(f"no frames in it (a dataset {HDF5_DATASET!r} is expected): {path}")
     frames = file[HDF5_DATASET]
-    return _JpegFrames((np.asarray(frame, np.uint8).tobytes() for frame in frames), len(frames), file.close)
+    return JpegFrames((np.asarray(frame, np.uint8).tobytes() for frame in frames), len(frames), file.close)
