@@ -20,16 +20,20 @@ without and with the places that speak for its answer.
 """
 
 import csv
+import io
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from r3d_keras import quiet
 from r3d_keras.command_line import Command, check_output_file, make_folder
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, option, required
 from r3d_keras.prediction.options import AnswerOptions
+from r3d_keras.terminal import next_command, say, say_aside, say_data, wrote
 
 if TYPE_CHECKING:
     from r3d_keras.prediction.answers import Prediction
@@ -66,6 +70,7 @@ def main(options: PredictOptions) -> None:
 
     from r3d_keras.prediction.answers import agreement
     from r3d_keras.prediction.features import extract_features
+    from r3d_keras.prediction.output_names import output_names
     from r3d_keras.prediction.prediction import NEEDS_KERAS, answer_recipe, answer_videos
     from r3d_keras.prediction.rendering import CONTAINERS
     from r3d_keras.prediction.scorer import load_scorer
@@ -73,7 +78,7 @@ def main(options: PredictOptions) -> None:
 
     videos, left_out = expand_folders(list(options.videos))
     if left_out:
-        print(describe_others(left_out), file=sys.stderr)
+        say_aside(describe_others(left_out))
     if options.render:
         check_output_file(options.render, "render", tuple(CONTAINERS))
     if options.features:
@@ -92,12 +97,16 @@ def main(options: PredictOptions) -> None:
         failures = len(features.errors)
         if failures < len(videos):
             features.save(options.features_file)
-            print(f"wrote {options.features_file}: {features}")
+            say(wrote(f"{options.features_file}: {features}"))
     else:
+        is_for_machines = options.json or options.csv
         answers = _print_answers(answer_videos(scorer, videos, options), options)
-        failures = sum(answer.error is not None for answer in answers)
-        if (line := agreement(answers)) and not (options.json or options.csv):
-            print(line)
+        names, failures = output_names(videos), sum(answer.error is not None for answer in answers)
+        if (line := agreement(answers)) and not is_for_machines:
+            say(line)
+        if failures < len(answers):
+            read = [names[video] for video, answer in zip(videos, answers, strict=False) if not answer.error]
+            _say_what_comes_next(options, read, sys.stderr if is_for_machines else sys.stdout, scorer.model is not None)
     if failures:
         raise UserError(f"{failures} of {len(videos)} videos could not be read")
 
@@ -114,26 +123,55 @@ def _check(options: PredictOptions) -> None:
 def _print_answers(answers: Iterable["Prediction"], options: PredictOptions) -> list["Prediction"]:
     """Prints each answer as it comes, and returns them all."""
     printed = []
-    writer = csv.writer(sys.stdout)
     if options.csv:
-        writer.writerow(["video", "rank", "label", "score"])
+        say_data(_csv_lines([("video", "rank", "label", "score")]))
     for answer in answers:
         printed.append(answer)
         _print_asides(answer.notes, [answer.error] if answer.error else [])
         if answer.error:
             continue
         if options.csv:
-            writer.writerows(answer.to_rows())
+            say_data(_csv_lines(answer.to_rows()))
+        elif options.json:
+            say_data(answer.to_json())
         else:
-            print(answer.to_json() if options.json else answer, flush=True)
+            say(answer)
     return printed
+
+
+def _csv_lines(rows: Iterable[Sequence]) -> str:
+    lines = io.StringIO()
+    csv.writer(lines).writerows(rows)
+    return lines.getvalue().removesuffix("\n")
+
+
+def _say_what_comes_next(options: PredictOptions, names: list[str], stream: TextIO, is_keras: bool) -> None:
+    """Names the files about videos of these names, and the command that comes next."""
+    endings = {"timeline": ("timeline.json", "timeline.png"), "explain": ("explanation.png",)}
+    files = [options.render] if options.render else []
+    for folder, ending in ((getattr(options, name), each) for name in endings for each in endings[name]):
+        if folder and len(names) == 1:
+            files.append(os.path.join(folder, f"{names[0]}.{ending}"))
+        elif folder:
+            files.append(f"{os.path.join(folder, '*')}.{ending} ({len(names)})")
+    if files:
+        say(wrote(*files), stream)
+    one = options.videos[:1]
+    if not options.timeline and os.path.exists(one[0]):
+        words = ("predict", *COMMAND.words(options, videos=one, timeline="timelines", json=False, csv=False))
+    elif is_keras:
+        words = ("export", options.model, "bundle")
+    else:
+        name = Path(options.model).resolve().name
+        words = ("client", "--server=localhost:8501", f"--model_name={name}", *one)
+    say(next_command("r3d", *words), stream)
 
 
 def _print_asides(notes: Sequence[str], errors: Sequence[str]) -> None:
     for error in errors:
-        print(f"error: {error}", file=sys.stderr)
+        say_aside(f"error: {error}")
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        say_aside(f"note: {note}")
 
 
 COMMAND = Command(main, PredictOptions, arguments=("model", "videos..."))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from r3d_keras.command_line import Command
 from r3d_keras.options import Options, option, required
+from r3d_keras.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,8 @@ def main(options: ScoreOptions) -> None:
     scores = score_results(options.results, options.ground_truth, options.subset, options.top_k)
     for score in scores:
         if len(scores) > 1:
-            print(f"{score.name}:")
-        print(score)
+            say(f"{score.name}:")
+        say(score)
 
 
 COMMAND = Command(main, ScoreOptions, arguments=("results", "ground_truth"))

@@ -66,7 +66,7 @@ class Prediction:
         folder = f"   (folder: {self.folder})" if self.folder else ""
         lines = [f"{self.video}: {classes or 'no class reaches the threshold'}{folder}"]
         for each in self.segments or ():
-            lines.append(f"  {each.start:.0f} to {each.end:.0f} s: {each.label} {100 * each.score:.1f}%")
+            lines.append(f"  {each.start:.0f} to {round(each.end, 1):g} s: {each.label} {100 * each.score:.1f}%")
         return "\n".join(lines)
 
 

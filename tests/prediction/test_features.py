@@ -62,7 +62,7 @@ def test_the_heat_lies_where_the_map_is_high(tmp_path):
     clip = np.full((16, 64, 64, 3), 100, np.uint8)
     maps = np.zeros((2, 4, 4), np.float32)
     maps[:, :2, :2] = 5  # the upper left, at all times
-    draw_explanation(tmp_path / "e.png", clip, maps)
+    draw_explanation(tmp_path / "e.png", clip, maps, "a title")
     picture = cv2.imread(str(tmp_path / "e.png")).astype(int)
     assert picture.shape == (256, 8 * 128, 3)
     assert (picture[:128] == 100).all()
