@@ -104,7 +104,8 @@ class Progress:
         self._is_shown, self._began = is_shown, time.monotonic()
         self._line_due = self._began + SECONDS_BETWEEN_LINES
         on_terminal = is_shown and columns(sys.stderr) is not None
-        self._bar = tqdm(total=total, initial=done, leave=False, delay=1, dynamic_ncols=True) if on_terminal else None
+        options = {"leave": False, "delay": 1, "dynamic_ncols": True, "bar_format": name}
+        self._bar = tqdm(total=total, initial=done, **options) if on_terminal else None
 
     def add(self, count: float, *remarks: str) -> None:
         """Counts more units. As many remarks are shown as there is room for; without any, speed and time left."""

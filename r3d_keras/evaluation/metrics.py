@@ -128,16 +128,14 @@ def format_metrics(
     tops = ("top5", "average") if num_classes > 5 else ()
     names, titles = (*tops, "mean_class_accuracy"), {"top5": "top-5", "mean_class_accuracy": "classes"}
     width = max(len(name) for name, _, _ in rows)
-    title, *endings = last or ["", *[""] * len(rows)]
-    lines = [
-        f"   {'':{width}}  {'top-1':18}" + "".join(f"{titles.get(name, name):>9}" for name in names) + f"{'loss':>9}"
-    ]
-    lines[0] += f"  {title}"
+    title, *endings = last or [""] * (1 + len(rows))
+    others = "".join(f"{titles.get(name, name):>8}" for name in names)
+    lines = [f"   {'':{width}}  {'top-1':17}{others}{'loss':>8}  {title}"]
     for (name, metrics, interval), ending in zip(rows, endings, strict=True):
         low_high = f" ({100 * interval[0]:.0f} to {100 * interval[1]:.0f})" if interval else ""
         top1 = f"{100 * metrics.top1:.1f}%{low_high}"
-        others = "".join(f"{100 * getattr(metrics, each):8.1f}%" for each in names)
-        lines.append(f"   {name:{width}}  {top1:18}{others}{metrics.loss:9.3f}  {ending}")
+        others = "".join(f"{100 * getattr(metrics, each):7.1f}%" for each in names)
+        lines.append(f"   {name:{width}}  {top1:17}{others}{metrics.loss:8.3f}  {ending}")
     return [line.rstrip() for line in lines]
 
 

@@ -33,13 +33,13 @@ class Progress:
         self._began = time.monotonic()
         self._clips, self._waited, self._seconds = 0, 0.0, 0.0
 
-    def add_step(self, clips: int, waited: float, text: str) -> None:
-        """Counts a step of so many clips, which waited so many seconds for data; `text` is shown beside the bar."""
+    def add_step(self, clips: int, waited: float, *remarks: str) -> None:
+        """Counts a step of so many clips, which waited so many seconds for data, with remarks for the bar."""
         self._clips += clips
         self._clips_left -= clips
         self._waited += waited
         self._seconds = time.monotonic() - self._began
-        self._bar.add(clips, text, f"{self.left} left", f"{self.clips_per_second:.3g} clips/s")
+        self._bar.add(clips, *remarks, f"{self.left} left", f"{self.clips_per_second:.3g} clips/s")
 
     @property
     def has_speed(self) -> bool:

@@ -1,7 +1,8 @@
 """What a run prints and logs: lines and a progress bar, the text logs, TensorBoard."""
 
 import shlex
-from collections.abc import Iterable
+import sys
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from r3d_keras import terminal
@@ -17,8 +18,9 @@ from r3d_keras.training.tensorboard import STEPS_BETWEEN_POINTS, TensorBoardLog
 from r3d_keras.training.validation import Measured
 
 # Columns of the table of epochs and their widths; the names in the middle are those of validation.
-_TRAINING, _VALIDATION = {"epoch": 5, "loss": 6, "top-1": 6}, {"val loss": 8, "clips": 6, "videos": 6, " ": 1}
+_TRAINING, _VALIDATION = {"epoch": 5, "loss": 6, "top-1": 6}, {"val loss": 8, "clips": 6, "videos  ": 8}
 _SPEED = {"clips/s": 7, "left": 7}
+WIDEST_GAP = 3  # between two columns, where the terminal has room
 CLASSES_NAMED = 5
 
 
@@ -68,8 +70,12 @@ class Report:
     def step(self, result: StepResult, micro_batches: list[dict], rate: float, waited: float) -> None:
         """Tells of a step that `state` has just counted, and waited so many seconds for its batch."""
         state, config = self._state, self._parts.config
-        text = f"epoch {state.epoch} of {config.epochs}, loss {state.mean_loss:.3f}, top-1 {100 * state.top1:.1f}%"
-        self._progress.add_step(config.batch_size, waited, text)
+        remarks = (
+            f"epoch {state.epoch} of {config.epochs}",
+            f"loss {state.mean_loss:.3f}",
+            f"top-1 {_percent(state.top1)}",
+        )
+        self._progress.add_step(config.batch_size, waited, *remarks)
         if not self._is_chief:
             return
         accuracy = result.correct / config.batch_size
@@ -113,9 +119,7 @@ class Report:
         state, progress = self._state, self._progress
         cells = [state.epoch, f"{state.mean_loss:.3f}", _percent(state.top1)]
         if self._parts.validation:
-            star = "*" if state.best.get("epoch") == state.epoch else ""
-            numbers = measured and [f"{measured.clips.loss:.3f}", *(_percent(part.top1) for part in measured)]
-            cells += [*(numbers or [""] * 3), star]
+            cells += _validation_cells(measured, state.best.get("epoch") == state.epoch) if measured else [""] * 3
         cells += [f"{progress.clips_per_second:.3g}", progress.left] if progress.has_speed else ["", ""]
         widths = {**_TRAINING, **(_VALIDATION if self._parts.validation else {}), **_SPEED}
         if not self._has_header:
@@ -153,8 +157,16 @@ def _headline(parts: Parts) -> str:
     )
 
 
-def _row(widths: Iterable[int], cells: Iterable[object]) -> str:
-    return " ".join(f"{cell!s:>{width}}" for width, cell in zip(widths, cells, strict=True)).rstrip()
+def _validation_cells(measured: Measured, is_best: bool) -> list[str]:
+    clips, videos = measured
+    return [f"{clips.loss:.3f}", _percent(clips.top1), f"{_percent(videos.top1)}{' *' if is_best else '  '}"]
+
+
+def _row(widths: Collection[int], cells: Iterable[object]) -> str:
+    """Returns a line of columns, aligned to the right, with gaps for which the terminal has room."""
+    room = terminal.columns(sys.stdout)
+    gap = WIDEST_GAP if room is None else max(1, min(WIDEST_GAP, (room - sum(widths)) // (len(widths) - 1)))
+    return (" " * gap).join(f"{cell!s:>{width}}" for width, cell in zip(widths, cells, strict=True)).rstrip()
 
 
 def _percent(part: float) -> str:

@@ -53,11 +53,12 @@ class TrainingResult:
                 f"{self.stopped_by}: stopped after step {self.step} of {self.steps}, in epoch {self.epoch} of "
                 f"{config.epochs}; the same command goes on there"
             )
-        files = [f"{self.model_path} (epoch {self.epoch}{_accuracy(self.last)})"]
+        files = {self.model_path: (self.epoch, self.last)}
         if self.best_model_path != self.model_path:  # the one that is taken comes first
-            files.insert(0, f"{self.best_model_path} (epoch {self.best['epoch']}{_accuracy(self.best)})")
+            files = {self.best_model_path: (self.best["epoch"], self.best), **files}
+        described = [f"{path} (epoch {epoch}{_accuracy(measured)})" for path, (epoch, measured) in files.items()]
         words = ("evaluate", config.model_dir, config.data_dir) if self.last else ("export", config.model_dir, "bundle")
-        return f"{wrote(*files)}\n{next_command('r3d', *words)}"
+        return f"{wrote(*described)}\n{next_command('r3d', *words)}"
 
 
 def _accuracy(validation: dict[str, float]) -> str:
