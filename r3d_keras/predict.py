@@ -37,6 +37,7 @@ from r3d_keras.terminal import next_command, say, say_aside, say_data, wrote
 
 if TYPE_CHECKING:
     from r3d_keras.prediction.answers import Prediction
+    from r3d_keras.video.folders import Video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,7 @@ def main(options: PredictOptions) -> None:
         if (line := agreement(answers)) and not is_for_machines:
             say(line)
         if failures < len(answers):
-            read = [names[video] for video, answer in zip(videos, answers, strict=False) if not answer.error]
+            read = {video: names[video] for video, answer in zip(videos, answers, strict=False) if not answer.error}
             _say_what_comes_next(options, read, sys.stderr if is_for_machines else sys.stdout, scorer.model is not None)
     if failures:
         raise UserError(f"{failures} of {len(videos)} videos could not be read")
@@ -145,18 +146,18 @@ def _csv_lines(rows: Iterable[Sequence]) -> str:
     return lines.getvalue().removesuffix("\n")
 
 
-def _say_what_comes_next(options: PredictOptions, names: list[str], stream: TextIO, is_keras: bool) -> None:
-    """Names the files about videos of these names, and the command that comes next."""
+def _say_what_comes_next(options: PredictOptions, names: dict["Video", str], stream: TextIO, is_keras: bool) -> None:
+    """Names the files about the videos that were read, by `output_names`, and the command that comes next."""
     endings = {"timeline": ("timeline.json", "timeline.png"), "explain": ("explanation.png",)}
     files = [options.render] if options.render else []
     for folder, ending in ((getattr(options, name), each) for name in endings for each in endings[name]):
         if folder and len(names) == 1:
-            files.append(os.path.join(folder, f"{names[0]}.{ending}"))
+            files.append(os.path.join(folder, f"{next(iter(names.values()))}.{ending}"))
         elif folder:
             files.append(f"{os.path.join(folder, '*')}.{ending} ({len(names)})")
     if files:
         say(wrote(*files), stream)
-    one = options.videos[:1]
+    one = tuple(map(str, names))[:1]
     if not options.timeline and os.path.exists(one[0]):
         words = ("predict", *COMMAND.words(options, videos=one, timeline="timelines", json=False, csv=False))
     elif is_keras:

@@ -33,7 +33,9 @@ class ScoreOptions(Options):
         "A json file of the reference or of ActivityNet, or a csv with columns video, label[, split].",
     )
     subset: str = option("validation", "train, validation (or val) or test: which part of the truth.")
-    top_k: tuple[int, ...] = option((1, 5), "Which top-k to print for videos with one label.")
+    top_k: tuple[int, ...] | None = option(
+        None, "Which top-k to print for videos with one label; 1 by default, and 5 of more than five classes."
+    )
 
 
 def main(options: ScoreOptions) -> None:

@@ -40,7 +40,8 @@ def write_explanation(path: Path, scorer: Scorer, values: ClipValues, recipe: Re
         raise UserError(f"it changed while it was read: {values.video}")
     view = view_frames(clip.frames, scorer.metadata.frame_size, scorer.metadata.channels)
     name, score = scorer.metadata.label_names[label], values.values[surest, label]
-    title = f"{name} {100 * score:.1f}% at {clip.begin:.1f} to {clip.end:.1f} s of {printable(values.video)}; below: what speaks for it"
+    place = f"{clip.begin:.1f} to {clip.end:.1f} s of {printable(values.video)}"
+    title = f"{name} {100 * score:.1f}% at {place}; below: what speaks for it"
     draw_explanation(path, view, activation_maps(scorer.model, view, label), title)
 
 
