@@ -84,11 +84,10 @@ def _print_answers(server: "Server", videos: list[str], options: ClientOptions) 
                 say_data(json.dumps(row, ensure_ascii=False))
             else:
                 say(f"{video}: " + ", ".join(f"{each['label']} {100 * each['score']:.1f}%" for each in classes))
-    if failures < len(videos):
-        words = COMMAND.words(options, videos=options.videos[:1], json=False, top_k=1, latency=True)
-        say(next_command("r3d", "client", *words), sys.stderr if options.json else sys.stdout)
     if failures:
         raise UserError(f"{failures} of {len(videos)} videos have no answer")
+    words = COMMAND.words(options, videos=tuple(map(str, videos[:1])), json=False, top_k=1, latency=True)
+    say(next_command("r3d", "client", *words), sys.stderr if options.json else sys.stdout)
 
 
 def _print_latencies(server: "Server", video: str, options: ClientOptions) -> None:

@@ -26,7 +26,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from r3d_keras import quiet
 from r3d_keras.command_line import Command, check_output_file, make_folder
@@ -37,7 +37,6 @@ from r3d_keras.terminal import next_command, say, say_aside, say_data, wrote
 
 if TYPE_CHECKING:
     from r3d_keras.prediction.answers import Prediction
-    from r3d_keras.video.folders import Video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,15 +98,20 @@ def main(options: PredictOptions) -> None:
         if failures < len(videos):
             features.save(options.features_file)
             say(wrote(f"{options.features_file}: {features}"))
+        if not failures:
+            say(next_command("r3d", "predict", options.model, *map(str, videos[:1]), "--timeline=timelines"))
     else:
         is_for_machines = options.json or options.csv
         answers = _print_answers(answer_videos(scorer, videos, options), options)
         names, failures = output_names(videos), sum(answer.error is not None for answer in answers)
         if (line := agreement(answers)) and not is_for_machines:
             say(line)
-        if failures < len(answers):
-            read = {video: names[video] for video, answer in zip(videos, answers, strict=False) if not answer.error}
-            _say_what_comes_next(options, read, sys.stderr if is_for_machines else sys.stdout, scorer.model is not None)
+        read = [video for video, answer in zip(videos, answers, strict=False) if not answer.error]
+        stream = sys.stderr if is_for_machines else sys.stdout
+        if files := _files_written(options, [names[video] for video in read]):
+            say(wrote(*files), stream)
+        if not failures:
+            say(next_command("r3d", *_next_words(options, str(read[0]), scorer.model is not None)), stream)
     if failures:
         raise UserError(f"{failures} of {len(videos)} videos could not be read")
 
@@ -146,26 +150,30 @@ def _csv_lines(rows: Iterable[Sequence]) -> str:
     return lines.getvalue().removesuffix("\n")
 
 
-def _say_what_comes_next(options: PredictOptions, names: dict["Video", str], stream: TextIO, is_keras: bool) -> None:
-    """Names the files about the videos that were read, by `output_names`, and the command that comes next."""
-    endings = {"timeline": ("timeline.json", "timeline.png"), "explain": ("explanation.png",)}
-    files = [options.render] if options.render else []
-    for folder, ending in ((getattr(options, name), each) for name in endings for each in endings[name]):
-        if folder and len(names) == 1:
-            files.append(os.path.join(folder, f"{next(iter(names.values()))}.{ending}"))
-        elif folder:
-            files.append(f"{os.path.join(folder, '*')}.{ending} ({len(names)})")
-    if files:
-        say(wrote(*files), stream)
-    one = tuple(map(str, names))[:1]
-    if not options.timeline and os.path.exists(one[0]):
-        words = ("predict", *COMMAND.words(options, videos=one, timeline="timelines", json=False, csv=False))
-    elif is_keras:
-        words = ("export", options.model, "bundle")
-    else:
-        name = Path(options.model).resolve().name
-        words = ("client", "--server=localhost:8501", f"--model_name={name}", *one)
-    say(next_command("r3d", *words), stream)
+def _files_written(options: PredictOptions, names: Sequence[str]) -> list[str]:
+    """Returns the files about videos of these `output_names`; a pattern and how many, where there are several."""
+    files = [options.render] if options.render and names else []
+    for folder, ending in (
+        (options.timeline, "timeline.json"),
+        (options.timeline, "timeline.png"),
+        (options.explain, "explanation.png"),
+    ):
+        if folder and names:
+            several = len(names) > 1
+            path = os.path.join(folder, f"{'*' if several else names[0]}.{ending}")
+            files.append(f"{path} ({len(names)})" if several else path)
+    return files
+
+
+def _next_words(options: PredictOptions, video: str, is_keras: bool) -> Sequence[str]:
+    """Returns the words after `r3d` of what comes after these answers, for one of the videos."""
+    if not options.timeline and os.path.exists(video):
+        return ("predict", *COMMAND.words(options, videos=(video,), timeline="timelines", json=False, csv=False))
+    if is_keras:
+        return ("export", options.model, "bundle")
+    path = Path(options.model).resolve()
+    name = path.parent.name if path.name.isdigit() else path.name  # of a version's folder
+    return ("client", "--server=localhost:8501", f"--model_name={name}", video)
 
 
 def _print_asides(notes: Sequence[str], errors: Sequence[str]) -> None:
