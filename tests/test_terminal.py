@@ -4,6 +4,8 @@ import io
 import json
 import re
 import shlex
+import signal
+import time
 
 import pytest
 
@@ -13,7 +15,7 @@ from r3d_keras.terminal import next_command, say, wrapped, wrote
 from r3d_keras.train import TrainOptions
 from tests.commands import run
 from tests.terminals import STYLE, run_on_terminal, screen, widest
-from tests.training.runs import TINY
+from tests.training.runs import TINY, finish, start
 
 LINES = [
     "epoch 1 is done, and a line that says so is much longer than sixty columns are",
@@ -155,3 +157,18 @@ def test_answers_are_not_glued_to_the_bar(trained, square_videos):
     assert len([json.loads(answer) for answer in answers]) == 6  # data is not wrapped
     seen = re.findall(r"(\d+) of (\d+) frames", text)
     assert all(int(done) <= int(total) for done, total in seen)
+
+
+@pytest.mark.slow  # Two processes; it protects two cells of a table.
+def test_a_restart_in_validation_has_no_speed_to_tell(square_shards, tmp_path):
+    arguments = (f"--data_dir={square_shards}", f"--model_dir={tmp_path}", "--epochs=1")
+    process = start(*arguments)
+    while not list(tmp_path.glob("checkpoints/step-000000007.npz")) and process.poll() is None:
+        time.sleep(0.01)  # it is written before validation, whose graph takes seconds to build
+    process.send_signal(signal.SIGTERM)
+    out, _ = finish(process)
+    assert "SIGTERM: stopped after step 7 of 7" in out
+    out, err = finish(start(*arguments))
+    (row,) = [line for line in out.splitlines() if re.match(r" +1 ", line)]
+    assert row.rstrip().endswith("*")  # neither clips/s nor time left
+    assert "bottleneck" not in out + err

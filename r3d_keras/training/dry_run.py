@@ -108,12 +108,12 @@ def _measured_plan(parts: Parts, state: RunState) -> dict[str, str]:
         f"{config.batch_size / step_seconds:.3g} clips/s, memory {readable(peak_memory())} at most; "
         f"{bottleneck(waited / step_seconds)}",
         "rate": f"{config.schedule}: {first:g} in the first step, {later}",
-        "plan": f"{_epochs_and_steps(config.epochs, steps)}, {done}{rounds} validations of "
+        "plan": f"{epochs_and_steps(config.epochs, steps)}, {done}{rounds} validations of "
         f"{_duration(validation_seconds)}: about {_duration(seconds)}",
     }
 
 
-def _epochs_and_steps(epochs: int, steps: int) -> str:
+def epochs_and_steps(epochs: int, steps: int) -> str:
     """Says how many steps there are; where clips are left over at an epoch's end, the next begins with them."""
     each = f"{steps // epochs:,}" + (f" or {steps // epochs + 1:,}" if steps % epochs else "")
     return f"{epochs} epochs of {each} steps = {steps:,} steps"
