@@ -8,12 +8,14 @@ import re
 import shlex
 import sys
 import textwrap
+import threading
 import time
 from typing import TextIO
 
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 30.0  # of progress, where the output keeps every line
+SECONDS_BEFORE_A_BAR = 1.0
 NARROWEST_BAR = 10
 # A line's first word: its color on a terminal (ANSI).
 COLORS = {"wrote": "1;32", "next": "1;36", "note:": "1;33", "error:": "1;31"}
@@ -103,21 +105,31 @@ class Progress:
         self._name, self._total, self._unit, self._first, self._done = name, total, unit, done, done
         self._is_shown, self._began = is_shown, time.monotonic()
         self._line_due = self._began + SECONDS_BETWEEN_LINES
-        on_terminal = is_shown and columns(sys.stderr) is not None
-        options = {"leave": False, "delay": 1, "dynamic_ncols": True, "bar_format": name}
-        self._bar = tqdm(total=total, initial=done, **options) if on_terminal else None
+        self._lock = threading.Lock()  # of several threads each adds what it did
+        self._on_terminal, self._bar = columns(sys.stderr) is not None, None
 
     def add(self, count: float, *remarks: str) -> None:
         """Counts more units. As many remarks are shown as there is room for; without any, speed and time left."""
+        with self._lock:
+            self._add(count, remarks)
+
+    def _add(self, count: float, remarks: tuple[str, ...]) -> None:
         self._done += count
-        if self._bar is not None:
-            head, more = self._parts(remarks)
-            self._bar.bar_format = _fitted(head, more, columns(sys.stderr) or 80, self._total is not None)
-            self._bar.update(count)
-        elif self._is_shown and time.monotonic() >= self._line_due:
-            self._line_due = time.monotonic() + SECONDS_BETWEEN_LINES
-            head, more = self._parts(remarks)
+        now = time.monotonic()
+        if not self._is_shown or now < (self._began + SECONDS_BEFORE_A_BAR if self._on_terminal else self._line_due):
+            return
+        head, more = self._parts(remarks)
+        if not self._on_terminal:
+            self._line_due = now + SECONDS_BETWEEN_LINES
             say_aside(", ".join([head, *more]))
+            return
+        form = _fitted(head, more, columns(sys.stderr) or 80, self._total is not None)
+        if self._bar is None:  # tqdm's own `delay` leaves a bar behind that a printed line brought forth before
+            options = {"leave": False, "dynamic_ncols": True, "bar_format": form}
+            self._bar = tqdm(total=self._total, initial=self._done, **options)
+        else:
+            self._bar.bar_format = form
+            self._bar.update(count)
 
     def _parts(self, remarks: tuple[str, ...]) -> tuple[str, list[str]]:
         head = self._name if self._total is None else f"{self._name} {100 * self._done / max(self._total, 1e-9):.0f}%"

@@ -60,6 +60,13 @@ def test_lines_stand_above_a_bar_that_leaves_nothing_behind(width):
         assert shown == LINES
 
 
+def test_what_is_quick_has_no_bar():
+    code, text = run_on_terminal(200, "-c", TALKING.replace("0.4", "0.01"))
+    assert code == 0
+    assert "work" not in text
+    assert [line for line in screen(text) if line] == ["0", "1", "2", "3", "note: that was slow", *LINES]
+
+
 def test_colors_are_for_terminals_that_want_them():
     script = f"from r3d_keras.terminal import say\nsay({LINES[1]!r})"
     assert "\x1b[1;32mwrote\x1b[0m" in run_on_terminal(200, "-c", script)[1]
