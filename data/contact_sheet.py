@@ -6,13 +6,14 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from r3d_keras.captions import caption
 from r3d_keras.files import whole_file
 from r3d_keras.input.augmentation import Augmentation, augment
 from r3d_keras.input.shards import ClipData
 
 FRAMES_SHOWN = 4
 TILE = 112
-MARGIN, TEXT_HEIGHT = 6, 18
+MARGIN = 6
 UNLABELED = "(no label)"
 
 
@@ -22,6 +23,9 @@ def write_contact_sheet(data: ClipData, split: str, path: Path, clips: int, seed
     Raises UserError when there is no such split; OSError when `path` cannot be written.
     """
     rows = [_row(data, record, seed) for record in _random_records(data, split, clips, seed)]
+    half = rows[0].shape[1] // 2
+    titles = (f"{data.data_dir}, {split}: {len(rows)} random clips as they are stored", "and as training sees them")
+    rows.insert(0, np.concatenate([caption(titles[0], half), caption(titles[1], rows[0].shape[1] - half)], axis=1))
     with whole_file(path) as partial:
         encoded = cv2.imencode(".png", cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))[1]
         partial.write_bytes(encoded.tobytes())
@@ -42,12 +46,10 @@ def _row(data: ClipData, record: dict, seed: int) -> np.ndarray:
     augmented = augment(record["frames"], data.clip_frames, TILE, clip_seed, Augmentation()).numpy()[shown]
     gap = np.full((TILE, MARGIN * 3, 3), 255, np.uint8)
     pictures = np.concatenate([*_spaced(stored), gap, *_spaced(augmented)], axis=1)
-    caption = np.full((TEXT_HEIGHT, pictures.shape[1], 3), 255, np.uint8)
     label = int(record["label"])
     name = data.label_names[label] if label >= 0 else UNLABELED
     text = f"{name}   {record['video_id'].numpy().decode()}, clip {int(record['clip_index'])}"
-    cv2.putText(caption, text, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.concatenate([caption, pictures])
+    return np.concatenate([caption(text, pictures.shape[1]), pictures])
 
 
 def _fit(frame: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ sheet shows random clips with their labels: on the left as they are stored, on t
 
 from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
+from r3d_keras.terminal import next_command, say, wrote
 
 from .options import InspectionOptions
 
@@ -21,16 +22,16 @@ def main(options: InspectionOptions) -> None:
     from .inspection import inspect
 
     found = inspect(**vars(options))
-    print(found)
+    say(found)
     if found.problems:
         raise UserError(
             f"{len(found.problems)} problems in {options.data_dir}: delete the folder and run python -m data.prepare "
             "again"
         )
-    if options.statistics:
-        print(f"wrote {options.statistics}; train with them: train.py --normalization={options.statistics}")
-    if options.contact_sheet:
-        print(f"wrote {options.contact_sheet}")
+    if files := list(filter(None, (options.statistics, options.contact_sheet))):
+        say(wrote(*files))
+    normalization = [f"--normalization={options.statistics}"] if options.statistics else []
+    say(next_command("r3d", "train", options.data_dir, "run1", *normalization))
 
 
 COMMAND = Command(main, InspectionOptions, arguments=("data_dir",))

@@ -12,11 +12,12 @@ import numpy as np
 from r3d_keras import quiet
 from r3d_keras.errors import UserError
 from r3d_keras.files import write_json
+from r3d_keras.terminal import Progress
 from r3d_keras.video.listing import TRAIN
 from r3d_keras.video.recipe import Recipe
 
 from .options import InspectionOptions
-from .processes import progress_bar, run_tasks
+from .processes import run_tasks
 from .shard_check import PixelSums, ShardCheck, ShardState, check_shard
 from .shard_writer import UNLABELED
 
@@ -169,10 +170,10 @@ def _check_shards(data: "ClipData", is_quick: bool, workers: int) -> list[ShardS
             decoded = 1 if is_quick else data.clip_frames
             checks.append(ShardCheck(split.name, path, tuple(offsets), data.clip_frames, decoded))
     states = []
-    with progress_bar("inspecting", sum(len(check.offsets) for check in checks), unit="clip") as bar:
+    with Progress("inspect", sum(len(check.offsets) for check in checks), "clips") as bar:
         for state in run_tasks(check_shard, checks, workers):
             states.append(state)
-            bar.update(state.clips)
+            bar.add(state.clips)
     return sorted(states, key=lambda state: (list(data.splits).index(state.split), state.path))
 
 

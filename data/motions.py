@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from r3d_keras.errors import UserError
+from r3d_keras.terminal import Progress, say
 from r3d_keras.video.listing import TRAIN, VALIDATION, Listing
 
 from .folder import list_folder
-from .processes import progress_bar, run_tasks
+from .processes import run_tasks
 
 CLASSES = (
     "moving_left",
@@ -90,9 +91,9 @@ def list_motions(video_dir: Path, seed: int, workers: int) -> Listing:
     """
     if not video_dir.exists() or (video_dir.is_dir() and not any(video_dir.iterdir())):
         make_motions(video_dir, seed=seed, workers=workers)
-        print(f"made the motions videos in {video_dir}")
+        say(f"made the motions videos in {video_dir}")
     elif all((video_dir / TRAIN / label).is_dir() for label in CLASSES):
-        print(f"using the motions videos in {video_dir} as they are")
+        say(f"using the motions videos in {video_dir} as they are")
     else:
         raise UserError(f"video_dir={video_dir} exists but holds no motions videos: choose a folder to be made")
     return list_folder(video_dir, validation_fraction=0, seed=seed)
@@ -119,9 +120,9 @@ def make_motions(
             for label in CLASSES:
                 (unfinished / split / label).mkdir(parents=True)
                 tasks.extend(VideoTask(unfinished, split, label, index, seed) for index in range(count))
-        with progress_bar("making videos", len(tasks)) as bar:
+        with Progress("make videos", len(tasks), "videos") as bar:
             for _ in run_tasks(write_video, tasks, workers):
-                bar.update()
+                bar.add(1)
         unfinished.replace(video_dir)
     except OSError as error:
         raise UserError(f"cannot write the motions videos to video_dir={video_dir}: {error}") from error

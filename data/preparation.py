@@ -13,6 +13,7 @@ from r3d_keras import remote
 from r3d_keras.clip_index import index_file_name
 from r3d_keras.errors import UserError
 from r3d_keras.files import write_json
+from r3d_keras.terminal import Progress, say
 from r3d_keras.video.listing import SPLITS, TRAIN, Listing
 from r3d_keras.video.recipe import RECIPE_FILE, Recipe
 
@@ -23,7 +24,7 @@ from .folder import VALIDATION_FRACTION
 from .metadata import write_indexes, write_tfds_metadata
 from .options import PreparationOptions
 from .preparation_report import REPORT_FILE, PreparationReport
-from .processes import progress_bar, run_tasks
+from .processes import run_tasks
 from .shard_writer import ShardResult, ShardTask, final_names, plan_shards, read_result, write_shard
 
 if TYPE_CHECKING:
@@ -237,13 +238,13 @@ def _write_shards(
         tasks.extend(plan_shards(listing, split, settings.recipe, settings.keep_fraction, settings.seed, work_folder))
     finished = [result for result in map(read_result, tasks) if result]
     if finished:
-        print(f"going on with {work_folder.parent}: {len(finished)} of {len(tasks)} shards are finished")
+        say(f"going on with {work_folder.parent}: {len(finished)} of {len(tasks)} shards are finished")
     videos_before = sum(len(result.outcomes) for result in finished)
     remaining = [task for task in tasks if not task.result_path.exists()]
-    with progress_bar("preparing", len(listing.videos), videos_before) as bar:
+    with Progress("prepare", len(listing.videos), "videos", videos_before) as bar:
         for result in write_shards(pipeline, remaining) if pipeline else run_tasks(write_shard, remaining, workers):
             finished.append(result)
-            bar.update(len(result.outcomes))
+            bar.add(len(result.outcomes))
             _check_bad_fraction(finished, settings.max_bad_fraction)
     return sorted(finished, key=lambda result: (SPLITS.index(result.split), result.index))
 

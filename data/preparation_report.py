@@ -159,7 +159,8 @@ class PreparationReport:
             yield "  no validation split: no validation video was listed or could be read"
         for note in self.notes:
             yield f"  {note}"
-        yield from self._file_lines("left out", self.left_out)
+        yield from self._file_lines("left out of these", [entry for entry in self.left_out if entry.split])
+        yield from self._file_lines("other files and folders", [entry for entry in self.left_out if not entry.split])
         yield from self._file_lines("damaged", self.damaged)
         for problem, explanation in _EXPLANATIONS.items():
             groups = [group.paths for group in self.duplicates if group.problem == problem]

@@ -38,6 +38,7 @@ The same videos and settings give the same bytes.
 """
 
 from r3d_keras.command_line import Command
+from r3d_keras.terminal import next_command, say, wrote
 
 from .options import PreparationOptions
 
@@ -45,7 +46,12 @@ from .options import PreparationOptions
 def main(options: PreparationOptions) -> None:
     from .preparation import prepare
 
-    print(prepare(**vars(options)))
+    report = prepare(**vars(options))
+    say(report)
+    if report.is_new:
+        say(wrote(f"{report.data_dir} ({sum(split.clips for split in report.splits.values())} clips)"))
+    words = ("train", report.data_dir, "run1") if "train" in report.splits else ("inspect", report.data_dir)
+    say(next_command("r3d", *words))
 
 
 COMMAND = Command(main, PreparationOptions, arguments=("video_dir", "data_dir"), after_dashes="runner_flags")

@@ -1,16 +1,13 @@
-"""Runs tasks over all cores, and shows how far they are."""
+"""Runs tasks over all cores."""
 
 import concurrent.futures
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
-
-import tqdm
 
 from r3d_keras.errors import UserError
 
@@ -51,15 +48,6 @@ def run_tasks(function: Callable[[Task], Result], tasks: Iterable[Task], workers
         if unfinished:
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
-
-
-def progress_bar(description: str, total: int | None, before: int = 0, unit: str = "video") -> tqdm.tqdm:
-    """Returns a bar that counts up to `total` units, or without an end, on standard error.
-
-    In a log file it speaks twice a minute.
-    """
-    interval = 0.2 if sys.stderr.isatty() else 30
-    return tqdm.tqdm(desc=description, total=total, initial=before, unit=unit, mininterval=interval, delay=1)
 
 
 def use_one_thread() -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from r3d_keras.errors import UserError
+from r3d_keras.terminal import Progress
 from r3d_keras.video.folders import printable, require_folder
 from r3d_keras.video.listing import TEST, LeftOut, Listing
 
 from .annotation_files import field, read_json, split_of
-from .processes import progress_bar
 from .samples import Samples
 from .video_files import NOT_ANNOTATED
 
@@ -37,7 +37,7 @@ def list_reference(video_dir: Path, annotations: Path) -> Listing:
     database = field(str(annotations), contents, "database", dict)
     frames = _FramesByLabel(video_dir)
     samples = Samples()
-    with progress_bar("looking at frames", len(database)) as bar:
+    with Progress("look at frames", len(database), "videos") as bar:
         for video_id, entry in database.items():
             place = f"{annotations}, video {video_id!r}"
             split = split_of(place, field(place, entry, "subset", str))
@@ -51,7 +51,7 @@ def list_reference(video_dir: Path, annotations: Path) -> Listing:
                 samples.leave_out(video_id, "only a part of its frames is meant: prepare it from the video file", split)
             else:
                 samples.add(video_id, label, split, path)
-            bar.update()
+            bar.add(1)
     expected = "<label>/<id>/image_00001.jpg or <label>/<id>.hdf5 are expected in it"
     return samples.listing(video_dir, label_names, list(frames.left_out()), expected)
 

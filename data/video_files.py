@@ -3,10 +3,9 @@
 import os
 from pathlib import Path
 
+from r3d_keras.terminal import Progress
 from r3d_keras.video.folders import find_videos, same_name
 from r3d_keras.video.listing import LeftOut
-
-from .processes import progress_bar
 
 NOT_ANNOTATED = "no annotation names it"
 
@@ -55,8 +54,8 @@ class VideosByName:
 
 def list_videos(video_dir: Path) -> tuple[list[str], list[LeftOut]]:
     """`find_videos` below video_dir, with a count of them on standard error."""
-    with progress_bar(f"looking through {video_dir}", None) as bar:
-        return find_videos(video_dir, f"video_dir={video_dir}", bar.update)
+    with Progress(f"look through {video_dir}", None, "videos") as bar:
+        return find_videos(video_dir, f"video_dir={video_dir}", bar.add)
 
 
 def name_of(file: str) -> str:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, option, required
+from r3d_keras.terminal import Progress, next_command, say, say_aside, say_data
 
 if TYPE_CHECKING:
     from .server_access import Server
@@ -53,7 +54,7 @@ def main(options: ClientOptions) -> None:
 
     videos, others = expand_folders(list(options.videos))
     if others:
-        print(describe_others(others), file=sys.stderr)
+        say_aside(describe_others(others))
     if any(isinstance(video, int) for video in videos):
         raise UserError("a camera has no end to answer about: python -m r3d_keras.predict takes live pictures")
     if options.latency and len(videos) != 1:
@@ -66,27 +67,27 @@ def main(options: ClientOptions) -> None:
 
 
 def _print_answers(server: "Server", videos: list[str], options: ClientOptions) -> None:
-    from tqdm import tqdm
-
     from .remote_videos import ask_about_videos
 
     failures = 0
-    with tqdm(unit="frames", dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
-        for video, answer in ask_about_videos(server, videos, options.concurrency, bar.update):
+    with Progress("client", None, "frames") as bar:
+        for video, answer in ask_about_videos(server, videos, options.concurrency, bar.add):
             if isinstance(answer, UserError):
                 failures += 1
-                print(f"error: {video}: {str(answer).removesuffix(f': {video}')}", file=sys.stderr)
+                say_aside(f"error: {video}: {str(answer).removesuffix(f': {video}')}")
                 continue
             for note in answer.notes:
-                print(f"note: {video}: {note}", file=sys.stderr)
+                say_aside(f"note: {video}: {note}")
             classes = answer.best(options.top_k)
             if options.json:
                 row = {"video": video, "duration": round(answer.duration, 3), "clips": answer.clips, "classes": classes}
-                print(json.dumps(row, ensure_ascii=False))
+                say_data(json.dumps(row, ensure_ascii=False))
             else:
-                print(f"{video}: " + ", ".join(f"{each['label']} {100 * each['score']:.1f}%" for each in classes))
+                say(f"{video}: " + ", ".join(f"{each['label']} {100 * each['score']:.1f}%" for each in classes))
     if failures:
         raise UserError(f"{failures} of {len(videos)} videos have no answer")
+    words = COMMAND.words(options, videos=tuple(map(str, videos[:1])), json=False, top_k=1, latency=True)
+    say(next_command("r3d", "client", *words), sys.stderr if options.json else sys.stdout)
 
 
 def _print_latencies(server: "Server", video: str, options: ClientOptions) -> None:
@@ -95,9 +96,9 @@ def _print_latencies(server: "Server", video: str, options: ClientOptions) -> No
 
     frames = first_clip(video, server.describe())
     if not options.json:
-        print(HEADER)
+        say(HEADER)
     for row in measure_latencies(server, frames, options.latency_seconds):
-        print(json.dumps(asdict(row)) if options.json else row, flush=True)
+        say_data(json.dumps(asdict(row)) if options.json else str(row))
 
 
 COMMAND = Command(main, ClientOptions, arguments=("videos...",))

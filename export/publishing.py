@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from r3d_keras.errors import UserError
 from r3d_keras.files import sha256
 from r3d_keras.models import ClipClassifier, load_model, model_path
 from r3d_keras.models.classifier import Metadata
+from r3d_keras.terminal import wrote
 
 from .bundle import INPUT_LIMITS, write_bundle, write_labels_and_card
 from .folding import fold
@@ -49,12 +51,14 @@ class Published:
 
     def __str__(self) -> str:
         rates = ", ".join(f"{rate:.1f} with {size}" for size, rate in self.rates.items())
+        next_line = f"{'next':8}(cd {shlex.quote(str(self.path.parent))} && docker compose up -d)"
         return "\n".join(
             [
                 *([f"clips/s on this machine by batch size: {rates}"] if rates else []),
                 f"largest difference of a logit: {self.card['largest_logit_difference']:.1e} "
                 f"(largest logit {self.card['largest_logit']:.1f})",
-                f"published {self.path}",
+                wrote(self.path),
+                *([next_line] if rates else []),
             ]
         )
 

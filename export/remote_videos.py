@@ -58,7 +58,7 @@ def ask_about_video(
     Raises UserError when the video cannot be read or the server does not answer.
     """
     clips = VideoClips(video, description.recipe)
-    count, total, names = 0, 0.0, dict(enumerate(description.label_names))
+    count, total, frames_seen, names = 0, 0.0, 0, dict(enumerate(description.label_names))
     for part, outputs in answer_clips(server, clips):
         count += len(part)
         total = total + outputs["probabilities"].astype(np.float64).sum(axis=0)
@@ -66,7 +66,9 @@ def ask_about_video(
             best = np.argsort(-outputs["probabilities"], kind="stable")
             for indexes, classes in zip(best, outputs["classes"], strict=True):
                 names.update(zip(map(int, indexes), classes, strict=False))
-        on_frames(len(part) * description.recipe.clip_stride)
+        end_frame = -(-part[-1].end_frame // description.recipe.frame_stride)
+        on_frames(end_frame - frames_seen)  # what is looped does not count
+        frames_seen = end_frame
     if not count:
         raise UserError(f"{clips.reason}: {video}")
     notes = tuple(note for note in (clips.reason, clips.warning) if note)

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 
 from r3d_keras.command_line import Command
 from r3d_keras.options import Options, option, required
+from r3d_keras.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ def main(options: ExportOptions) -> None:
 
     from .publishing import publish
 
-    print(
+    say(
         publish(
             options.model,
             options.output_dir,

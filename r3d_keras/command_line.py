@@ -12,14 +12,15 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from absl import flags
 
 from r3d_keras import remote
 from r3d_keras.errors import UserError
-from r3d_keras.options import Options, define_flags, describe, from_values, groups
+from r3d_keras.options import Options, define_flags, describe, from_values, groups, to_flags
+from r3d_keras.terminal import say_aside
 
 HELP_FLAGS = ("--help", "-help", "-h", "--helpshort", "-helpshort")
 # The folders of recipes: in an installed package, and in a checkout.
@@ -73,10 +74,10 @@ class Command:
                 else:
                     self.main(self.parse(arguments))
         except UserError as error:
-            print(f"error: {_with_flags(str(error), self.options)}", file=sys.stderr)
+            say_aside(f"error: {_with_flags(str(error), self.options)}")
             return 1
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+            say_aside("interrupted")
             return 130
         return 0
 
@@ -106,6 +107,15 @@ class Command:
         if after:
             values[self.after_dashes] = tuple(after)
         return from_values(self.options, values)
+
+    def words(self, options: Options, **changes: object) -> list[str]:
+        """Returns what follows the command's name to have these options, some of them changed."""
+        options = replace(options, **changes)
+        given = {name.removesuffix("..."): getattr(options, name.removesuffix("...")) for name in self.arguments}
+        given = {name: value for name, value in given.items() if value}
+        first = [value for value in given.values() if not isinstance(value, tuple)]
+        last = [word for value in given.values() if isinstance(value, tuple) for word in value]
+        return [*first, *to_flags(options, tuple(given)), *last]
 
     def help_text(self) -> str:
         """Returns the docstring of the command's module, and a line or two on each flag, in groups."""

@@ -10,7 +10,6 @@ csv and npz (see r3d_keras.score), those of compared models in folders named aft
 those that the model was trained on, and the numbers are those of the shards that r3d prepare writes of the same folder.
 """
 
-import sys
 from dataclasses import dataclass
 
 from r3d_keras import quiet
@@ -18,6 +17,7 @@ from r3d_keras.command_line import Command, make_folder
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.options import Options, option, required
+from r3d_keras.terminal import next_command, say, say_aside, wrote
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +62,15 @@ def main(options: EvaluateOptions) -> None:
         batch_size=options.batch_size,
         max_damaged_fraction=options.max_damaged_fraction,
     )
-    print(evaluation)
+    say(evaluation)
     for note in evaluation.notes():
-        print(f"note: {note}", file=sys.stderr)
+        say_aside(f"note: {note}")
     if options.output_dir:
         files = evaluation.write(options.output_dir, options.top_k)
-        print(f"wrote {', '.join(sorted(path.name for path in files))} to {options.output_dir}")
+        say(wrote(f"{', '.join(sorted(path.name for path in files))} to {options.output_dir}"))
+        say(next_command("r3d", "export", options.model, "bundle"))
+    else:
+        say(next_command("r3d", "evaluate", *COMMAND.words(options, output_dir="results")))
 
 
 COMMAND = Command(main, EvaluateOptions, arguments=("model", "data_dir"))

@@ -103,6 +103,24 @@ def from_values(options: type[Options], values: Mapping[str, Any]) -> Options:
     return options(**given)
 
 
+def to_flags(options: Options, without: tuple[str, ...] = ()) -> list[str]:
+    """Returns the flags that stand for the options which are not as by default, but those of `without`."""
+    flags_given = []
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if field.name in without or value == field.default:
+            continue
+        if isinstance(value, bool):
+            flags_given.append(f"--{'' if value else 'no'}{field.name}")
+            continue
+        if isinstance(value, dict):
+            value = tuple(f"{key}={number:g}" for key, number in value.items())
+        each = isinstance(value, tuple) and field.metadata.get("repeated")
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        flags_given += [f"--{field.name}={part}" for part in (value if each else [text])]
+    return flags_given
+
+
 def describe(field: dataclasses.Field) -> str:
     """Returns the help of a field, with its choices and its default."""
     text = field.metadata["help"]

@@ -30,9 +30,12 @@ without and with the places that speak for its answer.
 """
 
 import csv
+import io
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from r3d_keras import quiet
@@ -40,6 +43,7 @@ from r3d_keras.command_line import Command, check_output_file, make_folder
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, option, required
 from r3d_keras.prediction.options import AnswerOptions
+from r3d_keras.terminal import next_command, say, say_aside, say_data, wrote
 
 if TYPE_CHECKING:
     from r3d_keras.prediction.answers import Prediction
@@ -76,6 +80,7 @@ def main(options: PredictOptions) -> None:
 
     from r3d_keras.prediction.answers import agreement
     from r3d_keras.prediction.features import extract_features
+    from r3d_keras.prediction.output_names import output_names
     from r3d_keras.prediction.prediction import NEEDS_KERAS, answer_recipe, answer_videos
     from r3d_keras.prediction.rendering import CONTAINERS
     from r3d_keras.prediction.scorer import load_scorer
@@ -83,7 +88,7 @@ def main(options: PredictOptions) -> None:
 
     videos, left_out = expand_folders(list(options.videos))
     if left_out:
-        print(describe_others(left_out), file=sys.stderr)
+        say_aside(describe_others(left_out))
     if options.render:
         check_output_file(options.render, "render", tuple(CONTAINERS))
     if options.html:
@@ -104,12 +109,21 @@ def main(options: PredictOptions) -> None:
         failures = len(features.errors)
         if failures < len(videos):
             features.save(options.features_file)
-            print(f"wrote {options.features_file}: {features}")
+            say(wrote(f"{options.features_file}: {features}"))
+        if not failures:
+            say(next_command("r3d", "predict", options.model, *map(str, videos[:1]), "--timeline=timelines"))
     else:
+        is_for_machines = options.json or options.csv
         answers = _print_answers(answer_videos(scorer, videos, options, _print_note), options, len(videos))
-        failures = sum(answer.error is not None for answer in answers)
-        if (line := agreement(answers)) and not (options.json or options.csv):
-            print(line)
+        names, failures = output_names(videos), sum(answer.error is not None for answer in answers)
+        if (line := agreement(answers)) and not is_for_machines:
+            say(line)
+        read = [video for video, answer in zip(videos, answers, strict=False) if not answer.error]
+        stream = sys.stderr if is_for_machines else sys.stdout
+        if files := _files_written(options, [names[video] for video in read]):
+            say(wrote(*files), stream)
+        if read and not failures:
+            say(next_command("r3d", *_next_words(options, str(read[0]), scorer.model is not None)), stream)
     if failures:
         raise UserError(f"{failures} of {len(videos)} videos could not be read")
 
@@ -129,9 +143,8 @@ def _print_answers(answers: Iterable["Prediction"], options: PredictOptions, vid
     Raises UserError when the only one of `videos` cannot be read.
     """
     printed = []
-    writer = csv.writer(sys.stdout)
     if options.csv:
-        writer.writerow(["video", "rank", "label", "score"])
+        say_data(_csv_lines([("video", "rank", "label", "score")]))
     for answer in answers:
         if answer.error and videos == 1:
             raise UserError(answer.error)
@@ -141,21 +154,55 @@ def _print_answers(answers: Iterable["Prediction"], options: PredictOptions, vid
         if answer.error:
             continue
         if options.csv:
-            writer.writerows(answer.to_rows())
+            say_data(_csv_lines(answer.to_rows()))
+        elif options.json:
+            say_data(answer.to_json())
         else:
-            print(answer.to_json() if options.json else answer, flush=True)
+            say(answer)
     return printed
+
+
+def _csv_lines(rows: Iterable[Sequence]) -> str:
+    lines = io.StringIO()
+    csv.writer(lines).writerows(rows)
+    return lines.getvalue().removesuffix("\n")
+
+
+def _files_written(options: PredictOptions, names: Sequence[str]) -> list[str]:
+    """Returns the files about videos of these `output_names`; a pattern and how many, where there are several."""
+    files = [file for file in (options.render, options.html) if file and names]
+    for folder, ending in (
+        (options.timeline, "timeline.json"),
+        (options.timeline, "timeline.png"),
+        (options.explain, "explanation.png"),
+    ):
+        if folder and names:
+            several = len(names) > 1
+            path = os.path.join(folder, f"{'*' if several else names[0]}.{ending}")
+            files.append(f"{path} ({len(names)})" if several else path)
+    return files
+
+
+def _next_words(options: PredictOptions, video: str, is_keras: bool) -> Sequence[str]:
+    """Returns the words after `r3d` of what comes after these answers, for one of the videos."""
+    if not options.timeline and os.path.exists(video):
+        return ("predict", *COMMAND.words(options, videos=(video,), timeline="timelines", json=False, csv=False))
+    if is_keras:
+        return ("export", options.model, "bundle")
+    path = Path(options.model).resolve()
+    name = path.parent.name if path.name.isdigit() else path.name  # of a version's folder
+    return ("client", "--server=localhost:8501", f"--model_name={name}", video)
 
 
 def _print_asides(notes: Sequence[str], errors: Sequence[str]) -> None:
     for error in errors:
-        print(f"error: {error}", file=sys.stderr)
+        say_aside(f"error: {error}")
     for note in notes:
         _print_note(note)
 
 
 def _print_note(note: str) -> None:
-    print(f"note: {note}", file=sys.stderr, flush=True)
+    say_aside(f"note: {note}")
 
 
 COMMAND = Command(main, PredictOptions, arguments=("model", "videos..."))

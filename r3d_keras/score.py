@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from r3d_keras.command_line import Command
 from r3d_keras.options import Options, option, required
+from r3d_keras.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,9 @@ class ScoreOptions(Options):
         "A json file of the reference or of ActivityNet, or a csv with columns video, label[, split].",
     )
     subset: str = option("validation", "train, validation (or val) or test: which part of the truth.")
-    top_k: tuple[int, ...] = option((1, 5), "Which top-k to print for videos with one label.")
+    top_k: tuple[int, ...] | None = option(
+        None, "Which top-k to print for videos with one label; 1 by default, and 5 of more than five classes."
+    )
 
 
 def main(options: ScoreOptions) -> None:
@@ -42,8 +45,8 @@ def main(options: ScoreOptions) -> None:
     scores = score_results(options.results, options.ground_truth, options.subset, options.top_k)
     for score in scores:
         if len(scores) > 1:
-            print(f"{score.name}:")
-        print(score)
+            say(f"{score.name}:")
+        say(score)
 
 
 COMMAND = Command(main, ScoreOptions, arguments=("results", "ground_truth"))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from r3d_keras import quiet
 from r3d_keras.command_line import Command
 from r3d_keras.options import option
+from r3d_keras.terminal import next_command, say
 from r3d_keras.training.config import TrainingConfig
 
 
@@ -40,7 +41,11 @@ def main(options: TrainOptions) -> None:
     do = dry_run if options.dry_run else train
     result = do(options, change_configuration=options.change_configuration)
     if result.is_chief:
-        print(result)
+        say(result)
+    if result.is_chief and options.dry_run:
+        evaluation = ("evaluate", options.model_dir, options.data_dir)
+        words = evaluation if result.is_finished else ("train", *COMMAND.words(options, dry_run=False))
+        say(next_command("r3d", *words))
 
 
 COMMAND = Command(main, TrainOptions, arguments=("data_dir", "model_dir"))

@@ -16,6 +16,7 @@ from r3d_keras import defaults
 from r3d_keras.command_line import Command, check_output_file
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, option, required
+from r3d_keras.terminal import next_command, say, wrote
 from r3d_keras.video.recipe import Recipe
 
 
@@ -77,19 +78,22 @@ def main(options: ConvertOptions) -> None:
         frame_size=options.frame_size,
         arguments={name: value for name, value in arguments.items() if value is not None},
     )
-    print(conversion)
+    say(conversion)
     if options.verify:
         verification = verify(conversion)
-        print(verification)
+        say(verification)
         if not verification.agrees:
             raise UserError("the logits differ from PyTorch's by more than rounding: nothing was written")
     try:
         save_model(conversion.model, options.output)
     except OSError as error:
         raise UserError(f"cannot write output={options.output}: {error.strerror or error}") from error
-    print(f"saved {options.output}")
-    if not conversion.model.metadata.label_names:
-        print("it has no class names: --labels=FILE gives it some, and prediction then answers with words")
+    has_names = bool(conversion.model.metadata.label_names)
+    if not has_names:
+        say("it has no class names: --labels=FILE gives it some, and prediction then answers with words")
+    say(wrote(options.output))
+    fine_tuning = ("train", "shards", "run1", f"--weights={options.output}")
+    say(next_command("r3d", *(("export", options.output, "bundle") if has_names else fine_tuning)))
 
 
 COMMAND = Command(main, ConvertOptions, arguments=("checkpoint", "output"))

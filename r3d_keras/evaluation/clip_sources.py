@@ -107,7 +107,7 @@ class ShardClips:
         self._damage = DamageLog(data, split, max_damaged_fraction)
         self.num_clips = self._clips.epoch_length
         self.channels = self._clips.channels
-        self.description = f"{data.data_dir}, split {split}"
+        self.description = f"{data.data_dir}, {split}"
 
     def batches(self, batch_size: int, frame_size: int, channels: int, crop: bool) -> Iterator[dict]:
         """Yields batches as `evaluation_clips` does. Raises UserError when too many records are damaged."""

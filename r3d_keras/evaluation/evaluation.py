@@ -8,17 +8,25 @@ from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.clip_sources import open_clips_to_measure
 from r3d_keras.evaluation.comparison import Difference, paired_difference
-from r3d_keras.evaluation.metrics import Metrics, bootstrap_intervals, compute_metrics, format_metrics
+from r3d_keras.evaluation.metrics import (
+    Metrics,
+    bootstrap_intervals,
+    compute_metrics,
+    confused_pairs,
+    format_metrics,
+)
 from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.evaluation.protocol import make_logit_function, score_clips
 from r3d_keras.evaluation.scores import ClipScores, NoClipsError, Scores
 from r3d_keras.models import ClipClassifier, load_model, model_path
+from r3d_keras.terminal import Progress
 from r3d_keras.video.recipe import Recipe
+
+PAIRS_SHOWN = 3
 
 
 class MeasuredClips(Protocol):
@@ -91,29 +99,48 @@ class Evaluation:
 
     def __str__(self) -> str:
         lines = [self.source.listing_note] if self.source.listing_note else []
-        for evaluation in (self, *(other for other, _ in self.compared)):
-            if self.compared:
-                lines.append(f"\n{evaluation.model}")
-            lines.append(evaluation._table())
+        lines += [self._headline(), *self._table()]
         if self.left_out:
             (video, reason), count = self.left_out[0], len(self.left_out)
             listed = count + len(self.videos.names)
             lines.append(f"{listed} videos listed, {count} left out, for example {video}: {reason}")
-        for other, difference in self.compared:
-            gap, low, high = (100 * part for part in (difference.top1, *difference.top1_interval))
-            lines.append(
-                f"top-1 of {self.model} minus {other.model}: {gap:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}"
-            )
         return "\n".join(lines)
 
     __repr__ = __str__
 
-    def _table(self) -> str:
+    def _headline(self) -> str:
+        classes = len(self.source.label_names)
+        models = f"{1 + len(self.compared)} models" if self.compared else self.model
+        return (
+            f"evaluate  {models} on {self.source.description}: {len(self.videos.names)} videos, "
+            f"{len(self.clips.video_ids)} clips, {classes} classes, chance {100 / classes:.1f}%"
+        )
+
+    def _table(self) -> list[str]:
         if not self.video_metrics:
-            return f"none of {len(self.videos.names)} videos has a label: scores alone"
-        low, high = self.intervals["top1"]
-        interval = f"95 % interval of the videos' top-1: {100 * low:.2f}% to {100 * high:.2f}%"
-        return f"{format_metrics(self.clip_metrics, self.video_metrics)}\n{interval}"
+            return [f"none of {len(self.videos.names)} videos has a label: scores alone"]
+        names, classes = self.source.label_names, len(self.source.label_names)
+        if self.compared:
+            rows = [("videos", each.video_metrics, each.intervals["top1"]) for each in (self, *self._others)]
+            gaps = [_points(difference) for _, difference in self.compared]
+            models = [f"{other.model}: {gap}" for other, gap in zip(self._others, gaps, strict=True)]
+            return format_metrics(rows, classes, ("model, and the first one minus it", self.model, *models))
+        rows = [("videos", self.video_metrics, self.intervals["top1"]), ("clips", self.clip_metrics, None)]
+        pairs = [
+            f"{names[label]} as {names[other]} {count} of {total}"
+            for label, other, count, total in confused_pairs(labeled(self.videos), PAIRS_SHOWN)
+        ]
+        most_confused = [f"   most confused   {', '.join(pairs)}"] if pairs else []
+        return format_metrics(rows, classes) + most_confused
+
+    @property
+    def _others(self) -> list["Evaluation"]:
+        return [other for other, _ in self.compared]
+
+
+def _points(difference: Difference) -> str:
+    gap, low, high = (100 * part for part in (difference.top1, *difference.top1_interval))
+    return f"{gap:+.1f} points ({low:+.1f} to {high:+.1f})"
 
 
 def evaluate(
@@ -176,9 +203,9 @@ def measure(name: str, model: ClipClassifier, source: MeasuredClips, options: Pr
     size = options.batch_size if options.crop else 1
     total = None if source.num_clips is None else -(-source.num_clips // size)
     batches = source.batches(size, model.metadata.frame_size, model.metadata.channels, options.crop)
-    progress = tqdm(batches, "evaluate", total, unit="batches", dynamic_ncols=True)
     try:
-        clips = score_clips(make_logit_function(model), progress).without(source.rejected())
+        with Progress("evaluate", total, "batches") as progress:
+            clips = score_clips(make_logit_function(model), _counted(batches, progress)).without(source.rejected())
     except NoClipsError as error:
         video, reason = next(iter(source.left_out(set())), ("", "it has no clips"))
         raise UserError(f"{error} (the first, {video}: {reason})") from error
@@ -196,6 +223,12 @@ def measure(name: str, model: ClipClassifier, source: MeasuredClips, options: Pr
         configuration=_configuration(name, model, source, options),
         model_dir=Path(name).parent if Path(name).is_file() else None,
     )
+
+
+def _counted(batches: Iterator[dict], progress: Progress) -> Iterator[dict]:
+    for batch in batches:
+        yield batch
+        progress.add(1)
 
 
 def labeled(scores: Scores) -> Scores:

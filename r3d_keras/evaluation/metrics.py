@@ -1,6 +1,6 @@
 """Accuracy, loss and calibration of clips or of videos."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +73,15 @@ def confusion_matrix(scores: Scores) -> np.ndarray:
     return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)
 
 
+def confused_pairs(scores: Scores, count: int) -> list[tuple[int, int, int, int]]:
+    """Returns the `count` most frequent confusions: label, what it is taken for, how many items, of how many."""
+    confusion = confusion_matrix(scores)
+    totals = confusion.sum(axis=1)
+    np.fill_diagonal(confusion, 0)
+    pairs = [divmod(int(flat), len(totals)) for flat in np.argsort(-confusion, axis=None, kind="stable")[:count]]
+    return [(*pair, int(confusion[pair]), int(totals[pair[0]])) for pair in pairs if confusion[pair]]
+
+
 def class_accuracies(scores: Scores) -> np.ndarray:
     """Returns top-1 of the items of each class, float64 [classes]; NaN where there are none."""
     confusion = confusion_matrix(scores)
@@ -105,15 +114,29 @@ def bootstrap_weights(count: int, seed: int) -> Iterator[np.ndarray]:
         yield np.bincount(random.integers(0, count, count), minlength=count) / count
 
 
-def format_metrics(clips: Metrics, videos: Metrics) -> str:
-    """Returns a small table for people."""
-    lines = [f"{'':8}{'count':>8}{'top-1':>9}{'top-5':>9}{'average':>9}{'classes':>9}{'loss':>9}"]
-    for name, metrics in (("clips", clips), ("videos", videos)):
-        fractions = (metrics.top1, metrics.top5, metrics.average, metrics.mean_class_accuracy)
-        lines.append(
-            f"{name:8}{metrics.count:8d}{''.join(f'{100 * each:8.2f}%' for each in fractions)}{metrics.loss:9.4f}"
-        )
-    return "\n".join(lines)
+def format_metrics(
+    rows: Sequence[tuple[str, Metrics, tuple[float, float] | None]], num_classes: int, last: Sequence[str] = ()
+) -> list[str]:
+    """Returns a table for people: top-1 with its 95 % interval, where it is known, mean over the classes, and loss.
+
+    Top-5 and its average with top-1 are shown where there are more than five classes.
+
+    Args:
+        rows: a name, metrics and an interval of top-1 each.
+        last: title of a last column, and what stands there in each row.
+    """
+    tops = ("top5", "average") if num_classes > 5 else ()
+    names, titles = (*tops, "mean_class_accuracy"), {"top5": "top-5", "mean_class_accuracy": "classes"}
+    width = max(len(name) for name, _, _ in rows)
+    title, *endings = last or [""] * (1 + len(rows))
+    others = "".join(f"{titles.get(name, name):>8}" for name in names)
+    lines = [f"   {'':{width}}  {'top-1':17}{others}{'loss':>8}  {title}"]
+    for (name, metrics, interval), ending in zip(rows, endings, strict=True):
+        low_high = f" ({100 * interval[0]:.0f} to {100 * interval[1]:.0f})" if interval else ""
+        top1 = f"{100 * metrics.top1:.1f}%{low_high}"
+        others = "".join(f"{100 * getattr(metrics, each):7.1f}%" for each in names)
+        lines.append(f"   {name:{width}}  {top1:17}{others}{metrics.loss:8.3f}  {ending}")
+    return [line.rstrip() for line in lines]
 
 
 def _calibration_error(confidences: np.ndarray, hits: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from r3d_keras.evaluation.evaluation import Evaluation, labeled
 from r3d_keras.evaluation.figures import confusion_figure, coverage_figure, reliability_figure, training_figure
-from r3d_keras.evaluation.metrics import class_accuracies, confusion_matrix
+from r3d_keras.evaluation.metrics import class_accuracies, confused_pairs
 from r3d_keras.evaluation.scores import Scores
 from r3d_keras.files import whole_file
 from r3d_keras.pages import evenly, shrink, strip_url, template
@@ -139,14 +139,9 @@ def _pictures(files: list[bytes], count: int, height: int, aspect: float | None 
 
 
 def _confused_pairs(videos: Scores, label_names: tuple[str, ...]) -> list[dict]:
-    confusion = confusion_matrix(videos)
-    totals = confusion.sum(axis=1)
-    np.fill_diagonal(confusion, 0)
-    pairs = [divmod(int(flat), len(label_names)) for flat in np.argsort(-confusion, axis=None, kind="stable")]
     return [
-        {"label": label_names[label], "predicted": label_names[other], "videos": int(count), "of": int(totals[label])}
-        for label, other in pairs[:PAIRS_SHOWN]
-        if (count := confusion[label, other])
+        {"label": label_names[label], "predicted": label_names[other], "videos": count, "of": total}
+        for label, other, count, total in confused_pairs(videos, PAIRS_SHOWN)
     ]
 
 

@@ -42,14 +42,17 @@ class ResultScore:
 
 
 def score_results(
-    results: Sequence[str | Path], ground_truth: str | Path, subset: str = "validation", top_k: Sequence[int] = (1, 5)
+    results: Sequence[str | Path],
+    ground_truth: str | Path,
+    subset: str = "validation",
+    top_k: Sequence[int] | None = None,
 ) -> list[ResultScore]:
     """Measures each file of results, and when there are several, the average of their scores.
 
     Args:
         results: .json, .csv or .npz files, see `read_results`.
         ground_truth: see `read_ground_truth`, as for `subset`.
-        top_k: which top-k to compute for videos with one label.
+        top_k: which top-k to compute for videos with one label; 1 when None, and 5 of more than five classes.
 
     Raises UserError when a file cannot be read, or names none of the truth's videos.
 
@@ -59,6 +62,8 @@ def score_results(
     """
     ranked = {str(path): read_results(Path(path)) for path in results}
     truth = read_ground_truth(Path(ground_truth), subset)
+    if top_k is None:
+        top_k = (1, 5) if len(set().union(*truth.values())) > 5 else (1,)
     if len(ranked) > 1:
         ranked["average"] = average_results(list(ranked.values()))
     return [_score(name, each, str(ground_truth), truth, top_k) for name, each in ranked.items()]

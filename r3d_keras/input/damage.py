@@ -1,12 +1,11 @@
 """Damaged records: counted, named, and too many of them a reason to stop."""
 
-import sys
-
 import numpy as np
 
 from r3d_keras.errors import UserError
 from r3d_keras.input.records import INTACT
 from r3d_keras.input.shards import ClipData
+from r3d_keras.terminal import say_aside
 
 
 class DamageLog:
@@ -28,7 +27,7 @@ class DamageLog:
         """
         for number in sorted({int(number) for number in np.unique(damaged) if number != INTACT} - self._numbers):
             self._numbers.add(number)
-            print(f"left out a damaged record: {self._name(number)}", file=sys.stderr)
+            say_aside(f"left out a damaged record: {self._name(number)}")
         if len(self._numbers) > self._max_fraction * self._index.num_clips:
             raise UserError(
                 f"{len(self._numbers)} of {self._index.num_clips} records are damaged, more than "

@@ -9,6 +9,7 @@ import numpy as np
 from r3d_keras.errors import UserError
 from r3d_keras.models import ClipClassifier, build_model
 from r3d_keras.models.architectures import complete_arguments, find_architecture
+from r3d_keras.models.classifier import Metadata
 from r3d_keras.models.initial_values import skipped_initial_values
 from r3d_keras.models.normalization import find_normalization
 
@@ -47,7 +48,7 @@ def build_from(
             frame_size=chosen["frame_size"] or metadata.frame_size,
             input_channels=input_channels,
             normalization=normalization,
-            origin=f"fine-tuned from {metadata.origin or metadata.architecture}; {reason}",
+            origin=f"fine-tuned from {_described(metadata)}; {reason}",
             **metadata.arguments,
         )
     head = find_architecture(metadata.architecture).head
@@ -148,3 +149,7 @@ def _keeps_head(source: ClipClassifier, num_classes: int | None, label_names: tu
         difference = "has other label names" if metadata.label_names else "had no label names"
         return False, f"every weight kept but the head, which is new (the old one of {wanted} classes {difference})"
     return True, f"every weight kept, the head of {wanted} classes too"
+
+
+def _described(metadata: Metadata) -> str:
+    return ", ".join(filter(None, (f"a {metadata.architecture}", metadata.origin)))

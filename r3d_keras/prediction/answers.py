@@ -97,7 +97,7 @@ class Prediction:
         moment = f"   ({self.moment})" if self.moment else ""
         lines = [f"{self._place}: {classes or 'no class reaches the threshold'}{folder}{moment}"]
         for each in self.segments or ():
-            lines.append(f"  {each.start:.0f} to {each.end:.0f} s: {each.label} {100 * each.score:.1f}%")
+            lines.append(f"  {each.start:.0f} to {round(each.end, 1):g} s: {each.label} {100 * each.score:.1f}%")
         return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from r3d_keras.captions import caption
 from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
 from r3d_keras.input.views import view_frames
@@ -17,6 +18,7 @@ from r3d_keras.prediction.clip_picture import clip_picture
 from r3d_keras.prediction.scorer import Scorer
 from r3d_keras.prediction.videos import ClipValues
 from r3d_keras.video.clips import VideoClips
+from r3d_keras.video.folders import printable
 from r3d_keras.video.recipe import Recipe
 
 
@@ -34,7 +36,10 @@ def write_explanation(path: Path, scorer: Scorer, values: ClipValues, recipe: Re
     if clip is None:
         raise UserError(f"it changed while it was read: {values.video}")
     view = view_frames(clip.frames, scorer.metadata.frame_size, scorer.metadata.channels)
-    draw_explanation(path, view, activation_maps(scorer.model, view, label))
+    name, score = scorer.metadata.label_names[label], values.values[surest, label]
+    place = f"{clip.begin:.1f} to {clip.end:.1f} s of {printable(values.video)}"
+    title = f"{name} {100 * score:.1f}% at {place}; below: what speaks for it"
+    draw_explanation(path, view, activation_maps(scorer.model, view, label), title)
 
 
 def activation_maps(model: ClipClassifier, clip: np.ndarray, label: int) -> np.ndarray:
@@ -57,13 +62,14 @@ def activation_maps(model: ClipClassifier, clip: np.ndarray, label: int) -> np.n
     return (values.numpy() @ head.kernel.numpy()[:, label]).astype(np.float32)
 
 
-def draw_explanation(path: Path, clip: np.ndarray, maps: np.ndarray) -> None:
-    """Writes a PNG of some frames of a clip above the same with their activation maps laid over.
+def draw_explanation(path: Path, clip: np.ndarray, maps: np.ndarray, title: str) -> None:
+    """Writes a PNG of some frames of a clip, below a title, above the same with their activation maps laid over.
 
     Args:
         clip: uint8 [frames, height, width, channels].
         maps: float32 [time, height, width] of `activation_maps`.
     """
-    picture = cv2.cvtColor(clip_picture(clip, maps), cv2.COLOR_RGB2BGR)
+    picture = clip_picture(clip, maps)
+    titled = np.concatenate([caption(title, picture.shape[1]), picture])
     with whole_file(path) as partial:
-        partial.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        partial.write_bytes(cv2.imencode(".png", titled[..., ::-1])[1].tobytes())

@@ -5,9 +5,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 
+from r3d_keras.captions import write_on_dark
 from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
 from r3d_keras.video.decoding import USUAL_RATE
@@ -80,7 +80,6 @@ def _strip(highest: np.ndarray, width: int) -> np.ndarray:
 def _labeled(picture: np.ndarray, scores: np.ndarray, label_names: tuple[str, ...]) -> np.ndarray:
     scale = max(0.35, picture.shape[0] / 600)
     for place, index in enumerate(np.argsort(-scores, kind="stable")[:LABELS_SHOWN], start=1):
-        text, at = f"{label_names[index]} {100 * scores[index]:.0f}%", (6, int(34 * scale * place))
-        for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, color, thickness, cv2.LINE_AA)
+        text = f"{label_names[index]} {100 * scores[index]:.0f}%"
+        write_on_dark(picture, text, 6, int(40 * scale * place), scale)
     return picture

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from r3d_keras.errors import UserError
 from r3d_keras.input.video_views import video_views
 from r3d_keras.models.classifier import Metadata
 from r3d_keras.prediction.thumbnails import Thumbnails
+from r3d_keras.terminal import Progress
 from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.decoding import is_stream
 from r3d_keras.video.folders import Video
@@ -55,16 +55,19 @@ def clip_values(
     Args:
         function: from views, uint8 [batch, clip_frames, frame_size, frame_size, channels], to float32 [batch, ...].
         metadata: of the model: frame size and channels.
-        report_frames: called with the number of frames after each batch.
+        report_frames: called with the number of frames of a video that were taken, after each batch.
         pictured: keep some frames of every video too.
     """
     parts: dict[int, list] = {number: [] for number in range(len(videos))}
+    frames_seen: dict[int, int] = {}
     done, pictures = 0, defaultdict(Thumbnails)
     for batch in video_views(videos, batch_size, metadata.frame_size, metadata.channels):
         numbers, values = batch["video"].numpy(), function(batch["clips"])
-        report_frames(len(numbers) * videos[0].recipe.clip_stride)
         for number in np.unique(numbers):
             chosen = numbers == number
+            end_frame = -(-int(batch["segment"].numpy()[chosen, 1].max()) // videos[0].recipe.frame_stride)
+            report_frames(end_frame - frames_seen.get(number, 0))  # what is looped does not count
+            frames_seen[number] = end_frame
             parts[number].append((batch["times"].numpy()[chosen], values[chosen]))
             if pictured:
                 pictures[number].add(batch["clips"].numpy()[chosen])
@@ -84,11 +87,10 @@ def values_of_videos(
     pictured: bool = False,
 ) -> Iterator[ClipValues]:
     """Yields what `function` gives for the clips of every video, see `clip_values`; on a terminal with progress."""
-    is_shown = sys.stderr.isatty()
-    total = count_frames(videos, recipe) if is_shown else None
-    with tqdm(total=total, unit="frames", dynamic_ncols=True, disable=not is_shown) as bar:
+    total = count_frames(videos, recipe) if sys.stderr.isatty() else None
+    with Progress("predict", total, "frames") as bar:
         clips = [VideoClips(video, recipe) for video in videos]
-        yield from clip_values(clips, function, metadata, batch_size, bar.update, pictured)
+        yield from clip_values(clips, function, metadata, batch_size, bar.add, pictured)
 
 
 def count_frames(videos: Sequence[Video], recipe: Recipe) -> int | None:

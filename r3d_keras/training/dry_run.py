@@ -8,14 +8,16 @@ from pathlib import Path
 import tensorflow as tf
 
 from r3d_keras.errors import UserError
+from r3d_keras.terminal import say
 from r3d_keras.training.checkpoints import size_in_bytes
 from r3d_keras.training.cluster import is_chief, lost_worker_as_user_error, make_strategy, wait_for_all
 from r3d_keras.training.config import TrainingConfig
 from r3d_keras.training.memory import out_of_memory_as_user_error, peak_memory, readable
 from r3d_keras.training.model_dir import check_model_dir
 from r3d_keras.training.progress import bottleneck
-from r3d_keras.training.reporting import print_line
+from r3d_keras.training.saving import Saver
 from r3d_keras.training.setup import Parts, make_parts
+from r3d_keras.training.state import RunState
 
 MEASURED_STEPS = 5
 MEASURED_SECONDS = 30.0
@@ -23,21 +25,25 @@ MEASURED_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What a run would do, a line of text for each topic; `changes` are differences from the run in the folder."""
+    """What a run would do, a line of text for each topic; `changes` are differences from the run in the folder.
+
+    is_finished  whether the run in the folder has done all of its epochs; then no step was measured
+    """
 
     data: str
     model: str
     input: str
-    step: str
-    rate: str
     plan: str
     disk: str
+    step: str = ""
+    rate: str = ""
     changes: tuple[str, ...] = ()
     is_chief: bool = True
+    is_finished: bool = False
 
     def __str__(self) -> str:
         topics = ("data", "model", "input", "step", "rate", "plan", "disk")
-        return "\n".join([*self.changes, *(f"{topic:<12}{getattr(self, topic)}" for topic in topics)])
+        return "\n".join([*self.changes, *(f"{topic:<12}{text}" for topic in topics if (text := getattr(self, topic)))])
 
 
 def dry_run(
@@ -45,21 +51,28 @@ def dry_run(
 ) -> TrainingPlan:
     """Runs a few steps, throws them away, and returns the plan of the run; takes what `train` takes.
 
+    Where a run is in the folder already, the plan is that of what is left of it.
+
     Raises UserError for everything that would stop the run: what `train` raises, a step that does not fit in memory,
     and a disk with too little room for the checkpoints.
 
     Example:
         print(dry_run(TrainingConfig(data_dir="shards", model_dir="run1")))
     """
-    strategy = strategy or make_strategy(before_waiting=print_line)
+    strategy = strategy or make_strategy(before_waiting=say)
     with lost_worker_as_user_error(strategy):
         parts = make_parts(config, strategy)
         changes = check_model_dir(parts.config, change_configuration)
         disk = _room_for_checkpoints(parts)
         with parts.data.reading(), out_of_memory_as_user_error(parts.config):
-            lines = {**_contents(parts), **_measured_plan(parts)}
+            state = Saver(parts, is_rehearsal=True).restore()
+            is_finished = state.epoch > parts.config.epochs
+            plan = {"plan": f"all {parts.config.epochs} epochs are done already: nothing is left to do"}
+            lines = {**_contents(parts), **(plan if is_finished else _measured_plan(parts, state))}
         wait_for_all(strategy)
-    return TrainingPlan(**lines, disk=disk, changes=tuple(changes), is_chief=is_chief(strategy))
+    return TrainingPlan(
+        **lines, disk=disk, changes=tuple(changes), is_chief=is_chief(strategy), is_finished=is_finished
+    )
 
 
 def _contents(parts: Parts) -> dict[str, str]:
@@ -77,25 +90,33 @@ def _contents(parts: Parts) -> dict[str, str]:
     }
 
 
-def _measured_plan(parts: Parts) -> dict[str, str]:
+def _measured_plan(parts: Parts, state: RunState) -> dict[str, str]:
     config = parts.config
     step_seconds, waited = _measure_steps(parts)
     steps, steps_an_epoch = parts.steps_until(config.epochs), parts.steps_until(1)
     validation_seconds = _measure_validation(parts)
-    rounds = -(-config.epochs // config.evaluate_every) if parts.validation else 0
+    rounds = parts.validations_from(state.epoch)
     first, last = (
         parts.schedule.rate(epoch, step, steps_an_epoch)
         for epoch, step in ((1, 0), (config.epochs, steps_an_epoch - 1))
     )
     later = "falls with the validation loss" if config.schedule == "plateau" else f"{last:g} in the last step"
+    seconds = (steps - state.step) * step_seconds + rounds * validation_seconds
+    done = f"{state.step:,} of them done, " if state.step else ""
     return {
         "step": f"{_replicas_and_parts(parts)}, {config.precision}: {step_seconds:.3g} s, "
         f"{config.batch_size / step_seconds:.3g} clips/s, memory {readable(peak_memory())} at most; "
         f"{bottleneck(waited / step_seconds)}",
         "rate": f"{config.schedule}: {first:g} in the first step, {later}",
-        "plan": f"{config.epochs} epochs of {steps_an_epoch:,} steps = {steps:,} steps, {rounds} validations of "
-        f"{_duration(validation_seconds)}: about {_duration(steps * step_seconds + rounds * validation_seconds)}",
+        "plan": f"{epochs_and_steps(config.epochs, steps)}, {done}{rounds} validations of "
+        f"{_duration(validation_seconds)}: about {_duration(seconds)}",
     }
+
+
+def epochs_and_steps(epochs: int, steps: int) -> str:
+    """Says how many steps there are; where clips are left over at an epoch's end, the next begins with them."""
+    each = f"{steps // epochs:,}" + (f" or {steps // epochs + 1:,}" if steps % epochs else "")
+    return f"{epochs} epochs of {each} steps = {steps:,} steps"
 
 
 def _replicas_and_parts(parts: Parts) -> str:

@@ -1,13 +1,9 @@
-"""The line that tells how a run is doing."""
+"""How far a run is: the bar, the speed, the time left."""
 
-import sys
 import time
 
-from tqdm import tqdm
+from r3d_keras import terminal
 
-from r3d_keras.training.memory import peak_memory, readable
-
-SECONDS_BETWEEN_LINES = 30.0  # where the output is a file, which keeps every line
 # Part of the time from which on waiting for data is worth a remedy.
 NOTABLE_WAIT = 0.05
 
@@ -19,29 +15,36 @@ def bottleneck(wait_share: float) -> str:
 
 
 class Progress:
-    """A progress bar over all clips of a run, with loss, accuracy, clips/s, wait for data, memory and time left."""
+    """How far a run is, over all clips of it; knows clips/s, wait for data and the time left of the epoch at hand.
 
-    def __init__(self, clips_done: int, clips_in_all: int, shown: bool):
-        interval = 0.1 if sys.stderr.isatty() else SECONDS_BETWEEN_LINES
-        self._options = {"unit": "clips", "dynamic_ncols": True, "disable": not shown, "mininterval": interval}
-        self._bar = tqdm(desc="train", total=clips_in_all, initial=clips_done, **self._options)
-        self._began = time.monotonic()
-        self._clips, self._waited, self._seconds = 0, 0.0, 0.0
+    Attributes:
+        rounds_left: rounds of validation that are to come, which the time left takes account of.
+    """
+
+    def __init__(self, clips_done: int, clips_in_all: int, rounds_left: int, is_shown: bool):
+        self._bar = terminal.Progress("train", clips_in_all, "clips", clips_done, is_shown)
+        self._is_shown, self.rounds_left = is_shown, rounds_left
+        self._clips_left = clips_in_all - clips_done
+        self._round_began = self._round_seconds = 0.0
+        self.restart_clock()
 
     def restart_clock(self) -> None:
         """Begins to measure speed and waiting anew."""
         self._began = time.monotonic()
         self._clips, self._waited, self._seconds = 0, 0.0, 0.0
 
-    def add_step(self, clips: int, waited: float, text: str) -> None:
-        """Counts a step of so many clips, which waited so many seconds for data."""
+    def add_step(self, clips: int, waited: float, *remarks: str) -> None:
+        """Counts a step of so many clips, which waited so many seconds for data, with remarks for the bar."""
         self._clips += clips
+        self._clips_left -= clips
         self._waited += waited
         self._seconds = time.monotonic() - self._began
-        self._bar.set_postfix_str(
-            f"{text}, waits for data {100 * self.wait_share:.0f}%, {readable(peak_memory())}", refresh=False
-        )
-        self._bar.update(clips)
+        self._bar.add(clips, *remarks, f"{self.left} left", f"{self.clips_per_second:.3g} clips/s")
+
+    @property
+    def has_speed(self) -> bool:
+        """Whether a step was measured since the clock was started: none was where validation is all that was left."""
+        return self._clips > 0
 
     @property
     def clips_per_second(self) -> float:
@@ -53,14 +56,22 @@ class Progress:
         """Part of the time from the start of the clock to the last step that passed waiting for data, 0 to 1."""
         return self._waited / max(self._seconds, 1e-9)
 
-    def speed(self) -> str:
-        """Says the speed, and what bounds it."""
-        return f"{self.clips_per_second:.3g} clips/s, {bottleneck(self.wait_share)}"
+    @property
+    def left(self) -> str:
+        """The time to the end of the run at the speed of this epoch and of the last round of validation."""
+        return terminal.duration(
+            self._clips_left / max(self.clips_per_second, 1e-9) + self.rounds_left * self._round_seconds
+        )
 
-    def validating(self, num_clips: int) -> tqdm:
-        """Returns a bar for a round of validation, which vanishes when it is closed."""
-        return tqdm(desc="validate", total=num_clips, leave=False, **self._options)
+    def validating(self, num_clips: int) -> terminal.Progress:
+        """Begins a round of validation; returns its bar, which is gone when it is closed."""
+        self._round_began = time.monotonic()
+        return terminal.Progress("validate", num_clips, "clips", is_shown=self._is_shown)
+
+    def end_validation(self) -> None:
+        """Ends the round that was begun."""
+        self._round_seconds, self.rounds_left = time.monotonic() - self._round_began, self.rounds_left - 1
 
     def close(self) -> None:
-        """Ends the line."""
+        """Takes the bar away."""
         self._bar.close()

@@ -1,13 +1,15 @@
 """What a run prints and logs: lines and a progress bar, the text logs, TensorBoard."""
 
+import shlex
 import sys
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from tqdm import tqdm
-
+from r3d_keras import terminal
+from r3d_keras.terminal import say, say_aside
 from r3d_keras.training.cluster import is_chief
 from r3d_keras.training.model_dir import LOGS
-from r3d_keras.training.progress import Progress
+from r3d_keras.training.progress import NOTABLE_WAIT, Progress, bottleneck
 from r3d_keras.training.reference_logs import ReferenceLogs
 from r3d_keras.training.setup import Parts
 from r3d_keras.training.state import RunState
@@ -15,12 +17,11 @@ from r3d_keras.training.steps import StepResult
 from r3d_keras.training.tensorboard import STEPS_BETWEEN_POINTS, TensorBoardLog
 from r3d_keras.training.validation import Measured
 
-
-def print_line(line: str, to_standard_error: bool = False) -> None:
-    """Prints a line at once, above a progress bar where there is one."""
-    stream = sys.stderr if to_standard_error else sys.stdout
-    tqdm.write(line, file=stream)
-    stream.flush()
+# Columns of the table of epochs and their widths; the names in the middle are those of validation.
+_TRAINING, _VALIDATION = {"epoch": 5, "loss": 6, "top-1": 6}, {"val loss": 8, "clips": 6, "videos  ": 8}
+_SPEED = {"clips/s": 7, "left": 7}
+WIDEST_GAP = 3  # between two columns, where the terminal has room
+CLASSES_NAMED = 5
 
 
 class Report:
@@ -32,14 +33,18 @@ class Report:
         self._parts, self._state, self._is_chief = parts, state, is_chief(parts.strategy)
         self._last_step = parts.steps_until(config.epochs)
         done, total = (step * config.batch_size for step in (state.step, self._last_step))
-        self._progress = Progress(done, total, shown=self._is_chief)
+        self._progress = Progress(done, total, parts.validations_from(state.epoch), is_shown=self._is_chief)
+        self._has_header, self._was_slow = False, False
         self._logs = ReferenceLogs(config.model_dir, state.log_sizes) if self._is_chief else None
         self._tensorboard = TensorBoardLog(Path(config.model_dir) / LOGS) if self._is_chief else None
 
     def begin(self, changes: list[str], warnings: list[str]) -> None:
-        """Says what differs from the run that was there, what is wrong with its checkpoints, and where it goes on."""
+        """Says what is trained, what differs from the run that was there, and where that goes on.
+
+        `warnings` are about its checkpoints.
+        """
         config, state = self._parts.config, self._state
-        lines = list(changes)
+        lines = [_headline(self._parts), *changes]
         if config.weights:
             origin = self._parts.model.metadata.origin
             lines.append(f"{origin}; normalization and frames are those of {config.weights}")
@@ -54,9 +59,9 @@ class Report:
             lines.append(f"going on after step {state.step} of {self._last_step}, in epoch {state.epoch}")
         if self._is_chief:
             for warning in warnings:
-                print_line(warning, to_standard_error=True)
+                say_aside(warning)
             for line in lines:
-                print_line(line)
+                say(line)
 
     def begin_epoch(self) -> None:
         """Begins to measure the speed of an epoch."""
@@ -65,8 +70,12 @@ class Report:
     def step(self, result: StepResult, micro_batches: list[dict], rate: float, waited: float) -> None:
         """Tells of a step that `state` has just counted, and waited so many seconds for its batch."""
         state, config = self._state, self._parts.config
-        text = f"epoch {state.epoch}/{config.epochs}, loss {state.mean_loss:.3f}, top-1 {100 * state.top1:.1f}%"
-        self._progress.add_step(config.batch_size, waited, text)
+        remarks = (
+            f"epoch {state.epoch} of {config.epochs}",
+            f"loss {state.mean_loss:.3f}",
+            f"top-1 {_percent(state.top1)}",
+        )
+        self._progress.add_step(config.batch_size, waited, *remarks)
         if not self._is_chief:
             return
         accuracy = result.correct / config.batch_size
@@ -85,7 +94,7 @@ class Report:
             }
             self._tensorboard.scalars(state.step, values)
 
-    def validation_progress(self) -> tqdm:
+    def validation_progress(self) -> terminal.Progress:
         """Returns a bar for a round of validation, which is gone when it is closed."""
         return self._progress.validating(self._parts.validation.num_clips)
 
@@ -94,19 +103,33 @@ class Report:
         if not self._is_chief:
             return
         state = self._state
-        line = f"epoch {state.epoch}/{self._parts.config.epochs}: training loss {state.mean_loss:.3f}"
-        line += f", top-1 {100 * state.top1:.1f}%"
         values = {"epoch/loss": state.mean_loss, "epoch/top1": state.top1}
         self._logs.write("train.log", (state.epoch, state.mean_loss, state.top1, rate))
         if measured:
+            self._progress.end_validation()
             clips, videos = measured
-            line += f"; validation loss {clips.loss:.3f}, top-1 {100 * clips.top1:.1f}% of clips"
-            line += f", {100 * videos.top1:.1f}% of videos"
             values |= {"validation/loss": clips.loss, "validation/top1_clips": clips.top1}
             values |= {"validation/top1_videos": videos.top1, "validation/top5_videos": videos.top5}
             self._logs.write("val.log", (state.epoch, clips.loss, clips.top1))
         self._tensorboard.scalars(state.step, values)
-        print_line(f"{line} ({self._progress.speed()})")
+        self._print_epoch(measured)
+
+    def _print_epoch(self, measured: Measured | None) -> None:
+        """Prints a row of the table of epochs; the best one so far has a star behind its videos."""
+        state, progress = self._state, self._progress
+        cells = [state.epoch, f"{state.mean_loss:.3f}", _percent(state.top1)]
+        if self._parts.validation:
+            cells += _validation_cells(measured, state.best.get("epoch") == state.epoch) if measured else [""] * 3
+        cells += [f"{progress.clips_per_second:.3g}", progress.left] if progress.has_speed else ["", ""]
+        widths = {**_TRAINING, **(_VALIDATION if self._parts.validation else {}), **_SPEED}
+        if not self._has_header:
+            self._has_header = True
+            say(_row(widths.values(), widths))
+        say(_row(widths.values(), cells))
+        is_slow = progress.wait_share > NOTABLE_WAIT
+        if is_slow and not self._was_slow:
+            say_aside(f"note: {bottleneck(progress.wait_share)}")
+        self._was_slow = is_slow
 
     def flush(self) -> dict[str, int]:
         """Puts the logs on disk; returns the bytes of the text logs, for the checkpoint that goes with them."""
@@ -120,3 +143,31 @@ class Report:
         self._progress.close()
         if self._is_chief:
             self._logs.close()
+
+
+def _headline(parts: Parts) -> str:
+    config, names = parts.config, parts.data.label_names
+    shown = ", ".join(names[:CLASSES_NAMED]) + (", ..." if len(names) > CLASSES_NAMED else "")
+    weights = parts.model.count_params()
+    size = f"{weights / 1e6:.1f} M" if weights >= 1e5 else f"{weights:,}"
+    logs = shlex.quote(str(Path(config.model_dir) / LOGS))
+    return (
+        f"train   {parts.model.metadata.architecture}, {size} weights, {parts.clips.epoch_length:,} clips, "
+        f"{len(names)} classes ({shown}), {config.model_dir}; watch: tensorboard --logdir={logs}"
+    )
+
+
+def _validation_cells(measured: Measured, is_best: bool) -> list[str]:
+    clips, videos = measured
+    return [f"{clips.loss:.3f}", _percent(clips.top1), f"{_percent(videos.top1)}{' *' if is_best else '  '}"]
+
+
+def _row(widths: Collection[int], cells: Iterable[object]) -> str:
+    """Returns a line of columns, aligned to the right, with gaps for which the terminal has room."""
+    room = terminal.columns(sys.stdout)
+    gap = WIDEST_GAP if room is None else max(1, min(WIDEST_GAP, (room - sum(widths)) // (len(widths) - 1)))
+    return (" " * gap).join(f"{cell!s:>{width}}" for width, cell in zip(widths, cells, strict=True)).rstrip()
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.1f}%"

@@ -1,10 +1,10 @@
 """What a run gives back."""
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from r3d_keras.models import ClipClassifier
+from r3d_keras.terminal import next_command, wrote
 from r3d_keras.training.config import TrainingConfig
 from r3d_keras.training.model_dir import BEST_MODEL, MODEL
 
@@ -53,14 +53,13 @@ class TrainingResult:
                 f"{self.stopped_by}: stopped after step {self.step} of {self.steps}, in epoch {self.epoch} of "
                 f"{config.epochs}; the same command goes on there"
             )
-        lines = [f"saved {self.model_path} after {self.epoch} epochs{_accuracy(self.last)}"]
-        if self.best_model_path != self.model_path:
-            lines.append(
-                f"saved {self.best_model_path}, the best, after epoch {self.best['epoch']}{_accuracy(self.best)}"
-            )
-        model, data = shlex.quote(str(config.model_dir)), shlex.quote(str(config.data_dir))
-        return "\n".join([*lines, f"evaluate it with: python -m r3d_keras.evaluate --model={model} --data_dir={data}"])
+        files = {self.model_path: (self.epoch, self.last)}
+        if self.best_model_path != self.model_path:  # the one that is taken comes first
+            files = {self.best_model_path: (self.best["epoch"], self.best), **files}
+        described = [f"{path} (epoch {epoch}{_accuracy(measured)})" for path, (epoch, measured) in files.items()]
+        words = ("evaluate", config.model_dir, config.data_dir) if self.last else ("export", config.model_dir, "bundle")
+        return f"{wrote(*described)}\n{next_command('r3d', *words)}"
 
 
 def _accuracy(validation: dict[str, float]) -> str:
-    return f": top-1 {100 * validation['top1']:.1f}% of validation videos" if validation else ""
+    return f", {100 * validation['top1']:.1f}% of videos" if validation else ""

@@ -4,12 +4,13 @@ import time
 
 import tensorflow as tf
 
+from r3d_keras.terminal import say
 from r3d_keras.training.cluster import is_chief, lost_worker_as_user_error, make_strategy, wait_for_all
 from r3d_keras.training.config import TrainingConfig
 from r3d_keras.training.divergence import check_finite
 from r3d_keras.training.memory import out_of_memory_as_user_error
 from r3d_keras.training.model_dir import check_model_dir, claim_model_dir, write_failure_as_user_error
-from r3d_keras.training.reporting import Report, print_line
+from r3d_keras.training.reporting import Report
 from r3d_keras.training.result import TrainingResult
 from r3d_keras.training.saving import Saver
 from r3d_keras.training.setup import Parts, make_parts
@@ -49,7 +50,7 @@ def train(
         result = train(TrainingConfig(data_dir="shards", model_dir="run1", epochs=3))
         print(result)
     """
-    strategy = strategy or make_strategy(before_waiting=print_line)
+    strategy = strategy or make_strategy(before_waiting=say)
     with stop_requests() as stop, lost_worker_as_user_error(strategy):
         parts = make_parts(config, strategy)
         config = parts.config
@@ -126,7 +127,7 @@ def _train_epochs(parts: Parts, state: RunState, saver: Saver, report: Report, s
             if saver.saved_step < state.step:
                 save()  # a long round of validation shall not put the epoch at risk
             with report.validation_progress() as progress:
-                measured = validation.measure(lambda: bool(stop), progress.update)
+                measured = validation.measure(lambda: bool(stop), progress.add)
             if measured is None:
                 save()
                 return False

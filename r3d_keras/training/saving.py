@@ -22,8 +22,9 @@ class Saver:
         warnings: a line on each damaged checkpoint that was met.
     """
 
-    def __init__(self, parts: Parts):
-        self._parts, self._is_chief = parts, is_chief(parts.strategy)
+    def __init__(self, parts: Parts, is_rehearsal: bool = False):
+        """A rehearsal changes nothing in the folder, and is to restore alone."""
+        self._parts, self._is_chief = parts, is_chief(parts.strategy) and not is_rehearsal
         self._folder = Path(parts.config.model_dir)
         self._checkpoints = Checkpoints(self._folder / CHECKPOINTS, parts.config.checkpoints_kept, self._is_chief)
         self.saved_step, self.warnings = 0, self._checkpoints.warnings

@@ -57,6 +57,12 @@ class Parts:
         """Returns the number of steps after which `epoch` epochs have been seen."""
         return self.config.steps_until(epoch, self.clips.epoch_length)
 
+    def validations_from(self, epoch: int) -> int:
+        """Returns the number of rounds of validation from `epoch` to the last one."""
+        config = self.config
+        epochs = range(epoch, config.epochs + 1) if self.validation else ()
+        return sum(each % config.evaluate_every == 0 or each == config.epochs for each in epochs)
+
     def count_damaged(self, micro_batches: list[dict]) -> None:
         """Names this worker's records that could not be read. Raises UserError when there are too many."""
         for batch in micro_batches:

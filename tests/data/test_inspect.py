@@ -31,8 +31,8 @@ def test_what_is_in_it(square_shards, tmp_path):
     assert rows["left"] == ["14", "6"]
     assert rows["right"] == ["14", "6"]
     assert "every record is whole, and every frame decodes" in result.stdout
-    # Three rows of a caption and a tile of 112; four tiles of 112 and as many spaces of 6, a gap of 18, and again.
-    assert cv2.imread(str(sheet)).shape == (3 * 130, 2 * 4 * 118 + 18, 3)
+    # A title; three rows of a caption and a tile of 112; four such tiles and spaces of 6, a gap of 18, and again.
+    assert cv2.imread(str(sheet)).shape == (18 + 3 * 130, 2 * 4 * 118 + 18, 3)
 
 
 def test_a_flipped_bit_is_found(copied_shards):

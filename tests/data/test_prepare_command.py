@@ -132,12 +132,21 @@ def test_bad_files_among_good_ones(tmp_path):
     write_video_without_frames(video_dir / "a" / "no_frames.avi")
     (video_dir / "b" / "text.mp4").write_text("no video")
     (video_dir / "b" / "empty.mp4").touch()
+    (video_dir / "b" / "notes.txt").write_text("no video, and not listed")
     flags = ["--dataset=folder", f"--video_dir={video_dir}", f"--data_dir={data_dir}", "--validation_fraction=0"]
     result = prepare(*flags, "--workers=1")
     assert result.returncode == 0, result.stderr
     assert "6 videos = 3 written + 3 left out" in result.stdout
+    assert "\nleft out of these: 3\n" in result.stdout
+    assert "\nother files and folders: 1\n" in result.stdout
+    assert result.stdout.splitlines()[-1] == f"next    r3d train {data_dir} run1"
     report = json.loads((data_dir / "preparation_report.json").read_text())
-    assert {Path(entry["path"]).name for entry in report["left_out"]} == {"no_frames.avi", "text.mp4", "empty.mp4"}
+    assert {Path(entry["path"]).name for entry in report["left_out"]} == {
+        "no_frames.avi",
+        "text.mp4",
+        "empty.mp4",
+        "notes.txt",
+    }
     (damaged,) = report["damaged"]
     assert Path(damaged["path"]).name == "cut.avi"
     assert damaged["reason"].endswith("of 50 frames; kept")

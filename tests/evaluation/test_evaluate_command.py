@@ -106,7 +106,7 @@ def test_the_metrics_file(evaluated):
     assert {name: each["videos"] for name, each in values["classes"].items()} == {"left": 3, "right": 3}
     low, high = values["videos_intervals"]["top1"]
     assert 0 <= low <= values["videos"]["top1"] <= high <= 1
-    assert f"{100 * values['videos']['top1']:.2f}%" in printed
+    assert f"{100 * values['videos']['top1']:.1f}% ({100 * low:.0f} to {100 * high:.0f})" in printed
     assert values["configuration"]["architecture"] == "resnet-10"
 
 
@@ -116,7 +116,9 @@ def test_a_comparison_is_the_difference_of_the_two(evaluated):
     first, second = (json.loads((path / "metrics.json").read_text()) for path in (folder, folder / "2-second"))
     assert values["top1"] == pytest.approx(first["videos"]["top1"] - second["videos"]["top1"])
     assert values["only_first"] - values["only_second"] == round(6 * values["top1"])
-    assert "points, 95 % interval" in printed
+    (row,) = [line for line in printed.splitlines() if ".keras: " in line]
+    assert f"second.keras: {100 * values['top1']:+.1f} points (" in row
+    assert f"  {100 * second['videos']['top1']:.1f}% (" in row
 
 
 def test_the_report_stands_alone(evaluated):

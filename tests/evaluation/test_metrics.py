@@ -7,6 +7,7 @@ from r3d_keras.evaluation.metrics import (
     bootstrap_intervals,
     class_accuracies,
     compute_metrics,
+    confused_pairs,
     confusion_matrix,
     format_metrics,
     is_among_top,
@@ -54,10 +55,20 @@ def test_a_probability_of_zero_gives_a_finite_loss():
 
 def test_the_table_shows_both_rows():
     metrics = compute_metrics(Scores(["a"], np.array([[1.0, 0.0]], np.float32), np.array([0])))
-    header, clips, videos = format_metrics(metrics, metrics).splitlines()
-    assert header.split() == ["count", "top-1", "top-5", "average", "classes", "loss"]
-    assert clips.split() == ["clips", "1", "100.00%", "100.00%", "100.00%", "100.00%", "0.0000"]
-    assert videos.split()[0] == "videos"
+    rows = (("videos", metrics, (0.25, 1.0)), ("clips", metrics, None))
+    header, videos, clips = format_metrics(rows, num_classes=6)
+    assert header.split() == ["top-1", "top-5", "average", "classes", "loss"]
+    assert videos.split() == ["videos", "100.0%", "(25", "to", "100)", "100.0%", "100.0%", "100.0%", "0.000"]
+    assert clips.split() == ["clips", "100.0%", "100.0%", "100.0%", "100.0%", "0.000"]
+    assert format_metrics(rows, num_classes=5)[0].split() == ["top-1", "classes", "loss"]
+
+
+def test_what_is_most_often_confused():
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    predicted = np.array([1, 1, 0, 1, 2, 2])
+    scores = Scores(list("abcdef"), np.eye(3, dtype=np.float32)[predicted], labels)
+    assert confused_pairs(scores, 3) == [(0, 1, 2, 3), (1, 2, 1, 2)]
+    assert confused_pairs(scores, 1) == [(0, 1, 2, 3)]
 
 
 def test_logits_are_averaged_when_asked():

@@ -64,7 +64,7 @@ def test_a_folder_of_a_number_is_there_only_when_whole(model, tmp_path):
         assert (version / WARM_UP_FILE).exists()
         published = publishing.result()
     assert (published.path, published.version) == (version, 1)
-    assert str(published).endswith(f"published {version}")
+    assert f"\nwrote   {version}\n" in str(published)
     assert json.loads(json.dumps(published.card)) == json.loads((version / "assets" / "model_card.json").read_text())
 
 
@@ -158,7 +158,7 @@ def test_the_command_says_how_close_and_how_fast(model, tmp_path):
     lines = done.stdout.splitlines()
     assert lines[0].startswith("clips/s on this machine by batch size: ")
     assert lines[1].startswith("largest difference of a logit: ")
-    assert lines[2] == f"published {tmp_path}/b/1"
+    assert lines[2:] == [f"wrote   {tmp_path}/b/1", f"next    (cd {tmp_path}/b && docker compose up -d)"]
     card = json.loads((tmp_path / "b" / "1" / "assets" / "model_card.json").read_text())
     assert card["precision"] == "bfloat16"
     assert card["source"]["metrics"] == {"videos": {"top1": 0.5}}

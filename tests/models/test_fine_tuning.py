@@ -60,7 +60,7 @@ def test_another_number_of_classes_renews_the_head_alone(weights):
         assert getattr(model.metadata, name) == getattr(source, name)
     assert model.metadata.label_names == ()
     assert model.metadata.origin == (
-        "fine-tuned from somewhere; every weight kept but the head, which is new (5 classes, not 3)"
+        "fine-tuned from a resnet-10, somewhere; every weight kept but the head, which is new (5 classes, not 3)"
     )
 
 

@@ -62,9 +62,11 @@ def test_the_heat_lies_where_the_map_is_high(tmp_path):
     clip = np.full((16, 64, 64, 3), 100, np.uint8)
     maps = np.zeros((2, 4, 4), np.float32)
     maps[:, :2, :2] = 5  # the upper left, at all times
-    draw_explanation(tmp_path / "e.png", clip, maps)
+    draw_explanation(tmp_path / "e.png", clip, maps, "a title")
     picture = cv2.imread(str(tmp_path / "e.png")).astype(int)
-    assert picture.shape == (256, 8 * 128, 3)
+    assert picture.shape == (18 + 256, 8 * 128, 3)
+    title, picture = picture[:18], picture[18:]
+    assert title.min() < 100 < title.max()
     assert (picture[:128] == 100).all()
     heated = np.abs(picture[128:, :128] - 100).sum(axis=2)
     assert heated[:40, :40].min() > 100

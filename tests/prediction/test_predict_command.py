@@ -144,7 +144,7 @@ def test_features_are_written(model, video, tmp_path):
 def test_an_explanation_is_drawn(model, video, tmp_path):
     predict(model, f"--explain={tmp_path}", video)
     (path,) = tmp_path.glob("*.explanation.png")
-    assert cv2.imread(str(path)).shape == (256, 8 * 128, 3)
+    assert cv2.imread(str(path)).shape == (18 + 256, 8 * 128, 3)
 
 
 class SilentHandler(http.server.SimpleHTTPRequestHandler):
@@ -226,7 +226,9 @@ def test_a_video_that_stops_early_is_answered_and_named(model, tmp_path):
     whole = (tmp_path / "cut.avi").read_bytes()
     (tmp_path / "cut.avi").write_bytes(whole[: len(whole) * 6 // 10])
     result = predict(model, tmp_path / "cut.avi")
-    assert len(result.stdout.splitlines()) == 1
+    answer, next_line = result.stdout.splitlines()
+    assert answer.startswith(f"{tmp_path / 'cut.avi'}: ")
+    assert next_line.startswith("next    r3d predict ")
     assert "of 100 frames; kept" in result.stderr
 
 

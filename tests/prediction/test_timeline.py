@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from r3d_keras.prediction.answers import ClassScore, Prediction
 from r3d_keras.prediction.timeline import Segment, draw_timeline, find_segments, scores_per_second
 
 LABELS = ("run", "walk")
@@ -49,3 +50,9 @@ def test_the_plot_is_a_picture(tmp_path):
     picture = cv2.imread(str(tmp_path / "t.png"))
     assert picture.shape[1] > 800
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
+
+
+def test_a_segment_ends_where_the_video_ends():
+    segments = (Segment("run", 0.0, 4.5, 0.9), Segment("walk", 2.0, 3.0, 0.6))
+    lines = str(Prediction("a.mp4", classes=(ClassScore("run", 0.9),), segments=segments)).splitlines()
+    assert lines == ["a.mp4: run 90.0%", "  0 to 4.5 s: run 90.0%", "  2 to 3 s: walk 60.0%"]

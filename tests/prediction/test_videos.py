@@ -81,3 +81,11 @@ def test_folders_numbers_and_addresses(videos, tmp_path):
 def test_frames_are_counted_where_headers_tell(videos):
     assert count_frames(videos[:3], Recipe()) == 25
     assert count_frames(["rtsp://host/stream"], Recipe()) is None
+
+
+@pytest.mark.parametrize(("recipe", "frames"), [({}, 58), ({"clip_stride": 4}, 58), ({"frame_stride": 2}, 10 + 3 + 17)])
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_progress_counts_no_looped_frame(videos, recipe, frames, batch_size):
+    seen = []
+    list(clip_values(clips_of(videos, **recipe), zeros, METADATA, batch_size, seen.append))
+    assert sum(seen) == frames

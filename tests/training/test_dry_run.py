@@ -1,12 +1,13 @@
 """The rehearsal of a run: what it says, what it refuses, that it writes nothing."""
 
+import itertools
 import re
 
 import pytest
 
 from r3d_keras.errors import UserError
 from r3d_keras.training.config import TrainingConfig
-from r3d_keras.training.dry_run import dry_run
+from r3d_keras.training.dry_run import dry_run, epochs_and_steps
 from tests.commands import refusal
 from tests.training.runs import TINY, TINY_OPTIONS, one_replica
 
@@ -48,3 +49,12 @@ def test_it_refuses_the_folder_of_another_run(square_shards, tmp_path):
     config = TrainingConfig(data_dir=square_shards, model_dir=tmp_path, **TINY_OPTIONS)
     with pytest.raises(UserError, match="holds another run: "):
         dry_run(config, one_replica())
+
+
+@pytest.mark.parametrize(("epochs", "clips", "each"), [(3, 148, "12 or 13"), (3, 144, "12"), (4, 50, "4 or 5")])
+def test_the_steps_of_epochs_are_those_that_training_takes(epochs, clips, each):
+    config = TrainingConfig(data_dir="shards", model_dir="run", batch_size=12)
+    until = [config.steps_until(epoch, clips) for epoch in range(epochs + 1)]
+    taken = {str(after - before) for before, after in itertools.pairwise(until)}
+    assert taken == set(each.split(" or "))
+    assert epochs_and_steps(epochs, until[-1]) == f"{epochs} epochs of {each} steps = {until[-1]} steps"

@@ -28,7 +28,7 @@ def compare_workers(workers: int, alone: tuple[str, ...], options, tmp_path) -> 
         for ours, theirs in zip(read_log(together / name).values(), read_log(single / name).values(), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=2e-5)
     assert json.loads((together / "versions.json").read_text())["replicas"] == workers
-    assert "saved" in printed[0]
+    assert "wrote" in printed[0]
     for index, lines in enumerate(printed[1:], start=2):
         assert lines.splitlines() == [lines.strip()]  # the chief alone tells of the training
         assert lines.startswith(f"worker {index} of {workers}")
