@@ -12,7 +12,7 @@ import pytest
 import r3d_keras
 from r3d_keras.options import to_flags
 from r3d_keras.terminal import next_command, say, wrapped, wrote
-from r3d_keras.train import TrainOptions
+from r3d_keras.training.config import TrainingConfig
 from tests.commands import run
 from tests.terminals import STYLE, run_on_terminal, screen, widest
 from tests.training.runs import TINY, finish, start
@@ -104,7 +104,7 @@ def test_say_takes_any_stream():
 
 
 def test_options_become_the_flags_that_they_came_from():
-    options = TrainOptions(
+    options = TrainingConfig(
         data_dir="d", model_dir="m", epochs=3, flip=False, nesterov=True, stage_factors={"head": 10.0}, dry_run=True
     )
     flags = to_flags(options, without=("data_dir", "model_dir", "dry_run"))
