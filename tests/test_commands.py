@@ -130,7 +130,7 @@ def test_fine_tuning_from_a_stage_on(trained, square_shards, tmp_path):
     train_here(
         data_dir=square_shards,
         model_dir=tmp_path,
-        weights=str(trained / "model.keras"),
+        weights=str(trained),
         trainable_from="layer4",
         stage_factors={"head": 10.0},
         batch_size=4,
@@ -218,6 +218,10 @@ TRAINING_MISTAKES = [
     (["--data_dir=DATA", "--model_dir=OUT", "--epoch=3"], "Unknown command line flag 'epoch'"),
     (["--data_dir=DATA", "--model_dir=OUT", "extra"], "unexpected argument 'extra'"),
     (
+        ["--data_dir=DATA", "--model_dir=MISSPELT"],
+        "misspelt.flags is a file: choose another --model_dir",
+    ),
+    (
         ["--data_dir=DATA", "--model_dir=s3://bucket/run"],
         "--model_dir=s3://bucket/run: a run is kept in a local folder",
     ),
@@ -244,8 +248,26 @@ def test_training_mistakes(arguments, message, square_shards, tmp_path):
 
 
 def test_a_folder_of_another_run_is_refused(trained, square_shards):
-    with pytest.raises(UserError, match="holds another run: seed=0, now 1; choose another model_dir, or go on with"):
+    with pytest.raises(UserError, match=r"holds another run: seed=0, now 1; choose another model_dir, repeat the opt"):
         go_on(square_shards, trained, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"frame_size": 48}, "were trained with frame_size=32, now 48, which cannot change within a run: choose"),
+        ({"normalization": "torchvision"}, "were trained with normalization=activitynet-2018, now torchvision, "),
+        ({"epochs": 9, "max_pool": False}, "were trained with max_pool left out, now False, which cannot change"),
+        ({"seed": 1}, "has done all 2 epochs: ask for more epochs, or choose another model_dir"),
+    ],
+)
+def test_a_finished_run_is_never_relabeled(changed, expected, trained, square_shards, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    before = {name: (folder / name).read_bytes() for name in ("config.json", "model.keras")}
+    with pytest.raises(UserError, match=expected):
+        go_on(square_shards, folder, **{"epochs": 2, "change_configuration": True, **changed})
+    assert before == {name: (folder / name).read_bytes() for name in before}
 
 
 @pytest.mark.parametrize("damage", ["truncated", pytest.param("one bit flipped", marks=pytest.mark.slow)])
