@@ -308,8 +308,27 @@ def refusal_after_damage(result):
 def test_other_mistakes(trained, square_shards, square_videos, tmp_path):
     model = trained / "model.keras"
     evaluate, predict, export = "r3d_keras.evaluate", "r3d_keras.predict", "export.saved_model"
+    (tmp_path / "bundle" / "1").mkdir(parents=True)
+    (tmp_path / "bundle" / "1" / "saved_model.pb").touch()
+    shutil.copytree(trained, tmp_path / "begun", ignore=shutil.ignore_patterns("*.keras"))
     mistakes = [
-        ((evaluate, "--model=none.keras", f"--data_dir={square_shards}"), "no such model file: none.keras"),
+        (
+            (evaluate, "--model=none.keras", f"--data_dir={square_shards}"),
+            "no such model file or run's folder: none.keras",
+        ),
+        ((evaluate, square_shards, trained), f"{square_shards} is a folder of shards, not a model"),
+        ((predict, square_shards, "video.mp4"), f"{square_shards} is a folder of shards, not a model"),
+        (
+            ("r3d_keras.train", trained, tmp_path / "no"),
+            f"{trained} is the folder of a training run, not one of shards",
+        ),
+        (("data.prepare", square_shards, tmp_path / "no"), "is a folder of shards, not one of videos"),
+        ((evaluate, tmp_path / "bundle", square_shards), "bundle is an exported model: the run that it came from"),
+        ((export, tmp_path / "bundle", trained), "bundle is an exported model: the run that it came from"),
+        (
+            (predict, tmp_path / "begun", "video.mp4"),
+            "begun is not finished and holds no model yet: the same r3d train",
+        ),
         ((evaluate, trained, square_shards, "--split=test"), "no split 'test'"),
         ((predict, f"--model={model}"), "no video named"),
         ((predict, f"--model={tmp_path}", "video.mp4"), "no model in"),

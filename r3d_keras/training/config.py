@@ -74,7 +74,7 @@ class ModelOptions(Options):
     )
     normalization: str | None = option(
         None,
-        f"{defaults.NORMALIZATION} (the paper's), kinetics-2020, torchvision, or a file of data.inspect --statistics. "
+        f"{defaults.NORMALIZATION} (the paper's), kinetics-2020, torchvision, or a file of r3d inspect --statistics. "
         "The first, or that of the weights, without it.",
     )
     trainable_from: str | None = option(
@@ -149,7 +149,9 @@ class OptimizationOptions(Options):
     milestones: tuple[int, ...] = option(
         (), "Epochs after which the multistep schedule divides the rate by ten, as in 50,100,150."
     )
-    patience: int = option(10, "Validations without a lower loss after which the plateau schedule lowers the rate.", minimum=0)
+    patience: int = option(
+        10, "Validations without a lower loss after which the plateau schedule lowers the rate.", minimum=0
+    )
     warmup_epochs: float = option(0.0, "Epochs over which the rate first rises from 0.", minimum=0)
     momentum: float = option(0.9, "Momentum of SGD.", minimum=0)
     dampening: float = option(0.9, "Dampening of the momentum; 0.9 is the paper's, 0 the usual.")

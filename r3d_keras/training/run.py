@@ -44,7 +44,8 @@ def train(
 
     Raises:
         UserError: no data, clips of another length, a batch that does not fit the data or the replicas, a
-            model_dir of another run, one that cannot be written, or another configuration of a finished run, a loss that is not finite, a worker that was lost.
+            model_dir of another run, one that cannot be written, another
+            configuration of a finished run, a loss that is not finite, a worker that was lost.
 
     Example:
         result = train(TrainingConfig(data_dir="shards", model_dir="run1", epochs=3))
