@@ -34,9 +34,7 @@ def make_pipeline(runner: str, beam_flags: Sequence[str]) -> "beam.Pipeline":
         import apache_beam as beam
         from apache_beam.runners.runner import create_runner
     except ImportError as error:
-        raise UserError(
-            f"runner={runner} needs Apache Beam ({error}): python -m pip install -r requirements/beam.txt"
-        ) from error
+        raise UserError(f"runner={runner} needs Apache Beam ({error}): pip install 'r3d_keras[beam]'") from error
     try:
         return beam.Pipeline(create_runner(runner), _options(runner, beam_flags))
     except (ValueError, ImportError, AttributeError) as error:

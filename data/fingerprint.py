@@ -75,9 +75,12 @@ class Fingerprint:
         settings = {**self.settings, **asdict(recipe)}
         for name, value in wanted.settings.items():
             if settings.get(name) != value:
-                return f"{name}={settings.get(name)}, not {value}"
+                found = settings.get(name)
+                if found is None:
+                    return f"without {name}, not with {name}={value}"
+                return f"with {name}={found}, not {'without' if value is None else value}"
         if self.videos != wanted.videos:
-            return f"{self.videos} videos, not {wanted.videos}"
+            return f"of {self.videos} videos, not {wanted.videos}"
         if self.videos_digest != wanted.videos_digest:
-            return "videos of other names, classes, splits or sizes"
+            return "of videos of other names, classes, splits or sizes"
         return None

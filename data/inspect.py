@@ -2,13 +2,13 @@
 
 Examples:
     r3d inspect shards
-    python -m data.inspect --data_dir=shards --quick --contact_sheet=clips.png
-    python -m data.inspect --data_dir=shards --statistics=shards_statistics.json
+    r3d inspect shards --quick --contact_sheet=clips.png
+    r3d inspect shards --statistics=shards_statistics.json
 
 Every record's checksum is verified and every frame decoded; --quick decodes one frame of each clip. The contact
 sheet shows random clips with their labels: on the left as they are stored, on the right as training sees them.
---statistics writes the mean and the standard deviation of the training pixels to a file, which train.py takes as
---normalization instead of the built-in ones. The exit code is 1 when anything is damaged.
+--statistics writes the mean and the standard deviation of the training pixels to a file, which r3d train takes
+as --normalization instead of the built-in ones. The exit code is 1 when anything is damaged.
 """
 
 from r3d_keras.command_line import Command
@@ -25,8 +25,7 @@ def main(options: InspectionOptions) -> None:
     say(found)
     if found.problems:
         raise UserError(
-            f"{len(found.problems)} problems in {options.data_dir}: delete the folder and run python -m data.prepare "
-            "again"
+            f"{len(found.problems)} problems in {options.data_dir}: delete the folder and run r3d prepare again"
         )
     if files := list(filter(None, (options.statistics, options.contact_sheet))):
         say(wrote(*files))

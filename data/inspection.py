@@ -119,8 +119,8 @@ def inspect(data_dir: str | os.PathLike, **options: object) -> Inspection:
     """Reads every record of a prepared data set, verifies its checksum, and decodes its frames.
 
     Args:
-        data_dir: folder that `data.prepare` wrote.
-        **options: as `InspectionOptions` names them, which are the flags of `python -m data.inspect`: quick (decode
+        data_dir: folder that `prepare` wrote.
+        **options: as `InspectionOptions` names them, which are the flags of `r3d inspect`: quick (decode
             one frame of each clip), workers, statistics (a .json file to write the mean and the standard deviation
             of the training pixels to), contact_sheet (a .png file to write random clips to), split, clips, seed.
 
@@ -131,7 +131,7 @@ def inspect(data_dir: str | os.PathLike, **options: object) -> Inspection:
 
     Example:
         if __name__ == "__main__":  # worker processes import this file
-            found = data.inspect("shards", quick=True)
+            found = inspect("shards", quick=True)
             print(found)
             assert not found.problems
     """

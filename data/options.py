@@ -84,15 +84,17 @@ class PreparationOptions(ClipOptions):
     title = "Run"
 
     data_dir: str = required(
-        "shards", "Folder for the shards; made if missing. Also gs://, or s3:// and az:// (requirements/tfio.txt)."
+        "shards",
+        "Folder for the shards; made if missing. Also gs://, or s3:// and az:// (the repository's "
+        "requirements/tfio.txt).",
     )
     seed: int = option(0, "Seed of the order of the clips, of folder's validation split, and of motions.", minimum=0)
     max_bad_fraction: float = option(1.0, "Stop when more than this part of the videos is bad.", minimum=0, maximum=1)
     workers: int | None = option(None, "Processes that decode at the same time. Default: one for each core.", minimum=1)
     runner: str | None = option(
         None,
-        "Work under this Apache Beam runner instead of in processes of this machine (requirements/beam.txt). Its "
-        "workers must see both folders at the same paths.",
+        "Work under this Apache Beam runner instead of in processes of this machine (pip install 'r3d_keras[beam]'). "
+        "Its workers must see both folders at the same paths.",
     )
     runner_flags: tuple[str, ...] = option(
         (),
@@ -107,7 +109,7 @@ class InspectionOptions(Options):
 
     title = "Flags"
 
-    data_dir: str = required("shards", "Folder that python -m data.prepare wrote.")
+    data_dir: str = required("shards", "Folder that r3d prepare wrote.")
     quick: bool = option(False, "Decode one frame of each clip instead of all.")
     statistics: str | None = option(None, "A .json file to write the pixels' mean and deviation to.")
     contact_sheet: str | None = option(None, "A .png file to write random clips to.")

@@ -13,6 +13,7 @@ from r3d_keras import remote
 from r3d_keras.clip_index import index_file_name
 from r3d_keras.errors import UserError
 from r3d_keras.files import write_json
+from r3d_keras.folder_kinds import folder_kind
 from r3d_keras.terminal import Progress, say
 from r3d_keras.video.listing import SPLITS, TRAIN, Listing
 from r3d_keras.video.recipe import RECIPE_FILE, Recipe
@@ -47,7 +48,7 @@ def prepare(video_dir: str | os.PathLike, data_dir: str | os.PathLike, **options
     Args:
         video_dir: folder of the videos.
         data_dir: folder for the shards, made if missing; gs://, s3:// and az:// too.
-        **options: as `PreparationOptions` names them, which are the flags of `python -m data.prepare`: dataset
+        **options: as `PreparationOptions` names them, which are the flags of `r3d prepare`: dataset
             ("folder"), annotations, frame_rate, short_side in pixels, clip_frames, workers, ...
 
     Returns what was written and what was left out; print it for a summary.
@@ -57,7 +58,7 @@ def prepare(video_dir: str | os.PathLike, data_dir: str | os.PathLike, **options
 
     Example:
         if __name__ == "__main__":  # worker processes import this file
-            report = data.prepare("videos", "shards", frame_rate=10.0, workers=4)
+            report = prepare("videos", "shards", frame_rate=10.0, workers=4)
             print(report)
             print(report.splits["train"].clips)
     """
@@ -118,6 +119,8 @@ def _check_folders(options: PreparationOptions) -> None:
     if not options.video_dir or not options.data_dir:
         missing, example = ("data_dir", "shards") if options.video_dir else ("video_dir", "videos")
         raise UserError(f"{missing} is missing (for example {missing}={example})")
+    if kind := folder_kind(options.video_dir):
+        raise UserError(f"video_dir={options.video_dir} is {kind}, not one of videos")
     remote.require_file_system(options.data_dir)
     if remote.is_remote(options.data_dir):
         return
@@ -206,7 +209,7 @@ def _finished_report(data_dir: epath.Path, wanted: Fingerprint) -> PreparationRe
     foreign = sorted(path.name for path in data_dir.iterdir() if path.name != WORK_FOLDER)
     if foreign:
         raise UserError(
-            f"data_dir={data_dir} holds files that are no prepared data set (for example {foreign[0]}): "
+            f"data_dir={data_dir} holds files that are not a prepared data set (for example {foreign[0]}): "
             f"choose another data_dir, or empty it"
         )
     return None
@@ -215,8 +218,7 @@ def _finished_report(data_dir: epath.Path, wanted: Fingerprint) -> PreparationRe
 def _check_fingerprint(data_dir: epath.Path, found: Fingerprint, wanted: Fingerprint) -> None:
     if difference := found.difference(wanted):
         raise UserError(
-            f"data_dir={data_dir} holds a data set prepared with {difference}: choose another data_dir, or delete this "
-            "one"
+            f"data_dir={data_dir} holds a data set prepared {difference}: choose another data_dir, or delete this one"
         )
 
 

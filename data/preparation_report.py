@@ -139,19 +139,21 @@ class PreparationReport:
         write_json(epath.Path(self.data_dir) / REPORT_FILE, values)
 
     def __str__(self) -> str:
-        if not self.is_new:
-            return f"nothing to do: {self.data_dir} holds this data set already"
         return "\n".join(self._lines())
 
     __repr__ = __str__
 
     def _lines(self) -> Iterator[str]:
-        yield f"prepared {self.data_dir}: {len(self.label_names)} classes"
+        classes = f"{len(self.label_names)} classes"
+        if self.is_new:
+            yield f"prepared {self.data_dir}: {classes}"
+        else:
+            yield f"nothing to do: {self.data_dir} holds this data set already: {classes}"
         for name, split in self.splits.items():
             yield (
-                f"  {name}: {split.videos_listed} videos = {split.videos_written} written + "
-                f"{split.videos_left_out} left out; {split.clips} clips in {len(split.shards)} shards, "
-                f"{split.bytes / 1e6:.1f} MB"
+                f"  {name}: {_number(split.videos_listed, 'video')} = {split.videos_written} written + "
+                f"{split.videos_left_out} left out; {_number(split.clips, 'clip')} in "
+                f"{_number(len(split.shards), 'shard')}, {split.bytes / 1e6:.1f} MB"
             )
             if split.classes_without_clips:
                 yield f"  {name}: no readable video of {', '.join(split.classes_without_clips)}"
@@ -183,3 +185,7 @@ class PreparationReport:
                 yield f"  and {len(paths) - shown_of_each} more: {reason}"
         if len(entries) > SHOWN_AT_MOST:
             yield f"  all of them in {epath.Path(self.data_dir) / REPORT_FILE}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

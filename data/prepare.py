@@ -4,31 +4,31 @@ A folder of your own videos, one subfolder per class (DIR/<class>/*.mp4, or DIR/
 DIR/validation/<class>/*.mp4), or a csv file with the header path,label,split or path,label,split,start,end:
 
     r3d prepare videos shards
-    python -m data.prepare --dataset=folder --video_dir=videos --data_dir=shards
-    python -m data.prepare --dataset=csv --video_dir=videos --annotations=videos.csv --data_dir=shards
+    python -m data.prepare --dataset=folder --video_dir=videos --data_dir=shards  # in a checkout
+    r3d prepare --dataset=csv --video_dir=videos --annotations=videos.csv --data_dir=shards
 
 Kinetics 400, 600 or 700 with the official csv files, ActivityNet with the official json file, UCF-101 with the
 folder ucfTrainTestlist, HMDB-51 with the folder testTrainMulti_7030_splits:
 
-    python -m data.prepare --dataset=kinetics --video_dir=k400 --annotations=k400_csv --data_dir=k400_shards
-    python -m data.prepare --dataset=activitynet --video_dir=anet --annotations=activity_net.v1-3.min.json \\
+    r3d prepare --dataset=kinetics --video_dir=k400 --annotations=k400_csv --data_dir=k400_shards
+    r3d prepare --dataset=activitynet --video_dir=anet --annotations=activity_net.v1-3.min.json \\
         --data_dir=anet_shards
-    python -m data.prepare --dataset=ucf101 --video_dir=UCF-101 --annotations=ucfTrainTestlist --split_number=1 \\
+    r3d prepare --dataset=ucf101 --video_dir=UCF-101 --annotations=ucfTrainTestlist --split_number=1 \\
         --data_dir=ucf101_shards
-    python -m data.prepare --dataset=hmdb51 --video_dir=hmdb51_org --annotations=testTrainMulti_7030_splits \\
+    r3d prepare --dataset=hmdb51 --video_dir=hmdb51_org --annotations=testTrainMulti_7030_splits \\
         --split_number=1 --data_dir=hmdb51_shards
 
 Frames that the authors' PyTorch code extracted (JPEG folders or hdf5 files), with the json file it made for them:
 
-    python -m data.prepare --dataset=reference --video_dir=kinetics_jpg --annotations=kinetics.json --data_dir=shards
+    r3d prepare --dataset=reference --video_dir=kinetics_jpg --annotations=kinetics.json --data_dir=shards
 
 Synthetic videos of eight motions, made first when the folder is missing:
 
-    python -m data.prepare --dataset=motions --video_dir=motions --data_dir=motions_shards
+    r3d prepare --dataset=motions --video_dir=motions --data_dir=motions_shards
 
 On a cluster, or in several processes under Apache Beam, whose own flags follow after --:
 
-    python -m data.prepare --dataset=folder --video_dir=videos --data_dir=shards --runner=DirectRunner \\
+    r3d prepare --dataset=folder --video_dir=videos --data_dir=shards --runner=DirectRunner \\
         -- --direct_running_mode=multi_processing --direct_num_workers=8
 
 Every video is decoded once, shrunk to --short_side, cut into clips of --clip_frames frames (a shorter last clip is

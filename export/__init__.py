@@ -1,8 +1,8 @@
 """From a model to what TF Serving, or another runtime, loads.
 
-import export
+from r3d_keras.export import publish  # in a checkout: from export import publish
 
-published = export.publish("run1", "bundle")
+published = publish("run1", "bundle")
 print(published)              # how fast, how close to the model, and where
 published.card["precision"]   # the model card
 """
@@ -15,3 +15,7 @@ def __getattr__(name: str):
 
         return getattr(publishing, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return ["Published", "publish"]

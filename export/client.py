@@ -3,9 +3,9 @@
 Examples:
     r3d client --server=localhost:8501 --model_name=actions video.mp4 folder_of_videos
     python -m export.client --server=localhost:8500 --protocol=grpc --model_name=actions --json --top_k=5 video.mp4
-    python -m export.client --server=localhost:8501 --model_name=actions --latency video.mp4
+    r3d client --server=localhost:8501 --model_name=actions --latency video.mp4
 
-Clips are made as those that the model was trained on, which a bundle of export.saved_model says of itself, and sent as
+Clips are made as those that the model was trained on, which a bundle of r3d export says of itself, and sent as
 JPEG frames to its signature `frames`; a video's score is the mean of its clips, as in evaluation. Over REST it needs
 requirements/client.txt alone, and no TensorFlow. --json prints one object a line: video, duration (seconds), clips, and
 classes (label and score, best first). --latency sends the first clip of a video again and again, and prints the

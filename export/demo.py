@@ -61,7 +61,7 @@ def main(options: DemoOptions) -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn"):
             raise
-        raise UserError(f"the page needs {error.name}: pip install -r requirements/demo.txt") from error
+        raise UserError(f"the page needs {error.name}: pip install 'r3d_keras[demo]'") from error
     from .demo_answers import Answers, Limits
     from .demo_videos import find_examples
 

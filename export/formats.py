@@ -117,7 +117,7 @@ def write_format(name: str, network: keras.Model, clips: np.ndarray, folder: Pat
             network.export(str(path), format=name, input_signature=signature, verbose=False)
         return row.run(path, clips.astype(np.float32))
     except ImportError as error:
-        raise UserError(f"format={name} needs: pip install -r requirements/formats.txt ({error})") from error
+        raise UserError(f"format={name} needs: pip install 'r3d_keras[formats]' ({error})") from error
     except Exception as error:  # every converter and runtime has errors of its own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{name} cannot hold this model: {reason}") from error

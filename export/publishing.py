@@ -90,7 +90,7 @@ def publish(
             cannot hold the model, or its packages are missing.
 
     Example:
-        print(export.publish("run1", "actions", precision="bfloat16"))
+        print(publish("run1", "actions", precision="bfloat16"))
     """
     if format != SAVED_MODEL and (precision != "float32" or model_name):
         raise UserError(f"format={format} goes with precision=float32 and no model_name: they are of a bundle")

@@ -2,8 +2,8 @@
 
 Examples:
     r3d export run1 bundle
-    python -m export.saved_model --model=run1/model.keras --output_dir=bundle --precision=bfloat16
-    python -m export.saved_model --model=run1/model.keras --output_dir=onnx --format=onnx
+    r3d export run1 bundle --precision=bfloat16
+    r3d export run1 onnx --format=onnx
 
 writes bundle/1 (bundle/2 the next time), and beside it what a server is started with: docker-compose.yml,
 models.config, monitoring.config and batching_params.pbtxt with batch sizes measured on this machine. Every version
@@ -42,7 +42,7 @@ class ExportOptions(Options):
     precision: str = option("float32", "Precision of layers and weights.", choices=("float32", "bfloat16", "float16"))
     format: str = option(
         "saved_model",
-        "A bundle for TF Serving, or a file for another runtime (pip install -r requirements/formats.txt).",
+        "A bundle for TF Serving, or a file for another runtime (pip install 'r3d_keras[formats]').",
         choices=("saved_model", "onnx", "litert", "openvino"),
     )
     metrics: str | None = option(None, "The metrics.json of an evaluation of the model, for the model card.")

@@ -14,7 +14,9 @@ The modules r3d_keras.train, evaluate and predict are commands (`python -m r3d_k
 functions, so nothing may import the modules, which would take their places.
 """
 
-import importlib
+import importlib.metadata
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r3d_keras.registration import register_with_keras
@@ -56,11 +58,21 @@ def __getattr__(name: str) -> Any:
     # TensorFlow and Keras are imported when something of theirs is first asked for, so that `--help` answers at once.
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)
+    if name == "__version__":
+        return _version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return [*__all__, "__version__"]
+
+
+def _version() -> str:
+    """Returns that of pyproject.toml in a checkout, and that of the installed package otherwise."""
+    project = Path(__file__).parent.parent / "pyproject.toml"
+    if project.is_file():
+        return re.search(r'^version = "(.+)"', project.read_text(encoding="utf-8"), re.MULTILINE)[1]
+    return importlib.metadata.version("r3d_keras")
 
 
 register_with_keras()

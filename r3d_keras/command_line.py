@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that `--help` of a command answers at once.
 """
 
 import contextlib
+import difflib
 import os
 import re
 import runpy
@@ -137,6 +138,11 @@ class Command:
 def main() -> None:
     """The command `r3d`: runs one of COMMANDS."""
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name == "--version":
+        from r3d_keras import __version__
+
+        print(f"r3d_keras {__version__}")
+        sys.exit(0)
     if name not in COMMANDS:
         listed = [f"  {each:<10}{does}" for each, (_, does) in COMMANDS.items()]
         with _open_pipe():
@@ -149,7 +155,9 @@ def main() -> None:
                 sep="\n",
                 flush=True,
             )
-        sys.exit(0 if name in HELP_FLAGS else f"error: no such command: {name}")
+        similar = difflib.get_close_matches(name, COMMANDS, n=1)
+        remedy = f" (did you mean {similar[0]}?)" if similar else ""
+        sys.exit(0 if name in (*HELP_FLAGS, "help") else f"error: no such command: {name}{remedy}")
     sys.argv[:2] = [f"r3d {name}"]
     # As python -m does it: worker processes find the module again, and r3d_keras.evaluate stays the function.
     runpy.run_module(COMMANDS[name][0], run_name="__main__", alter_sys=True)

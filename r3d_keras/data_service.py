@@ -2,7 +2,7 @@
 
 Examples:
     python -m r3d_keras.data_service --port=5050
-    python train.py --data_dir=/mnt/shards --data_service=host1:5050,host2:5050 --model_dir=run1
+    r3d train --data_dir=/mnt/shards --data_service=host1:5050,host2:5050 --model_dir=run1
 
 Run it on every input host, where the data must be the same folder under the same name as on the trainer. It serves any
 number of trainers until it is stopped, on its port and on the one after it. Trainers decide what it reads and

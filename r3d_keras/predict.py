@@ -132,7 +132,7 @@ def _check(options: PredictOptions) -> None:
     if not options.videos:
         raise UserError("no video named (for example: r3d predict run1 video.mp4)")
     if options.json and options.csv:
-        raise UserError("--json and --csv exclude each other")
+        raise UserError("--json and --csv cannot be combined")
     if options.features and any((options.timeline, options.html, options.render, options.explain)):
         raise UserError("--features computes no classes: leave out --timeline, --html, --render and --explain")
 

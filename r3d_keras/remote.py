@@ -55,7 +55,7 @@ def require_file_system(path: str | os.PathLike) -> None:
     if scheme not in tf.io.gfile.get_registered_schemes():
         raise UserError(
             f"{path}: TensorFlow {tf.__version__} as installed here has no file system for {scheme}://: "
-            f"python -m pip install -r {REQUIREMENTS[scheme]} in a virtual environment of its own"
+            f"pip install -r {REQUIREMENTS[scheme]}, of the repository, in a virtual environment of its own"
         )
 
 

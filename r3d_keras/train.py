@@ -25,6 +25,7 @@ class TrainOptions(TrainingConfig):
     """A run, and what is asked of this start of it."""
 
     title = "This start"
+    dashes = "--"
 
     change_configuration: bool = option(False, "Go on in a model_dir whose run had another configuration.")
     dry_run: bool = option(

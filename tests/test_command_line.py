@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from r3d_keras.command_line import COMMANDS, RECIPES, Command, with_flag_files
+from r3d_keras.command_line import COMMANDS, RECIPES, Command, main, with_flag_files
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, option, required
 from tests.commands import ROOT
@@ -101,7 +101,7 @@ def test_a_flag_file_that_is_not_there_or_includes_itself_is_one_line(tmp_path):
     assert any(place.is_dir() for place in RECIPES)
 
 
-@pytest.mark.parametrize(("arguments", "code"), [((), 0), (("--help",), 0), (("trian",), 1)])
+@pytest.mark.parametrize(("arguments", "code"), [((), 0), (("--help",), 0), (("help",), 0), (("trian",), 1)])
 def test_r3d_lists_its_commands(arguments, code):
     start = "from r3d_keras.command_line import main; main()"
     done = subprocess.run(
@@ -109,4 +109,11 @@ def test_r3d_lists_its_commands(arguments, code):
     )
     assert done.returncode == code
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
-    assert ("no such command: trian" in done.stderr) == bool(code)
+    assert ("no such command: trian (did you mean train?)" in done.stderr) == bool(code)
+
+
+def test_the_version_is_that_of_the_project(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["r3d", "--version"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert f'version = "{capsys.readouterr().out.split()[-1]}"' in (ROOT / "pyproject.toml").read_text()

@@ -131,7 +131,7 @@ def test_fine_tuning_from_a_stage_on(trained, square_shards, tmp_path):
     train_here(
         data_dir=square_shards,
         model_dir=tmp_path,
-        weights=str(trained / "model.keras"),
+        weights=str(trained),
         trainable_from="layer4",
         stage_factors={"head": 10.0},
         batch_size=4,
@@ -219,6 +219,10 @@ TRAINING_MISTAKES = [
     (["--data_dir=DATA", "--model_dir=OUT", "--epoch=3"], "Unknown command line flag 'epoch'"),
     (["--data_dir=DATA", "--model_dir=OUT", "extra"], "unexpected argument 'extra'"),
     (
+        ["--data_dir=DATA", "--model_dir=MISSPELT"],
+        "misspelt.flags is a file: choose another --model_dir",
+    ),
+    (
         ["--data_dir=DATA", "--model_dir=s3://bucket/run"],
         "--model_dir=s3://bucket/run: a run is kept in a local folder",
     ),
@@ -245,8 +249,26 @@ def test_training_mistakes(arguments, message, square_shards, tmp_path):
 
 
 def test_a_folder_of_another_run_is_refused(trained, square_shards):
-    with pytest.raises(UserError, match="holds another run: seed=0, now 1; choose another model_dir, or go on with"):
+    with pytest.raises(UserError, match=r"holds another run: seed=0, now 1; choose another model_dir, repeat the opt"):
         go_on(square_shards, trained, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"frame_size": 48}, "were trained with frame_size=32, now 48, which cannot change within a run: choose"),
+        ({"normalization": "torchvision"}, "were trained with normalization=activitynet-2018, now torchvision, "),
+        ({"epochs": 9, "max_pool": False}, "were trained with max_pool left out, now False, which cannot change"),
+        ({"seed": 1}, "has done all 2 epochs: ask for more epochs, or choose another model_dir"),
+    ],
+)
+def test_a_finished_run_is_never_relabeled(changed, expected, trained, square_shards, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    before = {name: (folder / name).read_bytes() for name in ("config.json", "model.keras")}
+    with pytest.raises(UserError, match=expected):
+        go_on(square_shards, folder, **{"epochs": 2, "change_configuration": True, **changed})
+    assert before == {name: (folder / name).read_bytes() for name in before}
 
 
 @pytest.mark.parametrize("damage", ["truncated", pytest.param("one bit flipped", marks=pytest.mark.slow)])
@@ -287,8 +309,27 @@ def refusal_after_damage(result):
 def test_other_mistakes(trained, square_shards, square_videos, tmp_path):
     model = trained / "model.keras"
     evaluate, predict, export = "r3d_keras.evaluate", "r3d_keras.predict", "export.saved_model"
+    (tmp_path / "bundle" / "1").mkdir(parents=True)
+    (tmp_path / "bundle" / "1" / "saved_model.pb").touch()
+    shutil.copytree(trained, tmp_path / "begun", ignore=shutil.ignore_patterns("*.keras"))
     mistakes = [
-        ((evaluate, "--model=none.keras", f"--data_dir={square_shards}"), "no such model file: none.keras"),
+        (
+            (evaluate, "--model=none.keras", f"--data_dir={square_shards}"),
+            "no such model file or run's folder: none.keras",
+        ),
+        ((evaluate, square_shards, trained), f"{square_shards} is a folder of shards, not a model"),
+        ((predict, square_shards, "video.mp4"), f"{square_shards} is a folder of shards, not a model"),
+        (
+            ("r3d_keras.train", trained, tmp_path / "no"),
+            f"{trained} is the folder of a training run, not one of shards",
+        ),
+        (("data.prepare", square_shards, tmp_path / "no"), "is a folder of shards, not one of videos"),
+        ((evaluate, tmp_path / "bundle", square_shards), "bundle is an exported model: the run that it came from"),
+        ((export, tmp_path / "bundle", trained), "bundle is an exported model: the run that it came from"),
+        (
+            (predict, tmp_path / "begun", "video.mp4"),
+            "begun is not finished and holds no model yet: the same r3d train",
+        ),
         ((evaluate, trained, square_shards, "--split=test"), "no split 'test'"),
         ((predict, f"--model={model}"), "no video named"),
         ((predict, f"--model={tmp_path}", "video.mp4"), "no model in"),

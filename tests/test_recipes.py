@@ -98,7 +98,7 @@ def test_comments_say_what_a_run_needs_and_gives(recipe):
     lines = (ROOT / "recipes" / recipe).read_text(encoding="utf-8").splitlines()
     end = next(number for number, line in enumerate(lines) if not line.startswith("#"))
     head = "\n".join(lines[:end])
-    assert f"python train.py --flagfile={recipe}" in head
+    assert f"r3d train --flagfile={recipe}" in head
     for topic in ("Command:", "Hardware:", "Time:", "Published:"):
         assert f"# {topic}" in head or recipe == "quickstart.flags", topic
 

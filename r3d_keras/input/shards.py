@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 from r3d_keras import remote
 from r3d_keras.clip_index import ClipIndex, index_file_name
 from r3d_keras.errors import UserError
+from r3d_keras.folder_kinds import SHARDS, folder_kind
 from r3d_keras.video.recipe import RECIPE_FILE, Recipe, recipe_of_report
 
 PREPARATION_REPORT = "preparation_report.json"
@@ -112,13 +113,15 @@ def open_clip_data(data_dir: str | Path, clip_frames: int | None = None) -> Clip
     remote.require_file_system(data_dir)
     if not tf.io.gfile.isdir(data_dir):
         reason = ", or no way to reach it" if remote.is_remote(data_dir) else ""
-        raise UserError(f"no such data folder{reason}: {data_dir} (make it with: r3d prepare)")
+        raise UserError(f"no such data folder{reason}: {data_dir}: r3d prepare VIDEOS {data_dir} writes it")
     try:
         info = tfds.builder_from_directory(data_dir).info
         length = info.features["frames"].shape[0]
         label_names = tuple(info.features["label"].names)
     except Exception as error:  # TFDS raises many kinds on a folder that is not a data set of clips
-        raise UserError(f"no shards of clips in {data_dir} (make them with: r3d prepare)") from error
+        if (kind := folder_kind(data_dir)) not in (None, SHARDS):  # damaged metadata
+            raise UserError(f"{data_dir} is {kind}, not one of shards") from error
+        raise UserError(f"no shards of clips in {data_dir}: r3d prepare VIDEOS {data_dir} writes them") from error
     splits = {
         name: Split(name, tuple(os.fspath(path) for path in split.filepaths), tuple(split.shard_lengths))
         for name, split in info.splits.items()

@@ -13,6 +13,7 @@ import keras
 from r3d_keras import defaults
 from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
+from r3d_keras.folder_kinds import EXPORTED, RUN, folder_kind
 from r3d_keras.models.architectures import ARCHITECTURES, complete_arguments, find_architecture
 from r3d_keras.models.blocks import dense
 from r3d_keras.models.classifier import ClipClassifier, Metadata
@@ -122,6 +123,12 @@ def model_path(path: str | Path) -> Path:
     for name in RUN_MODELS:
         if (path / name).is_file():
             return path / name
+    if (kind := folder_kind(path)) == RUN:
+        raise UserError(f"{path} is not finished and holds no model yet: the same r3d train command goes on")
+    if kind == EXPORTED:
+        raise UserError(f"{path} is {kind}: the run that it came from, or its .keras file, is expected")
+    if kind:
+        raise UserError(f"{path} is {kind}, not a model")
     raise UserError(f"no model in {path}: neither {' nor '.join(RUN_MODELS)}; {describe_content(path)}")
 
 
@@ -144,7 +151,7 @@ def load_model(path: str | Path) -> ClipClassifier:
     """
     path = model_path(path)
     if not path.is_file():
-        raise UserError(f"no such model file: {path}")
+        raise UserError(f"no such model file or run's folder: {path}")
     try:
         with skipped_initial_values():
             model = keras.saving.load_model(path, compile=False)

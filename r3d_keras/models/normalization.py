@@ -42,7 +42,7 @@ NORMALIZATIONS = {
 def find_normalization(normalization: str | Normalization, input_channels: int = 3) -> Normalization:
     """Returns the normalization of that name for so many channels, the one in a .json file, or the given one.
 
-    The file holds `mean` and `std` on the scale 0 to 255, as `python -m data.inspect --statistics` writes it. Two
+    The file holds `mean` and `std` on the scale 0 to 255, as `r3d inspect --statistics` writes it. Two
     channels (optical flow) take the first two numbers of a name, as in the authors' code. Raises UserError for an
     unknown name, a file that cannot be read, or when mean, standard deviation and channels differ in number.
     """

@@ -28,7 +28,9 @@ class AnswerOptions(ClipOptions):
     top_k: int = option(1, "Classes named for each video.", minimum=1)
     threshold: float = option(0.0, "Name no class with a lower score.", minimum=0, maximum=1)
     timeline: str | None = option(None, "Folder for scores per second and segments, as json and plot.")
-    segment_threshold: float = option(0.5, "Score that makes a second part of a segment.", minimum=0, maximum=1)
+    segment_threshold: float = option(
+        0.5, "Score from which a second of the timeline counts as part of a segment.", minimum=0, maximum=1
+    )
     smoothing: float = option(3.0, "Seconds over which the timeline is averaged.", minimum=0)
     html: str | None = option(None, "A .html file: one page with frames, scores and timelines of all videos.")
     render: str | None = option(None, "A .mp4, .mkv or .mov file: the one video given, with its labels and scores.")

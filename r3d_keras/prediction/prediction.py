@@ -59,7 +59,7 @@ def predict(
         batch_size: clips scored at once.
         clip_stride: frames between two clips, for timelines, pages and rendered videos; as in training when None.
         timeline: folder for NAME.timeline.json and NAME.timeline.png, made when it is missing.
-        segment_threshold: score that makes a second part of a segment of the timeline.
+        segment_threshold: score from which a second of the timeline counts as part of a segment.
         smoothing: seconds over which the timeline is averaged.
         html: a file for one page of all answers, with frames and timelines, that needs neither server nor network.
         render: a .mp4, .mkv or .mov file for a copy of the one video with its labels and scores.

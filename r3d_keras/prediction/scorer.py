@@ -11,7 +11,8 @@ import tensorflow as tf
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.protocol import make_probability_function
 from r3d_keras.evaluation.scores import softmax
-from r3d_keras.models import RUN_MODELS, ClipClassifier, describe_content, load_model
+from r3d_keras.folder_kinds import folder_kind
+from r3d_keras.models import RUN_MODELS, ClipClassifier, describe_content, load_model, model_path
 from r3d_keras.models.classifier import Metadata
 
 
@@ -58,6 +59,8 @@ def _load_exported(path: Path) -> Scorer:
         for name, load in files.items():
             if (folder / name).is_file():
                 return load(folder)
+    if folder_kind(path):
+        model_path(path)  # says what the folder is
     exported = " nor ".join(files)
     raise UserError(
         f"no model in {path}: neither {' nor '.join(RUN_MODELS)}, nor {exported}, there or in numbered versions; "
@@ -87,7 +90,7 @@ def _load_openvino(folder: Path) -> Scorer:
 
         compiled = openvino.Core().compile_model(str(folder / "model.xml"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     except ImportError as error:
-        raise UserError(f"{folder} holds a model for OpenVINO: pip install -r requirements/formats.txt") from error
+        raise UserError(f"{folder} holds a model for OpenVINO: pip install 'r3d_keras[formats]'") from error
     except RuntimeError as error:
         raise UserError(f"OpenVINO cannot read {folder / 'model.xml'}: {str(error).splitlines()[0]}") from error
     return Scorer(metadata, lambda clips: softmax(compiled(np.asarray(clips, np.float32))[0]))

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from r3d_keras import defaults, remote
 from r3d_keras.errors import UserError
@@ -26,6 +26,9 @@ FREE_FIELDS = (
     "checkpoints_kept",
 )
 
+# What may never change in a run that has begun: its weights were trained with it, and its models say so.
+FIXED_FIELDS = ("architecture", "normalization", "frame_size", "frame_stride", "clip_frames")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions(Options):
@@ -33,7 +36,7 @@ class DataOptions(Options):
 
     title = "Data"
 
-    data_dir: str = required("shards", "Folder that python -m data.prepare wrote.")
+    data_dir: str = required("shards", "Folder that r3d prepare wrote.")
     clip_frames: int | None = option(
         None, f"Frames of a clip, {Recipe.clip_frames} or those of the weights; as the data was prepared.", minimum=1
     )
@@ -71,7 +74,7 @@ class ModelOptions(Options):
     )
     normalization: str | None = option(
         None,
-        f"{defaults.NORMALIZATION} (the paper's), kinetics-2020, torchvision, or a file of data.inspect --statistics. "
+        f"{defaults.NORMALIZATION} (the paper's), kinetics-2020, torchvision, or a file of r3d inspect --statistics. "
         "The first, or that of the weights, without it.",
     )
     trainable_from: str | None = option(
@@ -146,7 +149,9 @@ class OptimizationOptions(Options):
     milestones: tuple[int, ...] = option(
         (), "Epochs after which the multistep schedule divides the rate by ten, as in 50,100,150."
     )
-    patience: int = option(10, "Validations without a lower loss that the plateau schedule bears.", minimum=0)
+    patience: int = option(
+        10, "Validations without a lower loss after which the plateau schedule lowers the rate.", minimum=0
+    )
     warmup_epochs: float = option(0.0, "Epochs over which the rate first rises from 0.", minimum=0)
     momentum: float = option(0.9, "Momentum of SGD.", minimum=0)
     dampening: float = option(0.9, "Dampening of the momentum; 0.9 is the paper's, 0 the usual.")
@@ -159,7 +164,7 @@ class OptimizationOptions(Options):
     def __post_init__(self):
         super().__post_init__()
         if math.isinf(self.learning_rate):
-            raise UserError("learning_rate=inf is no number")
+            raise UserError(f"learning_rate must be finite, not {self.learning_rate}")
         if self.warmup_epochs and self.warmup_epochs >= self.epochs:
             raise UserError(f"warmup_epochs={self.warmup_epochs:g} must be below epochs={self.epochs}")
         milestones = list(self.milestones)
@@ -222,6 +227,8 @@ class TrainingConfig(
         TrainingConfig(data_dir="shards", model_dir="run1", architecture="resnet-34", epochs=3)
     """
 
+    dashes: ClassVar[str] = ""  # before the names of options, where they are flags
+
 
 def to_json(config: TrainingConfig) -> dict[str, Any]:
     """Returns the fields of a run as JSON gives them back: tuples as lists, paths as texts."""
@@ -229,15 +236,23 @@ def to_json(config: TrainingConfig) -> dict[str, Any]:
     return json.loads(json.dumps(values, default=os.fspath))
 
 
-def differences(config: TrainingConfig, earlier: Mapping[str, Any]) -> list[str]:
-    """Names the fields in which `earlier`, a run's config.json, differs from `config`; more epochs may be asked for."""
+def differences(config: TrainingConfig, earlier: Mapping[str, Any], fixed_only: bool = False) -> list[str]:
+    """Names the fields in which `earlier`, a run's config.json, differs from `config`; more epochs may be asked for.
+
+    With `fixed_only`, those alone that may never change in a run: FIXED_FIELDS and the arguments of the architecture.
+    """
     current, earlier = to_json(config), _flat(earlier)
     free = FREE_FIELDS if config.schedule == "cosine" else (*FREE_FIELDS, "epochs")
+    fixed = {*FIXED_FIELDS, *(field.name for field in fields(ArchitectureOptions))}
     return [
-        f"{name}={earlier.get(name)}, now {value}"
+        f"{_written(config.dashes + name, earlier.get(name))}, now {'left out' if value is None else value}"
         for name, value in current.items()
-        if name not in free and earlier.get(name) != value
+        if name not in free and (name in fixed or not fixed_only) and earlier.get(name) != value
     ]
+
+
+def _written(name: str, value: Any) -> str:
+    return f"{name} left out" if value is None else f"{name}={value}"
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,20 +23,29 @@ def check_model_dir(config: TrainingConfig, change_configuration: bool) -> list[
     """Returns the differences from the run that is in the folder, as lines.
 
     Raises UserError for a config.json that cannot be read, and when the folder holds a run of another configuration,
-    unless `change_configuration`.
+    unless `change_configuration`; even then when there are checkpoints, and what their weights were trained with is to
+    change.
     """
     path = Path(config.model_dir) / "config.json"
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
+    except NotADirectoryError as error:
+        raise UserError(f"model_dir={config.model_dir} is a file: choose another model_dir") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged: choose another model_dir, or delete it to go on all the same") from error
     different = differences(config, earlier)
     if different and not change_configuration:
         raise UserError(
-            f"{config.model_dir} holds another run: {'; '.join(different)}; choose another model_dir, or go on with "
-            "the new configuration by change_configuration"
+            f"{config.model_dir} holds another run: {'; '.join(different)}; choose another model_dir, repeat the "
+            f"options of that run, which {path} holds, or go on with the new configuration by change_configuration"
+        )
+    fixed = differences(config, earlier, fixed_only=True)
+    if fixed and any((Path(config.model_dir) / CHECKPOINTS).glob("*.npz")):
+        raise UserError(
+            f"the weights in {config.model_dir} were trained with {'; '.join(fixed)}, which cannot change within a "
+            f"run: choose another model_dir; weights={config.model_dir} starts from this run's model"
         )
     return [f"{config.model_dir}: {difference}" for difference in different]
 

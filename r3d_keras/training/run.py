@@ -4,6 +4,7 @@ import time
 
 import tensorflow as tf
 
+from r3d_keras.errors import UserError
 from r3d_keras.terminal import say
 from r3d_keras.training.cluster import is_chief, lost_worker_as_user_error, make_strategy, wait_for_all
 from r3d_keras.training.config import TrainingConfig
@@ -44,7 +45,8 @@ def train(
 
     Raises:
         UserError: no data, clips of another length, a batch that does not fit the data or the replicas, a
-            model_dir of another run or that cannot be written, a loss that is not finite, a worker that was lost.
+            model_dir of another run, one that cannot be written, another
+            configuration of a finished run, a loss that is not finite, a worker that was lost.
 
     Example:
         result = train(TrainingConfig(data_dir="shards", model_dir="run1", epochs=3))
@@ -62,8 +64,13 @@ def train(
         ):
             saver = Saver(parts)
             state = saver.restore()
-            if is_chief(strategy):
+            if is_chief(strategy) and state.epoch <= config.epochs:
                 claim_model_dir(config, strategy)
+            elif changes:
+                raise UserError(
+                    f"{config.model_dir} has done all {config.epochs} epochs: ask for more epochs, or choose another "
+                    "model_dir"
+                )
             report = Report(parts, state)
             try:
                 report.begin(changes, saver.warnings)
@@ -125,7 +132,7 @@ def _train_epochs(parts: Parts, state: RunState, saver: Saver, report: Report, s
         measured = None
         if validation and (state.epoch % config.evaluate_every == 0 or state.epoch == config.epochs):
             if saver.saved_step < state.step:
-                save()  # a long round of validation shall not put the epoch at risk
+                save()  # so that the epoch is not lost when a long round of validation is interrupted
             with report.validation_progress() as progress:
                 measured = validation.measure(lambda: bool(stop), progress.add)
             if measured is None:

@@ -147,7 +147,8 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
 
 
 def _load_weights(path: str) -> ClipClassifier:
-    return load_model(path) if path.endswith(".keras") else convert_checkpoint(path)
+    is_ours = path.endswith(".keras") or Path(path).is_dir()  # a run's folder stands for its best model
+    return load_model(path) if is_ours else convert_checkpoint(path)
 
 
 def _complete(config: TrainingConfig, source: ClipClassifier | None, clips: SplitClips) -> TrainingConfig:

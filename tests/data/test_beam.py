@@ -144,4 +144,4 @@ def test_workers_are_the_runners_choice(tmp_path):
 @pytest.mark.skipif(bool(importlib.util.find_spec("apache_beam")), reason="apache-beam is installed")
 def test_without_beam_one_line_says_what_to_install(tmp_path):
     line = refusal(*command(tmp_path / "videos", tmp_path / "shards", "--runner=DirectRunner"))
-    assert "python -m pip install -r requirements/beam.txt" in line
+    assert "pip install 'r3d_keras[beam]'" in line

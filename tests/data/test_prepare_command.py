@@ -30,7 +30,7 @@ def test_help_shows_an_example_for_each_data_set_at_once():
     assert time.monotonic() - start < 2
     assert result.returncode == 0
     for name in ("folder", "csv", "kinetics", "activitynet", "ucf101", "hmdb51", "reference", "motions"):
-        assert f"python -m data.prepare --dataset={name} " in result.stdout
+        assert f"--dataset={name} " in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,11 @@ def test_finished_set_is_left_alone(counted_videos, counted_shards):
     before = file_contents(data_dir)
     again = prepare(counted_videos, data_dir)
     assert not again.is_new
-    assert str(again).startswith("nothing to do")
+    first, *rest = str(again).splitlines()
+    assert first == f"nothing to do: {data_dir} holds this data set already: 2 classes"
+    assert rest == str(counted_shards[1]).splitlines()[1:]
+    with pytest.raises(UserError, match=r"prepared without frame_rate, not with frame_rate=10\.0: choose another"):
+        prepare(counted_videos, data_dir, frame_rate=10.0)
     assert replace(again, is_new=True) == counted_shards[1]
     assert file_contents(data_dir) == before
 

@@ -62,7 +62,7 @@ def test_a_missing_package_is_named_and_nothing_is_left(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     model = trained_looking_model("resnet-10", frame_size=32, widen_factor=0.125)
-    with pytest.raises(UserError, match=r"format=litert needs: pip install -r requirements/formats\.txt"):
+    with pytest.raises(UserError, match=r"format=litert needs: pip install 'r3d_keras\[formats\]'"):
         publish(model, tmp_path, format="litert")
     assert not list(tmp_path.iterdir())
 

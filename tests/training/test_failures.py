@@ -43,9 +43,11 @@ def test_a_full_disk_a_damaged_checkpoint_another_configuration(square_shards, t
 
     (folder / "step-000000014.npz").write_bytes((folder / "step-000000014.npz").read_bytes()[:-1000])
     refused = refusal("train.py", *TINY, *arguments, "--epochs=3", "--learning_rate=0.02")
-    assert f"{tmp_path} holds another run: --learning_rate=0.01, now 0.02; choose another --model_dir" in refused
+    assert (
+        f"{tmp_path} holds another run: --learning_rate=0.01, now 0.02; choose another --model_dir, repeat" in refused
+    )
     out, err = finish(start(*arguments, "--epochs=3", "--learning_rate=0.02", "--change_configuration"))
-    assert f"{tmp_path}: learning_rate=0.01, now 0.02" in out
+    assert f"{tmp_path}: --learning_rate=0.01, now 0.02" in out
     assert f"{folder / 'step-000000014.npz'} is damaged" in err
     assert "going on after step 7 of 21, in epoch 2" in out
     assert read_log(tmp_path / "train.log")["lr"] == [0.01, 0.02, 0.02]

@@ -150,7 +150,7 @@ def test_rate_for_another_batch():
     [
         ("step", {}, "schedule must be one of plateau, multistep, cosine, constant, not 'step'"),
         ("constant", {"learning_rate": 0.0}, "learning_rate must be above 0"),
-        ("constant", {"learning_rate": math.inf}, "learning_rate=inf is no number"),
+        ("constant", {"learning_rate": math.inf}, "learning_rate must be finite, not inf"),
         ("constant", {"scale_learning_rate_to": 0}, "scale_learning_rate_to must be at least 1, not 0"),
         ("multistep", {}, "schedule=multistep needs milestones, for example milestones=50,100,150"),
         ("multistep", {"milestones": (9, 5)}, "milestones=9,5 must be rising epochs from 1 on"),
