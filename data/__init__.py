@@ -1,10 +1,10 @@
 """From videos to shards of clips.
 
-    import data  # r3d_keras.data where the package is installed
+    from r3d_keras.data import inspect, prepare
 
-    report = data.prepare("videos", "shards", workers=4)
-    print(report)
-    print(data.inspect("shards"))
+    if __name__ == "__main__":  # worker processes import this file
+        print(prepare("videos", "shards", workers=4))
+        print(inspect("shards"))
 
 Modules named by a verb (`prepare`, `inspect`) are commands and are never imported: these names are functions.
 """
@@ -23,3 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return inspect
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return ["inspect", "prepare"]

@@ -13,6 +13,7 @@ from r3d_keras import remote
 from r3d_keras.clip_index import index_file_name
 from r3d_keras.errors import UserError
 from r3d_keras.files import write_json
+from r3d_keras.options import check_names
 from r3d_keras.video.listing import SPLITS, TRAIN, Listing
 from r3d_keras.video.recipe import RECIPE_FILE, Recipe
 
@@ -46,7 +47,7 @@ def prepare(video_dir: str | os.PathLike, data_dir: str | os.PathLike, **options
     Args:
         video_dir: folder of the videos.
         data_dir: folder for the shards, made if missing; gs://, s3:// and az:// too.
-        **options: as `PreparationOptions` names them, which are the flags of `python -m data.prepare`: dataset
+        **options: as `PreparationOptions` names them, which are the flags of `r3d prepare`: dataset
             ("folder"), annotations, frame_rate, short_side in pixels, clip_frames, workers, ...
 
     Returns what was written and what was left out; print it for a summary.
@@ -55,11 +56,14 @@ def prepare(video_dir: str | os.PathLike, data_dir: str | os.PathLike, **options
     as `prepare_shards`.
 
     Example:
+        from r3d_keras.data import prepare
+
         if __name__ == "__main__":  # worker processes import this file
-            report = data.prepare("videos", "shards", frame_rate=10.0, workers=4)
+            report = prepare("videos", "shards", frame_rate=10.0, workers=4)
             print(report)
             print(report.splits["train"].clips)
     """
+    check_names(PreparationOptions, options, "prepare")
     given = PreparationOptions(video_dir=os.fspath(video_dir), data_dir=os.fspath(data_dir), **options)
     dataset = DATASETS[given.dataset]
     _check_folders(given)

@@ -15,12 +15,15 @@ functions, so nothing may import the modules, which would take their places.
 """
 
 import importlib
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r3d_keras.registration import register_with_keras
 
 if TYPE_CHECKING:
     from r3d_keras.convert.conversion import convert_checkpoint
+    from r3d_keras.errors import UserError
     from r3d_keras.evaluation.evaluation import evaluate
     from r3d_keras.input.data_set import open_clips
     from r3d_keras.models import build_model, load_model, save_model
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TrainingConfig",
+    "UserError",
     "build_model",
     "convert_checkpoint",
     "evaluate",
@@ -41,6 +45,7 @@ __all__ = [
 ]
 _MODULES = {
     "TrainingConfig": "r3d_keras.training.config",
+    "UserError": "r3d_keras.errors",
     "build_model": "r3d_keras.models",
     "convert_checkpoint": "r3d_keras.convert.conversion",
     "evaluate": "r3d_keras.evaluation.evaluation",
@@ -56,7 +61,19 @@ def __getattr__(name: str) -> Any:
     # TensorFlow and Keras are imported when something of theirs is first asked for, so that `--help` answers at once.
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)
+    if name == "__version__":
+        return _version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version(__name__)
+    except metadata.PackageNotFoundError:  # a checkout
+        project = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+        return re.search(r'^version = "(.+)"$', project, re.MULTILINE)[1]
 
 
 def __dir__() -> list[str]:

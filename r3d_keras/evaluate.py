@@ -14,9 +14,10 @@ import sys
 from dataclasses import dataclass
 
 from r3d_keras import quiet
-from r3d_keras.command_line import Command, make_folder
+from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.options import ProtocolOptions
+from r3d_keras.files import make_folder
 from r3d_keras.options import Options, option, required
 
 

@@ -22,14 +22,16 @@ _PACKAGES = ("tensorflow", "keras", "numpy", "tensorflow-datasets")
 def check_model_dir(config: TrainingConfig, change_configuration: bool) -> list[str]:
     """Returns the differences from the run that is in the folder, as lines.
 
-    Raises UserError for a config.json that cannot be read, and when the folder holds a run of another configuration,
-    unless `change_configuration`.
+    Raises UserError for a file instead of a folder, a config.json that cannot be read, and when the folder holds a run
+    of another configuration, unless `change_configuration`.
     """
     path = Path(config.model_dir) / "config.json"
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
+    except NotADirectoryError as error:
+        raise UserError(f"model_dir={config.model_dir} is a file: name a folder") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged: choose another model_dir, or delete it to go on all the same") from error
     different = differences(config, earlier)
