@@ -12,6 +12,7 @@ import numpy as np
 from r3d_keras import quiet
 from r3d_keras.errors import UserError
 from r3d_keras.files import write_json
+from r3d_keras.options import check_names
 from r3d_keras.terminal import Progress
 from r3d_keras.video.listing import TRAIN
 from r3d_keras.video.recipe import Recipe
@@ -130,11 +131,14 @@ def inspect(data_dir: str | os.PathLike, **options: object) -> Inspection:
     asked for cannot be written.
 
     Example:
+        from r3d_keras.data import inspect
+
         if __name__ == "__main__":  # worker processes import this file
             found = inspect("shards", quick=True)
             print(found)
             assert not found.problems
     """
+    check_names(InspectionOptions, options, "inspect")
     given = InspectionOptions(data_dir=os.fspath(data_dir), **options)
     for name, suffix in (("contact_sheet", ".png"), ("statistics", ".json")):
         path = getattr(given, name)

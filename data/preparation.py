@@ -14,6 +14,7 @@ from r3d_keras.clip_index import index_file_name
 from r3d_keras.errors import UserError
 from r3d_keras.files import write_json
 from r3d_keras.folder_kinds import folder_kind
+from r3d_keras.options import check_names
 from r3d_keras.terminal import Progress, say
 from r3d_keras.video.listing import SPLITS, TRAIN, Listing
 from r3d_keras.video.recipe import RECIPE_FILE, Recipe
@@ -57,11 +58,14 @@ def prepare(video_dir: str | os.PathLike, data_dir: str | os.PathLike, **options
     as `prepare_shards`.
 
     Example:
+        from r3d_keras.data import prepare
+
         if __name__ == "__main__":  # worker processes import this file
             report = prepare("videos", "shards", frame_rate=10.0, workers=4)
             print(report)
             print(report.splits["train"].clips)
     """
+    check_names(PreparationOptions, options, "prepare")
     given = PreparationOptions(video_dir=os.fspath(video_dir), data_dir=os.fspath(data_dir), **options)
     dataset = DATASETS[given.dataset]
     _check_folders(given)

@@ -7,8 +7,10 @@ print(published)              # how fast, how close to the model, and where
 published.card["precision"]   # the model card
 """
 
+from typing import Any
 
-def __getattr__(name: str):
+
+def __getattr__(name: str) -> Any:
     # TensorFlow is imported when something is published, so that the client needs none.
     if name in ("publish", "Published"):
         from . import publishing

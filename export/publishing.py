@@ -21,6 +21,7 @@ from r3d_keras.terminal import wrote
 from .bundle import INPUT_LIMITS, write_bundle, write_labels_and_card
 from .folding import fold
 from .formats import write_format
+from .options import ExportOptions
 from .server_files import write_server_files
 from .versions import publish_version
 from .warm_up import moving_frames
@@ -86,12 +87,19 @@ def publish(
         metrics: of an evaluation of the model, or the path of its metrics.json, for the model card.
 
     Raises:
-        UserError: the model carries no label names, or cannot be read; `output_dir` cannot be written; the format
-            cannot hold the model, or its packages are missing.
+        UserError: no such format or precision; the model carries no label names, or cannot be read; `output_dir` cannot
+            be written; the format cannot hold the model, or its packages are missing.
 
     Example:
         print(publish("run1", "actions", precision="bfloat16"))
     """
+    ExportOptions(
+        model=model.name if isinstance(model, ClipClassifier) else model,
+        output_dir=output_dir,
+        model_name=model_name,
+        precision=precision,
+        format=format,
+    )
     if format != SAVED_MODEL and (precision != "float32" or model_name):
         raise UserError(f"format={format} goes with precision=float32 and no model_name: they are of a bundle")
     source: dict[str, Any] = {"metrics": _read_metrics(metrics) if isinstance(metrics, str | Path) else metrics}

@@ -14,6 +14,7 @@ The modules r3d_keras.train, evaluate and predict are commands (`python -m r3d_k
 functions, so nothing may import the modules, which would take their places.
 """
 
+import importlib
 import importlib.metadata
 import re
 from pathlib import Path
@@ -23,6 +24,7 @@ from r3d_keras.registration import register_with_keras
 
 if TYPE_CHECKING:
     from r3d_keras.convert.conversion import convert_checkpoint
+    from r3d_keras.errors import UserError
     from r3d_keras.evaluation.evaluation import evaluate
     from r3d_keras.input.data_set import open_clips
     from r3d_keras.models import build_model, load_model, save_model
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TrainingConfig",
+    "UserError",
     "build_model",
     "convert_checkpoint",
     "evaluate",
@@ -43,6 +46,7 @@ __all__ = [
 ]
 _MODULES = {
     "TrainingConfig": "r3d_keras.training.config",
+    "UserError": "r3d_keras.errors",
     "build_model": "r3d_keras.models",
     "convert_checkpoint": "r3d_keras.convert.conversion",
     "evaluate": "r3d_keras.evaluation.evaluation",

@@ -10,7 +10,6 @@ import re
 import runpy
 import shutil
 import sys
-import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
+import r3d_keras
 from r3d_keras import remote
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, define_flags, describe, from_values, groups, to_flags
@@ -93,6 +93,9 @@ class Command:
         try:
             positional = known(["", *with_flag_files(arguments)])[1:]
         except flags.Error as error:
+            if value := re.match(r"flag --(\w+)=.*Non-boolean", str(error)):
+                name = value[1]
+                raise UserError(f"--{name} takes no value: --{name} or --no{name}") from error
             dashed = next((name for name in arguments if name.startswith("-") and os.path.exists(name)), None)
             remedy = f"a file whose name begins with a dash is written ./{dashed}" if dashed else "see --help"
             raise UserError(f"{_first_line(error)} ({remedy})") from error
@@ -137,12 +140,12 @@ class Command:
 
 def main() -> None:
     """The command `r3d`: runs one of COMMANDS."""
+    if sys.argv[1:2] == ["help"]:
+        sys.argv[1:] = [*sys.argv[2:3], "--help"]
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name == "--version":
-        from r3d_keras import __version__
-
-        print(f"r3d_keras {__version__}")
-        sys.exit(0)
+        print(f"r3d_keras {r3d_keras.__version__}")
+        return
     if name not in COMMANDS:
         listed = [f"  {each:<10}{does}" for each, (_, does) in COMMANDS.items()]
         with _open_pipe():
@@ -155,9 +158,8 @@ def main() -> None:
                 sep="\n",
                 flush=True,
             )
-        similar = difflib.get_close_matches(name, COMMANDS, n=1)
-        remedy = f" (did you mean {similar[0]}?)" if similar else ""
-        sys.exit(0 if name in (*HELP_FLAGS, "help") else f"error: no such command: {name}{remedy}")
+        close = "".join(f"; did you mean {each}?" for each in difflib.get_close_matches(name, COMMANDS, 1))
+        sys.exit(0 if name in HELP_FLAGS else f"error: no such command: {name}{close}")
     sys.argv[:2] = [f"r3d {name}"]
     # As python -m does it: worker processes find the module again, and r3d_keras.evaluate stays the function.
     runpy.run_module(COMMANDS[name][0], run_name="__main__", alter_sys=True)
@@ -194,25 +196,6 @@ def _find_flag_file(name: str, folder: Path | None) -> Path:
             return (place / Path(name).expanduser()).resolve()
     recipes = sorted({path.name for place in RECIPES for path in place.glob("*.flags")})
     raise UserError(f"no such file or recipe: --flagfile={name}; recipes are {', '.join(recipes)}")
-
-
-def make_folder(path: str, option: str) -> None:
-    """Makes a folder, and those above it; raises UserError when files cannot be written there."""
-    try:
-        os.makedirs(path, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise UserError(f"cannot write to {option}={path}: {error.strerror}") from error
-
-
-def check_output_file(path: str, option: str, suffixes: tuple[str, ...] = ()) -> None:
-    """Raises UserError when a file cannot be written there, or its name ends in none of `suffixes`."""
-    if suffixes and not path.lower().endswith(suffixes):
-        raise UserError(f"{option}={path}: a name that ends in {', '.join(suffixes)} is expected")
-    folder = os.path.dirname(path) or "."
-    if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise UserError(f"cannot write {option}={path}: a file in a folder that exists is expected")
 
 
 @contextlib.contextmanager

@@ -13,9 +13,10 @@ those that the model was trained on, and the numbers are those of the shards tha
 from dataclasses import dataclass
 
 from r3d_keras import quiet
-from r3d_keras.command_line import Command, make_folder
+from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.options import ProtocolOptions
+from r3d_keras.files import make_folder
 from r3d_keras.options import Options, option, required
 from r3d_keras.terminal import next_command, say, say_aside, wrote
 

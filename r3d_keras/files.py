@@ -12,6 +12,7 @@ from typing import Any
 from etils import epath
 
 from r3d_keras import remote
+from r3d_keras.errors import UserError
 
 
 @contextlib.contextmanager
@@ -33,6 +34,30 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def make_folder(path: str, option: str) -> None:
+    """Makes a folder, and those above it; raises UserError when files cannot be written there."""
+    try:
+        os.makedirs(path, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write to {option}={path}: {error.strerror}") from error
+
+
+def check_output_file(path: str, option: str, suffixes: tuple[str, ...] = ()) -> None:
+    """Raises UserError when a file cannot be written there, or its name ends in none of `suffixes`.
+
+    An object store tells by itself, when the file is uploaded.
+    """
+    if suffixes and not path.lower().endswith(suffixes):
+        raise UserError(f"{option}={path}: a name that ends in {', '.join(suffixes)} is expected")
+    if remote.is_remote(path):
+        return
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise UserError(f"cannot write {option}={path}: a file in a folder that exists is expected")
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

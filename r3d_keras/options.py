@@ -12,10 +12,14 @@ A command's flags, its help text, a run's config.json and the arguments of Pytho
 """
 
 import dataclasses
+import difflib
+import functools
 import math
+import numbers
+import os
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -59,14 +63,22 @@ def required(example: str, help: str) -> Any:
 class Options:
     """Base of all options. A class that adds fields is a group in the help text, under its `title`.
 
+    A field holds what its annotation says: of NumPy's numbers it takes the value, of a path the text, and of a single
+    text where a tuple is expected a tuple of it.
+
     Raises UserError, in terms of the fields' names, for a value that a field does not take.
     """
 
     title: ClassVar[str] = ""
 
     def __post_init__(self):
+        kinds, optional = _kinds(type(self)), _optional(type(self))
         for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
+            value = getattr(self, field.name)
+            if value is not None or field.name not in optional:
+                value = _held(field.name, kinds[field.name], value)
+            object.__setattr__(self, field.name, value)  # as dataclasses do it where they are frozen
+            _check(field, value)
 
 
 def groups(options: type[Options]) -> Iterator[tuple[str, list[dataclasses.Field]]]:
@@ -121,6 +133,16 @@ def to_flags(options: Options, without: tuple[str, ...] = ()) -> list[str]:
     return flags_given
 
 
+def check_names(options: type[Options], names: Iterable[str], function: str) -> None:
+    """Raises UserError for the first name that is no field, in terms of the function that was called with it."""
+    known = [field.name for field in dataclasses.fields(options)]
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            remedy = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
+            raise UserError(f"{function} has no option {name!r}: {remedy}")
+
+
 def describe(field: dataclasses.Field) -> str:
     """Returns the help of a field, with its choices and its default."""
     text = field.metadata["help"]
@@ -153,11 +175,11 @@ def _check(field: dataclasses.Field, value: Any) -> None:
         raise UserError(f"{name} must be above {bound}, not {value}")
 
 
-# What a field's annotation, without `| None`, is as a flag.
+# What a field's annotation, without `| None`, is as a flag. Numbers are read by `_converted`, in words of its own.
 _DEFINITIONS = {
     bool: flags.DEFINE_bool,
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
+    int: flags.DEFINE_string,
+    float: flags.DEFINE_string,
     str: flags.DEFINE_string,
     tuple[str, ...]: flags.DEFINE_list,
     tuple[int, ...]: flags.DEFINE_list,
@@ -165,6 +187,37 @@ _DEFINITIONS = {
 }
 
 
+# What a value is in words, and how it becomes what the field holds.
+_WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
+
+
+def _held(name: str, kind: Any, value: Any) -> Any:
+    """Returns a value as a field of this kind holds it. Raises UserError for one of another kind."""
+    if typing.get_origin(kind) is tuple:
+        each_kind = typing.get_args(kind)[0]
+        return tuple(_held(name, each_kind, each) for each in (value if isinstance(value, list | tuple) else (value,)))
+    if typing.get_origin(kind) is dict:
+        if not isinstance(value, Mapping):
+            raise UserError(f"{name} must be a dictionary, not {value!r}")
+        return {_held(name, str, key): _held(name, float, each) for key, each in value.items()}
+    is_bool = type(value).__name__ in ("bool", "bool_")  # NumPy's is no subclass, and is not imported here
+    if kind in (int, float):
+        fits = isinstance(value, numbers.Integral if kind is int else numbers.Real) and not is_bool
+    else:
+        fits = is_bool if kind is bool else isinstance(value, str | os.PathLike)
+    if not fits:
+        raise UserError(f"{name} must be {_WORDS[kind]}, not {value!r}")
+    return os.fspath(value) if kind is str else kind(value)
+
+
+@functools.cache
+def _optional(options: type[Options]) -> set[str]:
+    """Returns the names of the fields that may be None."""
+    hints = typing.get_type_hints(options)
+    return {name for name, kind in hints.items() if types.NoneType in typing.get_args(kind)}
+
+
+@functools.cache
 def _kinds(options: type[Options]) -> dict[str, Any]:
     """Returns the type of every field, without `| None`."""
     hints = typing.get_type_hints(options)
@@ -178,7 +231,12 @@ def _kinds(options: type[Options]) -> dict[str, Any]:
 
 
 def _converted(name: str, kind: Any, value: Any) -> Any:
-    """Turns the texts of a list flag, or an argument with commas, into what the field holds."""
+    """Turns the text of a number, those of a list flag, or an argument with commas, into what the field holds."""
+    if kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError as error:
+            raise UserError(f"{name} must be {_WORDS[kind]}, not {value!r}") from error
     if isinstance(value, str) and typing.get_origin(kind) is tuple:
         value = value.split(",")
     if kind == tuple[str, ...]:

@@ -39,8 +39,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from r3d_keras import quiet
-from r3d_keras.command_line import Command, check_output_file, make_folder
+from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
+from r3d_keras.files import check_output_file
 from r3d_keras.options import Options, option, required
 from r3d_keras.prediction.options import AnswerOptions
 from r3d_keras.terminal import next_command, say, say_aside, say_data, wrote
@@ -81,23 +82,16 @@ def main(options: PredictOptions) -> None:
     from r3d_keras.prediction.answers import agreement
     from r3d_keras.prediction.features import extract_features
     from r3d_keras.prediction.output_names import output_names
-    from r3d_keras.prediction.prediction import NEEDS_KERAS, answer_recipe, answer_videos
-    from r3d_keras.prediction.rendering import CONTAINERS
+    from r3d_keras.prediction.prediction import NEEDS_KERAS, answer_recipe, answer_videos, prepare_outputs
     from r3d_keras.prediction.scorer import load_scorer
     from r3d_keras.video.folders import describe_others, expand_folders
 
     videos, left_out = expand_folders(list(options.videos))
     if left_out:
         say_aside(describe_others(left_out))
-    if options.render:
-        check_output_file(options.render, "render", tuple(CONTAINERS))
-    if options.html:
-        check_output_file(options.html, "html", (".html", ".htm"))
+    prepare_outputs(options)
     if options.features:
         check_output_file(options.features_file, "features_file")
-    for name in ("timeline", "explain"):
-        if folder := getattr(options, name):
-            make_folder(folder, name)
     scorer = load_scorer(options.model)
 
     if options.features:

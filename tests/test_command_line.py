@@ -1,12 +1,13 @@
 """Arguments, flags, recipes and errors of a command; the commands themselves are tried in their own tests."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 
 import pytest
 
-from r3d_keras.command_line import COMMANDS, RECIPES, Command, main, with_flag_files
+from r3d_keras.command_line import COMMANDS, RECIPES, Command, with_flag_files
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, option, required
 from tests.commands import ROOT
@@ -21,6 +22,7 @@ class TrainingOptions(Options):
     runner_flags: tuple[str, ...] = option((), "What follows after --.")
     batch_size: int = option(32, "Clips in a step.", minimum=1)
     epochs: int = option(30, "Epochs.", minimum=1)
+    flip: bool = option(True, "Mirror half of the clips.")
 
 
 def record(options: TrainingOptions) -> None:
@@ -61,6 +63,8 @@ def test_errors_speak_of_flags_in_a_command(capsys):
     assert line == "error: --batch_size=200 is more than the 100 clips in /data/batch_size/x: lower --batch_size"
     assert error_of(capsys, "shards", "--epochs=0") == "error: --epochs must be at least 1, not 0"
     assert error_of(capsys) == "error: --data_dir is missing (for example --data_dir=shards)"
+    assert error_of(capsys, "shards", "--epochs=abc") == "error: --epochs must be a whole number, not 'abc'"
+    assert error_of(capsys, "shards", "--flip=maybe") == "error: --flip takes no value: --flip or --noflip"
     assert "Unknown command line flag 'epoch'" in error_of(capsys, "shards", "--epoch=3")
 
 
@@ -101,19 +105,22 @@ def test_a_flag_file_that_is_not_there_or_includes_itself_is_one_line(tmp_path):
     assert any(place.is_dir() for place in RECIPES)
 
 
-@pytest.mark.parametrize(("arguments", "code"), [((), 0), (("--help",), 0), (("help",), 0), (("trian",), 1)])
-def test_r3d_lists_its_commands(arguments, code):
+def r3d(*arguments: str) -> subprocess.CompletedProcess:
     start = "from r3d_keras.command_line import main; main()"
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", start, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
+
+
+@pytest.mark.parametrize(("arguments", "code"), [((), 0), (("--help",), 0), (("help",), 0), (("trian",), 1)])
+def test_r3d_lists_its_commands(arguments, code):
+    done = r3d(*arguments)
     assert done.returncode == code
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
-    assert ("no such command: trian (did you mean train?)" in done.stderr) == bool(code)
+    assert ("no such command: trian; did you mean train?" in done.stderr) == bool(code)
 
 
-def test_the_version_is_that_of_the_project(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["r3d", "--version"])
-    with pytest.raises(SystemExit, match="0"):
-        main()
-    assert f'version = "{capsys.readouterr().out.split()[-1]}"' in (ROOT / "pyproject.toml").read_text()
+def test_r3d_tells_its_version_and_explains_a_command():
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
+    assert r3d("--version").stdout == f"r3d_keras {version}\n"
+    assert r3d("help", "score").stdout == r3d("score", "--help").stdout != ""

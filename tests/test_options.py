@@ -1,11 +1,13 @@
 """An option as a field, a flag, a line of help and a check."""
 
 import dataclasses
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from r3d_keras.errors import UserError
-from r3d_keras.options import Options, define_flags, describe, from_values, groups, option, required
+from r3d_keras.options import Options, check_names, define_flags, describe, from_values, groups, option, required
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,17 @@ MISTAKES = [
     ({"frame_rate": 0.0}, "frame_rate must be above 0, not 0.0"),
     ({"momentum": 1.5}, "momentum must be at most 1, not 1.5"),
     ({"momentum": float("nan")}, "momentum=nan is no number"),
+    ({"clip_frames": "3"}, "clip_frames must be a whole number, not '3'"),
+    ({"clip_frames": 3.5}, "clip_frames must be a whole number, not 3.5"),
+    ({"clip_frames": True}, "clip_frames must be a whole number, not True"),
+    ({"clip_frames": None}, "clip_frames must be a whole number, not None"),
+    ({"frame_rate": "abc"}, "frame_rate must be a number, not 'abc'"),
+    ({"flip": 1}, "flip must be True or False, not 1"),
+    ({"schedule": 3}, "schedule must be a text, not 3"),
+    ({"milestones": "1,2"}, "milestones must be a whole number, not '1,2'"),
+    ({"names": ["a", 1]}, "names must be a text, not 1"),
+    ({"factors": "head=10"}, "factors must be a dictionary, not 'head=10'"),
+    ({"factors": {"head": "x"}}, "factors must be a number, not 'x'"),
     ({"schedule": "linear"}, "schedule must be one of constant, cosine, not 'linear'"),
 ]
 
@@ -72,6 +85,34 @@ def test_a_value_out_of_bounds_is_refused(values, message):
     with pytest.raises(UserError) as refused:
         Everything(data_dir="shards", **values)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "held"),
+    [
+        ("data_dir", Path("a/b"), "a/b"),
+        ("clip_frames", np.int64(3), 3),
+        ("frame_rate", 25, 25.0),
+        ("momentum", np.float32(0.5), 0.5),
+        ("frame_rate", None, None),
+        ("flip", np.bool_(False), False),
+        ("names", "walk", ("walk",)),
+        ("names", Path("a"), ("a",)),
+        ("names", ["a", "b"], ("a", "b")),
+        ("milestones", [np.int64(1), 2], (1, 2)),
+        ("factors", {"head": 10}, {"head": 10.0}),
+    ],
+)
+def test_a_field_holds_what_its_annotation_says(name, given, held):
+    value = getattr(Everything(**{"data_dir": "shards", name: given}), name)
+    assert (value, type(value)) == (held, type(held))
+
+
+def test_an_unknown_name_gets_the_nearest_one():
+    with pytest.raises(UserError, match=r"^prepare has no option 'clip_frame': did you mean clip_frames\?$"):
+        check_names(Everything, {"flip": 1, "clip_frame": 1}, "prepare")
+    with pytest.raises(UserError, match=r"^prepare has no option 'x': it has data_dir, clip_frames, "):
+        check_names(Everything, ["x"], "prepare")
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ def test_every_name_is_there():
     assert {"build_model", "evaluate", "open_clips", "predict", "train"} <= set(dir(r3d_keras))
     for name in r3d_keras.__all__:
         assert callable(getattr(r3d_keras, name)), name
+    assert r3d_keras.UserError is UserError
+    assert r3d_keras.__version__[0].isdigit()
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = r3d_keras.nothing
 
@@ -166,3 +168,21 @@ def test_each_epoch_of_clips_is_another_one_and_a_seed_decides_all(square_shards
     assert not np.array_equal(epochs[0], epochs[1])
     with pytest.raises(UserError, match="batch_size=29 is more than the 28 clips of train"):
         r3d_keras.open_clips(square_shards, batch_size=29)
+    for name in ("batch_size", "frame_size"):
+        with pytest.raises(UserError, match=f"^{name} must be at least 1, not 0$"):
+            r3d_keras.open_clips(square_shards, **{name: 0})
+
+
+def test_a_single_model_is_compared(run_dir, square_shards, tmp_path):
+    evaluation = r3d_keras.evaluate(run_dir, square_shards, compare=str(run_dir), batch_size=5)
+    assert [other.model for other, _ in evaluation.compared] == [evaluation.model]
+    (tmp_path / "text.txt").touch()
+    with pytest.raises(UserError, match=r"^cannot write to folder=.*text\.txt: File exists$"):
+        evaluation.write(tmp_path / "text.txt")
+
+
+@pytest.mark.parametrize("name", ["timeline", "explain"])
+def test_a_file_where_a_folder_is_expected_is_one_line(name, tmp_path):
+    (tmp_path / "text.txt").touch()
+    with pytest.raises(UserError, match=rf"^cannot write to {name}=.*text\.txt: File exists$"):
+        r3d_keras.predict("run1", "video.mp4", **{name: tmp_path / "text.txt"})

@@ -105,9 +105,9 @@ def test_say_takes_any_stream():
 
 def test_options_become_the_flags_that_they_came_from():
     options = TrainingConfig(
-        data_dir="d", model_dir="m", epochs=3, flip=False, nesterov=True, stage_factors={"head": 10.0}, dry_run=True
+        data_dir="d", model_dir="m", epochs=3, flip=False, nesterov=True, dampening=0.0, stage_factors={"head": 10.0}
     )
-    flags = to_flags(options, without=("data_dir", "model_dir", "dry_run"))
+    flags = to_flags(options, without=("data_dir", "model_dir", "dampening"))
     assert sorted(flags) == ["--epochs=3", "--nesterov", "--noflip", "--stage_factors=head=10"]
 
 

@@ -13,8 +13,9 @@ that the file holds is executed. --verify, which needs PyTorch, compares the log
 from dataclasses import dataclass
 
 from r3d_keras import defaults
-from r3d_keras.command_line import Command, check_output_file
+from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
+from r3d_keras.files import check_output_file
 from r3d_keras.options import Options, option, required
 from r3d_keras.terminal import next_command, say, wrote
 from r3d_keras.video.recipe import Recipe

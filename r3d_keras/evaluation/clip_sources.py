@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -31,7 +32,7 @@ _FILES_OF_SHARDS = ("dataset_info.json", "features.json", "clip_index-", "clip_r
 
 def open_clips_to_measure(
     data_dir: str | Path, models: Sequence[tuple[str, Metadata]], options: ProtocolOptions
-) -> "ShardClips | FileClips":
+) -> "MeasuredClips":
     """Opens shards, or videos in a folder for each class, whichever there is, and checks that every model fits them.
 
     Args:
@@ -85,17 +86,43 @@ def _open_videos(folder: Path, first: Metadata, others: Sequence[Metadata], opti
     return FileClips(videos, first.label_names, first.recipe, describe_others(left_out) if left_out else None)
 
 
-class ShardClips:
-    """The clips of a split of a prepared data set.
+class MeasuredClips(Protocol):
+    """Clips to measure models on.
 
     Attributes:
-        label_names: of the data set.
+        label_names: names of the classes in the order of the labels.
         recipe: of the clips.
         num_clips: how many there are; None when that is not known.
         channels: of the clips, 3 or 2 of optical flow.
         description: where they are, in words.
         listing_note: a line on files that were not taken for videos; None when there are none.
     """
+
+    label_names: tuple[str, ...]
+    recipe: Recipe
+    num_clips: int | None
+    channels: int
+    description: str
+    listing_note: str | None
+
+    def batches(self, batch_size: int, frame_size: int, channels: int, crop: bool) -> Iterator[dict]:
+        """Yields batches as `evaluation_clips` does. Raises UserError when too many records are damaged."""
+
+    def frames(self, video_id: str, clip_index: int) -> list[bytes]:
+        """Returns the JPEG files of a clip."""
+
+    def rejected(self) -> set[str]:
+        """Returns the videos whose clips do not count."""
+
+    def notes(self) -> list[str]:
+        """Returns what a user should know of the videos, one line each."""
+
+    def left_out(self, scored: set[str]) -> list[tuple[str, str]]:
+        """Returns (video, reason) of every listed video that is not among those `scored`."""
+
+
+class ShardClips(MeasuredClips):
+    """The clips of a split of a prepared data set."""
 
     listing_note = None
 
@@ -110,29 +137,24 @@ class ShardClips:
         self.description = f"{data.data_dir}, {split}"
 
     def batches(self, batch_size: int, frame_size: int, channels: int, crop: bool) -> Iterator[dict]:
-        """Yields batches as `evaluation_clips` does. Raises UserError when too many records are damaged."""
         with self._data.reading():
             for batch in evaluation_clips(self._clips, batch_size, frame_size, crop=crop, channels=channels):
                 self._damage.add(batch["damaged"].numpy())
                 yield batch
 
     def frames(self, video_id: str, clip_index: int) -> list[bytes]:
-        """Returns the JPEG files of a clip."""
         source = self._clips.source
         number = np.flatnonzero((source.video_ids == video_id) & (source.positions == clip_index))[0]
         record = self._clips.reader.read(source, tf.constant(number, tf.int64), tf.zeros([2], tf.int64))
         return record["frames"].numpy().tolist()
 
     def rejected(self) -> set[str]:
-        """Returns the videos whose clips do not count: none, they were left out when the shards were written."""
-        return set()
+        return set()  # they were left out when the shards were written
 
     def notes(self) -> list[str]:
-        """Returns what a user should know of the videos, one line each."""
         return []
 
     def left_out(self, scored: set[str]) -> list[tuple[str, str]]:
-        """Returns (video, reason) of every listed video that is not among those `scored`."""
         lost = sorted(set(map(str, self._clips.source.video_ids)) - scored)
         return [(name, "every record of it is damaged") for name in lost] + self._left_out_before()
 
@@ -145,11 +167,8 @@ class ShardClips:
         return [(entry["path"], entry["reason"]) for entry in entries if entry["split"] == self._split]
 
 
-class FileClips:
-    """The clips of video files, one of a video's windows after the other, decoded while they are scored.
-
-    Attributes: see `ShardClips`.
-    """
+class FileClips(MeasuredClips):
+    """The clips of video files, one of a video's windows after the other, decoded while they are scored."""
 
     def __init__(
         self, videos: list[Video], label_names: tuple[str, ...], recipe: Recipe, listing_note: str | None = None
@@ -163,7 +182,7 @@ class FileClips:
         self._labels = tf.constant([label_names.index(video.label) for video in videos], tf.int64)
 
     def batches(self, batch_size: int, frame_size: int, channels: int, crop: bool) -> Iterator[dict]:
-        """Yields batches as `evaluation_clips` does; a file that cannot be read is passed over, see `left_out`."""
+        # A file that cannot be read is passed over, see `left_out`.
         ids, clips_before = tf.constant([video.video_id for video in self._videos]), 0
         for batch in video_views(self._clips, batch_size, frame_size, channels, crop):
             numbers = batch.pop("video")
@@ -173,18 +192,16 @@ class FileClips:
             yield {**batch, "damaged": tf.fill(tf.shape(numbers), tf.constant(INTACT, tf.int64))}
 
     def frames(self, video_id: str, clip_index: int) -> list[bytes]:
-        """Returns the JPEG files of a clip."""
         clips = next(
             clips for video, clips in zip(self._videos, self._clips, strict=True) if video.video_id == video_id
         )
         return next(clip.frames for clip in VideoClips(clips.video, self.recipe) if clip.index == clip_index)
 
     def rejected(self) -> set[str]:
-        """Returns the videos whose clips do not count, because too little of them could be decoded."""
+        # Those of which too little could be decoded.
         return {video.video_id for video, clips in zip(self._videos, self._clips, strict=True) if not clips.is_kept}
 
     def notes(self) -> list[str]:
-        """Returns what a user should know of the videos, one line each."""
         return [
             f"{clips.video}: {note}"
             for clips in self._clips
@@ -193,7 +210,6 @@ class FileClips:
         ]
 
     def left_out(self, scored: set[str]) -> list[tuple[str, str]]:
-        """Returns (video, reason) of every listed video that is not among those `scored`."""
         return [
             (video.video_id, clips.reason)
             for video, clips in zip(self._videos, self._clips, strict=True)

@@ -4,13 +4,13 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from r3d_keras.errors import UserError
-from r3d_keras.evaluation.clip_sources import open_clips_to_measure
+from r3d_keras.evaluation.clip_sources import MeasuredClips, open_clips_to_measure
 from r3d_keras.evaluation.comparison import Difference, paired_difference
 from r3d_keras.evaluation.metrics import (
     Metrics,
@@ -24,30 +24,8 @@ from r3d_keras.evaluation.protocol import make_logit_function, score_clips
 from r3d_keras.evaluation.scores import ClipScores, NoClipsError, Scores
 from r3d_keras.models import ClipClassifier, load_model, model_path
 from r3d_keras.terminal import Progress
-from r3d_keras.video.recipe import Recipe
 
 PAIRS_SHOWN = 3
-
-
-class MeasuredClips(Protocol):
-    """Clips to measure models on: `ShardClips` or `FileClips`."""
-
-    label_names: tuple[str, ...]
-    recipe: Recipe
-    num_clips: int | None
-    channels: int
-    description: str
-    listing_note: str | None
-
-    def batches(self, batch_size: int, frame_size: int, channels: int, crop: bool) -> Iterator[dict]: ...
-
-    def frames(self, video_id: str, clip_index: int) -> list[bytes]: ...
-
-    def rejected(self) -> set[str]: ...
-
-    def notes(self) -> list[str]: ...
-
-    def left_out(self, scored: set[str]) -> list[tuple[str, str]]: ...
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,11 +65,14 @@ class Evaluation:
         return path.parent.name if path.stem in ("best", "model") and path.parent.name else path.stem
 
     def notes(self) -> list[str]:
-        """Returns what a user should know of the videos, one line each."""
+        """Returns what a user should know of the videos, one line each; nothing prints it unasked."""
         return self.source.notes()
 
     def write(self, folder: str | Path, top_k: int = 5) -> list[Path]:
-        """Writes the report, metrics.json and the scores into a folder; see `write_evaluation`."""
+        """Writes the report, metrics.json and the scores into a folder; see `write_evaluation`.
+
+        Raises UserError when nothing can be written there.
+        """
         # Matplotlib and jinja2 take a second to import, and most evaluations are only printed.
         from r3d_keras.evaluation.output_folder import write_evaluation
 
@@ -148,7 +129,7 @@ def evaluate(
     data_dir: str | Path,
     *,
     split: str = ProtocolOptions.split,
-    compare: Sequence[ClipClassifier | str | Path] = (),
+    compare: ClipClassifier | str | Path | Sequence[ClipClassifier | str | Path] = (),
     frame_stride: int | None = ProtocolOptions.frame_stride,
     crop: bool = ProtocolOptions.crop,
     average: str = ProtocolOptions.average,
@@ -162,7 +143,7 @@ def evaluate(
         data_dir: shards; or videos in a folder for each class, or in such folders below those of splits. Of videos,
             clips are made as those that the model was trained on, and give the numbers of their shards.
         split: of shards, or of videos below folders of splits.
-        compare: more models, with the same labels and frames of a clip, measured on the same videos.
+        compare: another model or several, with the same labels and frames of a clip, measured on the same videos.
         frame_stride: take every second frame of shards (2), every third, ...; as the model learned when None.
         crop: see the center of a frame, as in the paper; otherwise all of it, its short side the model's size.
         average: what is averaged over the clips of a video, "probabilities" or "logits".
@@ -185,8 +166,9 @@ def evaluate(
         batch_size=batch_size,
         max_damaged_fraction=max_damaged_fraction,
     )
+    others = [compare] if isinstance(compare, ClipClassifier | str | Path) else compare
     models = [
-        (_name(each), each if isinstance(each, ClipClassifier) else load_model(each)) for each in (model, *compare)
+        (_name(each), each if isinstance(each, ClipClassifier) else load_model(each)) for each in (model, *others)
     ]
     source = open_clips_to_measure(data_dir, [(name, each.metadata) for name, each in models], options)
     first, *others = (measure(name, each, source, options) for name, each in models)

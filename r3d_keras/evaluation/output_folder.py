@@ -10,7 +10,7 @@ from r3d_keras.evaluation.evaluation import Evaluation, labeled
 from r3d_keras.evaluation.metrics import class_accuracies
 from r3d_keras.evaluation.report import write_report
 from r3d_keras.evaluation.result_files import write_results
-from r3d_keras.files import write_json
+from r3d_keras.files import make_folder, write_json
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path, top_k: int) -> list[Path]:
@@ -26,6 +26,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path, top_k: int) -> list[P
     Args:
         top_k: classes listed for each video in the json files; all with 0.
     """
+    make_folder(str(folder), "folder")
     files = _write_numbers(evaluation, folder, top_k)
     for number, (other, _) in enumerate(evaluation.compared, start=2):
         _write_numbers(other, folder / f"{number}-{other.short_name}", top_k)

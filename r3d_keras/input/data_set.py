@@ -1,5 +1,6 @@
 """Shards as a tf.data data set of (clips, label), which `model.fit` takes."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
@@ -10,19 +11,29 @@ from r3d_keras.input.augmentation import Augmentation
 from r3d_keras.input.pipeline import evaluation_clips, open_split, training_clips
 from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.shards import open_clip_data
+from r3d_keras.options import Options, option
 from r3d_keras.video.listing import TRAIN
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(Options):
+    """The numbers that `open_clips` takes."""
+
+    batch_size: int = option(32, "Clips in a batch.", minimum=1)
+    frame_size: int = option(defaults.FRAME_SIZE, "Height and width of the clips, in pixels.", minimum=1)
+    seed: int = option(0, "Decides order and augmentation of all epochs.")
 
 
 def open_clips(
     data_dir: str | Path,
     split: str = TRAIN,
     *,
-    batch_size: int = 32,
-    frame_size: int = defaults.FRAME_SIZE,
+    batch_size: int = BatchOptions.batch_size,
+    frame_size: int = BatchOptions.frame_size,
     sampling: Sampling | None = None,
     augmentation: Augmentation | None = None,
     is_augmented: bool | None = None,
-    seed: int = 0,
+    seed: int = BatchOptions.seed,
 ) -> tf.data.Dataset:
     """Returns batches of the clips of a split, for `model.fit`, `model.evaluate` or a loop of your own.
 
@@ -43,8 +54,8 @@ def open_clips(
     Yields:
         clips uint8 [batch, clip_frames, frame_size, frame_size, channels] and label int64 [batch].
 
-    Raises UserError when there are no shards or no such split, and when an epoch is shorter than a batch. Iterating
-    raises tf.errors.InvalidArgumentError for a batch of evaluation of which no clip is left.
+    Raises UserError for a number out of bounds, when there are no shards or no such split, and when an epoch is shorter
+    than a batch. Iterating raises tf.errors.InvalidArgumentError for a batch of evaluation of which no clip is left.
 
     Example:
         model = r3d_keras.build_model("resnet-18", label_names=["run", "walk"])
@@ -54,6 +65,7 @@ def open_clips(
                   validation_data=r3d_keras.open_clips("shards", "validation"))
         r3d_keras.save_model(model, "model.keras")
     """
+    BatchOptions(batch_size=batch_size, frame_size=frame_size, seed=seed)
     clips = open_split(open_clip_data(data_dir), split, sampling or Sampling())
     if is_augmented is None:
         is_augmented = split == TRAIN

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import keras
 
 from r3d_keras import defaults
 from r3d_keras.errors import UserError
-from r3d_keras.files import whole_file
+from r3d_keras.files import check_output_file, whole_file
 from r3d_keras.folder_kinds import EXPORTED, RUN, folder_kind
 from r3d_keras.models.architectures import ARCHITECTURES, complete_arguments, find_architecture
 from r3d_keras.models.blocks import dense
@@ -27,6 +28,7 @@ __all__ = ["ARCHITECTURES", "ClipClassifier", "build_model", "load_model", "mode
 # What a training run leaves, the better one first: best.keras is there when the last epoch was not the best.
 RUN_MODELS = ("best.keras", "model.keras")
 NAMES_SHOWN = 5
+ZIP_SIGNATURE = b"PK\x03\x04"  # what a .keras file begins with
 
 
 def build_model(
@@ -153,6 +155,9 @@ def load_model(path: str | Path) -> ClipClassifier:
     if not path.is_file():
         raise UserError(f"no such model file or run's folder: {path}")
     try:
+        with path.open("rb") as file:
+            if file.read(len(ZIP_SIGNATURE)) != ZIP_SIGNATURE:
+                raise ValueError("it is no .keras file")
         with skipped_initial_values():
             model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # a damaged file fails in many ways, inside zip, JSON, HDF5 or Keras
@@ -167,9 +172,11 @@ def save_model(model: ClipClassifier, path: str | Path) -> None:
     """Writes `model` as a `.keras` file, which appears whole or not at all.
 
     In the file every layer computes in float32: a mixed precision is a choice of where the model runs, not the model's.
-    `model.save` would hold a second copy of all weights in memory; here they go straight to disk. Raises OSError
-    when the file cannot be written.
+    `model.save` would hold a second copy of all weights in memory; here they go straight to disk.
+
+    Raises UserError for another suffix or a missing folder, OSError when the file cannot be written.
     """
+    check_output_file(os.fspath(path), "path", (".keras",))
     config = without_mixed_precision(keras.saving.serialize_keras_object(model))
     metadata = {"keras_version": keras.__version__, "date_saved": f"{datetime.datetime.now():%Y-%m-%d@%H:%M:%S}"}
     with whole_file(path) as partial, tempfile.NamedTemporaryFile(dir=partial.parent, suffix=".weights.h5") as weights:
@@ -188,6 +195,8 @@ def _recipe(recipe: Recipe, clip_frames: int | None) -> Recipe:
 
 
 def _count_classes(num_classes: int | None, label_names: Sequence[str]) -> int:
+    if isinstance(label_names, str):
+        raise UserError(f"label_names must be a list of names, not {label_names!r}")
     if num_classes is None and not label_names:
         raise UserError("a model needs num_classes or label_names")
     if num_classes is not None and num_classes < 1:

@@ -1,7 +1,7 @@
 """The model class: a functional Keras model that knows what it was made for."""
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import keras
@@ -93,7 +93,3 @@ class ClipClassifier(keras.Model):
 
     def _first_layer(self) -> ClipNormalization:
         return next(layer for layer in self.layers if isinstance(layer, ClipNormalization))
-
-    def describe_origin(self, origin: str) -> None:
-        """Sets where the weights come from."""
-        self.metadata = replace(self.metadata, origin=origin)

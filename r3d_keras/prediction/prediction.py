@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from r3d_keras.errors import UserError
+from r3d_keras.files import check_output_file, make_folder
 from r3d_keras.input.views import view_frames
 from r3d_keras.models import ClipClassifier
 from r3d_keras.prediction import rendering
@@ -68,7 +69,7 @@ def predict(
     Returns:
         a Prediction for each video, in their order; one that cannot be read has an `error`.
 
-    Raises UserError when the model cannot answer, or no video is there.
+    Raises UserError when the model cannot answer, no video is there, or a file that is asked for cannot be written.
 
     Example:
         for prediction in r3d_keras.predict("run1", ["walk.mp4", "videos"], top_k=5):
@@ -79,18 +80,28 @@ def predict(
         threshold=threshold,
         batch_size=batch_size,
         clip_stride=clip_stride,
-        timeline=_text(timeline),
+        timeline=timeline,
         segment_threshold=segment_threshold,
         smoothing=smoothing,
-        html=_text(html),
-        render=_text(render),
-        explain=_text(explain),
+        html=html,
+        render=render,
+        explain=explain,
     )
     names = [videos] if isinstance(videos, str | os.PathLike | int) else videos
     found, left_out = expand_folders([str(name) for name in names])
-    for folder in filter(None, (timeline, explain)):
-        Path(folder).mkdir(parents=True, exist_ok=True)
+    prepare_outputs(options)
     return Predictions(list(answer_videos(as_scorer(model), found, options)), left_out)
+
+
+def prepare_outputs(options: AnswerOptions) -> None:
+    """Makes the folders that the options name. Raises UserError for what cannot be written."""
+    if options.render:
+        check_output_file(options.render, "render", tuple(rendering.CONTAINERS))
+    if options.html:
+        check_output_file(options.html, "html", (".html", ".htm"))
+    for name in ("timeline", "explain"):
+        if folder := getattr(options, name):
+            make_folder(folder, name)
 
 
 def answer_videos(
@@ -98,7 +109,7 @@ def answer_videos(
 ) -> Iterator[Prediction]:
     """Yields the answer on each video when it is complete, or on the newest clip of one live video, to its end.
 
-    The folders that the options name must exist. `tell` is called with a line when live pictures stop coming. Raises
+    `prepare_outputs` comes first. `tell` is called with a line when live pictures stop coming. Raises
     UserError as `predict`.
     """
     _check(scorer, videos, options)
@@ -214,7 +225,3 @@ def _answer_live(
 def _class_of_folder(video: Video, label_names: tuple[str, ...]) -> str | None:
     folder = Path(str(video)).resolve().parent.name
     return next((name for name in label_names if same_name(name, folder)), None)
-
-
-def _text(path: str | Path | None) -> str | None:
-    return None if path is None else os.fspath(path)

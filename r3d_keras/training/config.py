@@ -5,7 +5,6 @@ Nothing heavy is imported here, so that `--help` of the training command answers
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
@@ -231,9 +230,9 @@ class TrainingConfig(
 
 
 def to_json(config: TrainingConfig) -> dict[str, Any]:
-    """Returns the fields of a run as JSON gives them back: tuples as lists, paths as texts."""
+    """Returns the fields of a run as JSON gives them back: tuples as lists."""
     values = {field.name: getattr(config, field.name) for field in fields(TrainingConfig)}
-    return json.loads(json.dumps(values, default=os.fspath))
+    return json.loads(json.dumps(values))
 
 
 def differences(config: TrainingConfig, earlier: Mapping[str, Any], fixed_only: bool = False) -> list[str]:

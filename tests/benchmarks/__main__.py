@@ -14,8 +14,9 @@ import os
 from dataclasses import dataclass
 
 from r3d_keras import quiet
-from r3d_keras.command_line import Command, make_folder
+from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
+from r3d_keras.files import make_folder
 from r3d_keras.options import Options, option
 
 # row: module and function

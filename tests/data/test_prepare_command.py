@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import tensorflow_datasets as tfds
 
+import data
 from data.folder import list_folder
 from data.preparation import Settings, prepare_shards
+from r3d_keras.errors import UserError
 from r3d_keras.video.recipe import Recipe
 from tests.commands import ROOT, call, refusal, run
 from tests.data import layouts
@@ -22,6 +24,15 @@ PREPARE = ("-m", "data.prepare")
 
 def prepare(*arguments):
     return call(*PREPARE, *arguments)
+
+
+@pytest.mark.parametrize("function", [data.prepare, data.inspect])
+def test_an_unknown_option_in_python_gets_the_nearest_one(function, tmp_path):
+    folders = (tmp_path, tmp_path / "shards") if function is data.prepare else (tmp_path,)
+    with pytest.raises(UserError, match=rf"^{function.__name__} has no option 'worker': did you mean workers\?$"):
+        function(*folders, worker=1)
+    assert not (tmp_path / "shards").exists()
+    assert function.__name__ in dir(data)
 
 
 def test_help_shows_an_example_for_each_data_set_at_once():

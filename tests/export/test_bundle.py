@@ -166,6 +166,8 @@ def test_the_command_says_how_close_and_how_fast(model, tmp_path):
 
 
 def test_mistakes_get_one_line(model, tmp_path):
+    with pytest.raises(UserError, match=r"^format must be one of saved_model, onnx, litert, openvino, not 'onx'$"):
+        publish(model, tmp_path / "bundle", format="onx")
     nameless = build_model("resnet-10", 2, widen_factor=0.125)
     with pytest.raises(UserError, match="carries no label names"):
         publish(nameless, tmp_path / "bundle")

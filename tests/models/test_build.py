@@ -53,6 +53,7 @@ def test_the_first_layer_normalizes():
         ("resnet-18", {"num_classes": 2, "normalization": "imagenet"}, "unknown normalization 'imagenet'"),
         ("resnet-18", {"num_classes": 2, "label_names": ["a"]}, "num_classes is 2, but there are 1 label names"),
         ("resnet-18", {}, "needs num_classes or label_names"),
+        ("resnet-18", {"label_names": "walk"}, "label_names must be a list of names, not 'walk'"),
     ],
 )
 def test_mistakes_in_building(architecture, arguments, message):
@@ -83,7 +84,7 @@ def test_mistakes_in_loading(tmp_path):
 
     text = tmp_path / "text.keras"
     text.write_text("no model")
-    with pytest.raises(UserError, match=r"cannot read a \.keras model from"):
+    with pytest.raises(UserError, match=r"cannot read a \.keras model from .*: it is no \.keras file$"):
         r3d_keras.load_model(text)
 
     archive = tmp_path / "other.keras"
@@ -96,6 +97,15 @@ def test_mistakes_in_loading(tmp_path):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(foreign)
     with pytest.raises(UserError, match="holds a Sequential, not a model of r3d_keras"):
         r3d_keras.load_model(foreign)
+
+
+def test_mistakes_in_saving(tmp_path):
+    model = small_model()
+    with pytest.raises(UserError, match=r"m\.h5: a name that ends in \.keras is expected$"):
+        r3d_keras.save_model(model, tmp_path / "m.h5")
+    with pytest.raises(UserError, match=r"missing/m\.keras: a file in a folder that exists is expected$"):
+        r3d_keras.save_model(model, tmp_path / "missing" / "m.keras")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_of_an_earlier_version_loads_and_answers_as_it_did(tmp_path):

@@ -9,8 +9,9 @@ The video is rendered as those of the quickstart are, of one scene in which one 
 
 from dataclasses import dataclass
 
-from r3d_keras.command_line import Command, check_output_file
+from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
+from r3d_keras.files import check_output_file
 from r3d_keras.options import Options, option
 
 MOTIONS = ("moving_right", "growing", "turning_clockwise", "moving_up")

@@ -8,6 +8,7 @@ import pytest
 from r3d_keras.errors import UserError
 from r3d_keras.options import groups
 from r3d_keras.training.config import TrainingConfig, differences, to_json
+from r3d_keras.training.model_dir import check_model_dir
 from r3d_keras.training.sgd import SGD
 
 RUN = {"data_dir": "shards", "model_dir": "run1"}
@@ -64,6 +65,13 @@ def test_the_optimizer_has_the_defaults_of_the_options():
     for name in ("momentum", "dampening", "weight_decay", "nesterov"):
         assert optimizer[name] == getattr(config, name)
     assert optimizer["learning_rate"] == pytest.approx(config.learning_rate)
+
+
+def test_a_file_is_no_folder_of_a_run(tmp_path):
+    (tmp_path / "text.txt").touch()
+    config = TrainingConfig(data_dir="shards", model_dir=tmp_path / "text.txt")
+    with pytest.raises(UserError, match=r"^model_dir=.*text\.txt is a file: name a folder$"):
+        check_model_dir(config, change_configuration=False)
 
 
 def test_a_run_is_kept_where_files_can_be_renamed():

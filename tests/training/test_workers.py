@@ -12,12 +12,6 @@ from r3d_keras.training.reference_logs import COLUMNS, read_log
 from tests.training.runs import assert_same_run, finish, start, start_workers, steps_logged, wait_for_step
 
 
-def assert_close_logs(ours, theirs):
-    for name in COLUMNS:
-        for one, other in zip(read_log(ours / name).values(), read_log(theirs / name).values(), strict=True):
-            np.testing.assert_allclose(one, other, rtol=2e-5)
-
-
 def compare_workers(workers: int, alone: tuple[str, ...], options, tmp_path) -> None:
     """Asserts that some workers and the program `alone` have the same losses and accuracies."""
     together, single = tmp_path / "together", tmp_path / "single"
