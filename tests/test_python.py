@@ -39,16 +39,14 @@ def python(code: str, *arguments: object, **environment: str) -> subprocess.Comp
 
 
 IMPORT = """
-import sys, time
-start = time.perf_counter()
+import sys
 import r3d_keras
-assert time.perf_counter() - start < 2
 assert not {"keras", "tensorflow", "cv2", "numpy"} & set(sys.modules)
-assert set(dir(r3d_keras)) == set(r3d_keras.__all__)
+assert set(dir(r3d_keras)) == {*r3d_keras.__all__, "__version__"}
 """
 
 
-def test_a_bare_import_is_quick_and_prints_nothing():
+def test_a_bare_import_loads_nothing_heavy_and_prints_nothing():
     result = python(IMPORT)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 

@@ -17,7 +17,7 @@ COMMANDS = {
 def test_stack_without_s3_names_the_requirements_file(command):
     line = refusal(*command, "--data_dir=s3://bucket/shards")
     assert line.startswith("s3://bucket/shards: ")
-    assert "python -m pip install -r requirements/tfio.txt" in line
+    assert "pip install -r requirements/tfio.txt" in line
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_the_optimizer_has_the_defaults_of_the_options():
 def test_a_file_is_no_folder_of_a_run(tmp_path):
     (tmp_path / "text.txt").touch()
     config = TrainingConfig(data_dir="shards", model_dir=tmp_path / "text.txt")
-    with pytest.raises(UserError, match=r"^model_dir=.*text\.txt is a file: name a folder$"):
+    with pytest.raises(UserError, match=r"^model_dir=.*text\.txt is a file: choose another model_dir$"):
         check_model_dir(config, change_configuration=False)
 
 
