@@ -59,6 +59,7 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	rm -rf build r3d_keras.egg-info  # what the build leaves beside the sources
 	touch $@
 
 .venv/.installed-demo: .venv/.installed requirements/demo.txt

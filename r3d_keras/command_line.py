@@ -65,7 +65,7 @@ class Command:
     def call(self, arguments: Sequence[str]) -> int:
         """Runs, and returns the exit code.
 
-        0 on success and after `--help`; 1 after a user's mistake, which is told in one line on standard error; 130
+        0 on success and after `--help`; 1 after a user's mistake, which is reported in one line on standard error; 130
         after Ctrl-C. Other exceptions are programming errors and keep their traceback.
         """
         try:

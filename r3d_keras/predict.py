@@ -14,7 +14,7 @@ shown beside the answer.
 
 Live pictures are answered until Ctrl-C or the end of the stream, always the newest clip: frames that the model has no
 time for are dropped. Each answer says which seconds of the stream it is on, its latency (from the arrival of the
-clip's last frame to the answer) and how many frames were dropped so far. A stream that falls silent is told after 5
+clip's last frame to the answer) and how many frames were dropped so far. A stream that falls silent is reported after 5
 seconds and goes on when frames come; after 15 seconds without data it has ended. What changes its size goes on at the
 first size. The exit code is 0 when anything was answered.
 

@@ -1,5 +1,6 @@
 """Accuracy, loss and calibration of clips or of videos."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class Metrics:
 
 
 def compute_metrics(scores: Scores) -> Metrics:
-    """Computes the metrics of clips or of videos; labels must be known."""
+    """Computes the metrics of clips or of videos, whatever their order, to the last digit; labels must be known."""
     hits, top5 = is_among_top(scores, 1), is_among_top(scores, 5).mean()
     accuracies = class_accuracies(scores)
     return Metrics(
@@ -45,7 +46,7 @@ def compute_metrics(scores: Scores) -> Metrics:
         top5=float(top5),
         average=float((hits.mean() + top5) / 2),
         mean_class_accuracy=float(np.nanmean(accuracies)),
-        loss=float(losses(scores).mean()),
+        loss=math.fsum(losses(scores)) / len(scores.labels),
         calibration_error=_calibration_error(scores.probabilities.max(axis=1), hits),
     )
 
@@ -141,5 +142,5 @@ def format_metrics(
 
 def _calibration_error(confidences: np.ndarray, hits: np.ndarray) -> float:
     bins = np.minimum((confidences * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, confidences - hits, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(hits))
+    gaps = [abs(math.fsum((confidences - hits)[bins == each])) for each in range(CALIBRATION_BINS)]
+    return math.fsum(gaps) / len(hits)

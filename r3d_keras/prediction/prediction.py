@@ -105,11 +105,11 @@ def prepare_outputs(options: AnswerOptions) -> None:
 
 
 def answer_videos(
-    scorer: Scorer, videos: Sequence[Video], options: AnswerOptions, tell: Callable[[str], None] = warnings.warn
+    scorer: Scorer, videos: Sequence[Video], options: AnswerOptions, on_note: Callable[[str], None] = warnings.warn
 ) -> Iterator[Prediction]:
     """Yields the answer on each video when it is complete, or on the newest clip of one live video, to its end.
 
-    `prepare_outputs` comes first. `tell` is called with a line when live pictures stop coming. Raises
+    `prepare_outputs` comes first. `on_note` is called with a line when live pictures stop coming. Raises
     UserError as `predict`.
     """
     _check(scorer, videos, options)
@@ -128,7 +128,7 @@ def answer_videos(
         raise UserError(
             f"{source.video} is live: name it alone, without timeline, page, rendered video, explanation and features"
         )
-    return _answer_live(scorer, source, options, tell)
+    return _answer_live(scorer, source, options, on_note)
 
 
 def answer_recipe(scorer: Scorer, clip_stride: int | None) -> Recipe:
@@ -205,12 +205,12 @@ def _classify(scorer: Scorer, values: ClipValues, options: AnswerOptions) -> Pre
 
 
 def _answer_live(
-    scorer: Scorer, source: LiveReader, options: AnswerOptions, tell: Callable[[str], None]
+    scorer: Scorer, source: LiveReader, options: AnswerOptions, on_note: Callable[[str], None]
 ) -> Iterator[Prediction]:
     """Yields the answer on the newest clip whenever the model is free, to the end of the stream."""
     metadata, clip = scorer.metadata, None
     shape = (1, metadata.recipe.clip_frames, metadata.frame_size, metadata.frame_size, metadata.channels)
-    with LiveClips(source, metadata.recipe, tell) as clips:
+    with LiveClips(source, metadata.recipe, on_note) as clips:
         scorer.probabilities(np.zeros(shape, np.uint8))  # builds its graph while what was sent meanwhile is read
         for clip in clips:
             view = view_frames(clip.frames, metadata.frame_size, metadata.channels)

@@ -14,8 +14,8 @@ from r3d_keras.video.recipe import Recipe
 from r3d_keras.video.resampling import TOLERANCE
 from r3d_keras.video.windows import loop_to_length
 
-# After so many seconds without a frame the user is told.
-SECONDS_TO_TELL = 5
+# After so many seconds without a frame a note says so.
+SECONDS_TO_REPORT = 5
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,16 @@ class LiveClips:
     Args:
         source: a camera or stream that nothing was read of.
         recipe: how clips are made.
-        tell: called with a line on what a user should know: that nothing comes any more, why the stream ended, or that
-            its frame rate is not that of the training videos.
+        on_note: called with a line on what a user should know: that nothing comes any more, why the stream ended, or
+            that its frame rate is not that of the training videos.
 
     Attributes:
         dropped: see `LiveClip`.
         reason: why not a single frame came, see `VideoClips`; None when some did.
     """
 
-    def __init__(self, source: LiveReader, recipe: Recipe, tell: Callable[[str], None]):
-        self._source, self._recipe, self._tell = source, recipe, tell
+    def __init__(self, source: LiveReader, recipe: Recipe, on_note: Callable[[str], None]):
+        self._source, self._recipe, self._on_note = source, recipe, on_note
         self._clips = VideoClips(source.video, recipe)
         self._window: deque[tuple[float, bytes, float]] = deque()  # time, JPEG file, arrival
         self._shown = self._to_skip = 0  # frames of the window that are in a clip already; frames between two clips
@@ -119,14 +119,14 @@ class LiveClips:
     def __iter__(self) -> Iterator[LiveClip]:
         clip = self._newest()
         if self._clips.warning:
-            self._tell(f"{self._source.video}: {self._clips.warning}")
+            self._on_note(f"{self._source.video}: {self._clips.warning}")
         while clip:
             yield clip
             clip = self._newest()
         if self._error:
             raise self._error
         if self._source.failure:
-            self._tell(f"{self._source.video} has ended: {self._source.failure}")
+            self._on_note(f"{self._source.video} has ended: {self._source.failure}")
 
     def _read(self) -> None:
         try:
@@ -162,13 +162,13 @@ class LiveClips:
         """Waits for a full window, or for the end; returns None when nothing is left."""
         length, stride = self._recipe.clip_frames, self._recipe.clip_stride
         with self._changed:
-            is_told = False
+            is_reported = False
             while len(self._window) < length and not self._is_over:
-                is_silent = not self._changed.wait(SECONDS_TO_TELL)
-                if is_silent and not is_told:
+                is_silent = not self._changed.wait(SECONDS_TO_REPORT)
+                if is_silent and not is_reported:
                     end = f"a stream ends after {STREAM_SECONDS} s without data"
-                    self._tell(f"{self._source.video}: no frame for {SECONDS_TO_TELL} s ({end})")
-                is_told = is_silent
+                    self._on_note(f"{self._source.video}: no frame for {SECONDS_TO_REPORT} s ({end})")
+                is_reported = is_silent
             if not self._window:
                 return None
             times, files, arrivals = zip(*self._window, strict=True)

@@ -118,3 +118,12 @@ def test_intervals_enclose_each_metric():
     for name, (low, high) in intervals.items():
         assert low <= getattr(metrics, name) <= high
     assert bootstrap_intervals(CONFIDENT) == intervals
+
+
+def test_the_order_of_clips_changes_no_digit():
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.full(5, 0.3), 1237).astype(np.float32)
+    labels, names = random.integers(0, 5, 1237), np.array([str(number) for number in range(1237)])
+    expected = compute_metrics(Scores(names, probabilities, labels))
+    for order in (random.permutation(1237) for _ in range(20)):
+        assert compute_metrics(Scores(names[order], probabilities[order], labels[order])) == expected

@@ -15,12 +15,9 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
 import pytest
 
-import r3d_keras
-from r3d_keras.models import save_model
 from r3d_keras.prediction.options import AnswerOptions
 from r3d_keras.prediction.prediction import answer_videos
 from r3d_keras.prediction.scorer import load_scorer
@@ -28,23 +25,11 @@ from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.live import LiveClips, open_live
 from r3d_keras.video.recipe import Recipe
 from tests.commands import call, free_port, refusal
+from tests.prediction.small_model import small_model
 from tests.video.ffmpeg import EXECUTABLE, ffmpeg
 
 RATE = 25
 Send = Callable[[bytes], None]
-
-
-def small_model(path: Path, **options) -> Path:
-    keras.utils.set_random_seed(0)
-    options = {"widen_factor": 0.125, "frame_size": 32, **options}
-    names = ["left", "right"]
-    save_model(r3d_keras.build_model("resnet-10", label_names=names, normalization="kinetics-2020", **options), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return small_model(tmp_path_factory.mktemp("model") / "model.keras")
 
 
 def stream_of(folder: Path, frames: int, size: str = "160x120") -> bytes:
@@ -209,21 +194,21 @@ def test_mpeg_ts_over_tcp_and_udp(receiver, sender, model):
     assert all(later[0] >= earlier[1] - 1e-3 for earlier, later in pairwise(times))
 
 
-def test_a_stall_is_told_and_recovered_from(model, tmp_path):
-    """The server goes on when it reads that the command has told of the stall."""
-    content, is_told, lines = stream_of(tmp_path, 100), threading.Event(), []
+def test_a_stall_is_reported_and_recovered_from(model, tmp_path):
+    """The server goes on when it reads that the command has reported the stall."""
+    content, is_reported, lines = stream_of(tmp_path, 100), threading.Event(), []
 
-    def tell(line):
+    def on_note(line):
         lines.append(line)
-        is_told.set()
+        is_reported.set()
 
     def script(send):
         send(content[: len(content) // 2 // 188 * 188])
-        is_told.wait()
+        is_reported.wait()
         send(content[len(content) // 2 // 188 * 188 :])
 
     with serving(script) as address:
-        answers = list(answer_videos(load_scorer(model), [address], AnswerOptions(), tell))
+        answers = list(answer_videos(load_scorer(model), [address], AnswerOptions(), on_note))
     assert lines == [f"{address}: no frame for 5 s (a stream ends after 15 s without data)"]
     documents = [answer.to_dict() for answer in answers]
     assert documents[-1]["end"] == pytest.approx(4.0, abs=0.01)

@@ -7,12 +7,9 @@ import time
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
 import pytest
 
-import r3d_keras
-from r3d_keras.models import save_model
 from r3d_keras.models.classifier import Metadata
 from r3d_keras.prediction.answers import ClassScore, Prediction
 from r3d_keras.prediction.page import STRIP_BYTES, open_page
@@ -23,15 +20,6 @@ from tests.pages import Page
 from tests.videos import moving_square, write_video, write_video_without_frames
 
 HOSTILE = """a "b' <script>alert(1)</script>&lt;.avi"""
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    keras.utils.set_random_seed(0)
-    path = tmp_path_factory.mktemp("model") / "model.keras"
-    options = {"widen_factor": 0.125, "frame_size": 32, "normalization": "kinetics-2020"}
-    save_model(r3d_keras.build_model("resnet-10", label_names=["left", "right"], **options), path)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -30,15 +30,6 @@ from tests.videos import moving_square, write_video
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    keras.utils.set_random_seed(0)
-    path = tmp_path_factory.mktemp("model") / "model.keras"
-    options = {"widen_factor": 0.125, "frame_size": 32, "normalization": "kinetics-2020"}
-    save_model(r3d_keras.build_model("resnet-10", label_names=["left", "right"], **options), path)
-    return path
-
-
-@pytest.fixture(scope="module")
 def video(tmp_path_factory):
     """100 frames, 4 seconds, of 48x64 pixels."""
     path = tmp_path_factory.mktemp("video") / "square.mp4"
