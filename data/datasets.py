@@ -69,7 +69,7 @@ DATASETS = {
         citation="H. Kuehne, H. Jhuang, E. Garrote, T. Poggio, T. Serre: HMDB: A Large Video Database for Human Motion "
         "Recognition, ICCV 2011.",
     ),
-    "folder": DataSet(list_folder, options=("validation_fraction", "seed")),
+    "folder": DataSet(list_folder, options=("validation_fraction", "seed", "group_pattern", "fold")),
     "csv": DataSet(list_table, annotations="a csv file with the header path,label,split"),
     "reference": DataSet(
         list_reference,

@@ -20,6 +20,7 @@ class Settings:
     keep_fraction        a video that stopped before this part of its frames is left out
     max_bad_fraction     a run ends when a larger part of the videos gives no clip
     citation             of the data set, for its TFDS metadata
+    group_pattern, fold  by which the lister held videos out
     """
 
     dataset: str
@@ -29,6 +30,8 @@ class Settings:
     keep_fraction: float = KEEP_FRACTION
     max_bad_fraction: float = 1.0
     citation: str = ""
+    group_pattern: str | None = None
+    fold: str | None = None
 
     @property
     def version(self) -> str:
@@ -62,6 +65,8 @@ class Fingerprint:
         shaping = {
             "dataset": settings.dataset,
             "validation_fraction": settings.validation_fraction,
+            "group_pattern": settings.group_pattern,
+            "fold": settings.fold,
             "seed": settings.seed,
             "keep_fraction": settings.keep_fraction,
             **asdict(settings.recipe),

@@ -1,47 +1,48 @@
 """Lists a folder of videos: one sub-folder per class, with or without split folders above them."""
 
-import hashlib
-from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 
 from r3d_keras.errors import UserError
 from r3d_keras.video.class_folders import LAYOUT, list_class_folders
-from r3d_keras.video.listing import TRAIN, VALIDATION, Listing, Video
+from r3d_keras.video.listing import TRAIN, Listing, Video
 from r3d_keras.video.sources import VIDEO_SUFFIXES
+
+from .division import divide
 
 VALIDATION_FRACTION = 0.2  # a fifth of each class
 
 
-def list_folder(video_dir: Path, validation_fraction: float = VALIDATION_FRACTION, seed: int = 0) -> Listing:
+def list_folder(
+    video_dir: Path,
+    validation_fraction: float | None = None,
+    seed: int = 0,
+    group_pattern: str | None = None,
+    fold: str | None = None,
+) -> Listing:
     """Lists the videos of `list_class_folders`, with the classes sorted.
 
-    Without split folders, `validation_fraction` of each class is drawn by a hash of `seed` and the video id, so
-    that the split depends on neither the machine nor the order of the files; every class keeps at least one
-    training video. With split folders, both arguments are unused.
+    Without split folders, `divide` holds out `validation_fraction` of each class, a fifth when None, or a fold. With
+    split folders, fraction and seed are unused.
 
-    Raises UserError as `list_class_folders`, and when fewer than two classes have training videos.
+    Raises UserError as `list_class_folders` and `divide`, for a fold beside a fraction, for a pattern or fold where
+    there are split folders, and when fewer than two classes have training videos.
     """
+    if fold and validation_fraction is not None:
+        raise UserError(f"fold={fold} says how much is held out: leave out validation_fraction={validation_fraction}")
+    fraction = VALIDATION_FRACTION if validation_fraction is None else validation_fraction
     by_split, left_out = list_class_folders(video_dir)
     if None in by_split:
-        videos = _draw_validation(by_split[None], validation_fraction, seed)
+        videos, notes = divide(by_split[None], fraction, seed, group_pattern, fold)
     else:
-        videos = [video for listed in by_split.values() for video in listed]
+        for name, value in (("group_pattern", group_pattern), ("fold", fold)):
+            if value:
+                raise UserError(
+                    f"{name}={value} divides videos that are not divided, and video_dir={video_dir} has folders of "
+                    f"splits ({', '.join(by_split)}): leave it out, or put the videos into class folders alone"
+                )
+        videos, notes = [video for listed in by_split.values() for video in listed], []
     label_names = _check_labels(video_dir, videos)
-    return Listing(videos, label_names, left_out)
-
-
-def _draw_validation(listed: list[Video], fraction: float, seed: int) -> list[Video]:
-    by_label: dict[str, list[Video]] = defaultdict(list)
-    for video in listed:
-        by_label[video.label].append(video)
-    videos = []
-    for label in sorted(by_label):
-        drawn = sorted(by_label[label], key=lambda video: hashlib.sha256(f"{seed}/{video.video_id}".encode()).digest())
-        held_out = min(len(drawn) - 1, int(len(drawn) * fraction + 0.5))
-        for position, video in enumerate(drawn):
-            videos.append(replace(video, split=VALIDATION if position < held_out else TRAIN))
-    return videos
+    return Listing(videos, label_names, left_out, tuple(notes), is_divided=None in by_split)
 
 
 def _check_labels(video_dir: Path, videos: list[Video]) -> list[str]:

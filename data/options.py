@@ -36,6 +36,14 @@ class VideoOptions(Options):
         minimum=0,
         maximum=1,
     )
+    group_pattern: str | None = option(
+        None,
+        r"folder: a regular expression, as _g(\d+)_ or person\d+. Videos in whose paths (class/file) it matches the "
+        "same text, or the same text in its parentheses, are all trained on or all held out.",
+    )
+    fold: str | None = option(
+        None, "folder: hold out the first of five parts of each class (1/5), the second (2/5), ...; see crossvalidate."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from r3d_keras.options import check_names
 from r3d_keras.terminal import Progress, say
 from r3d_keras.video.listing import SPLITS, TRAIN, Listing
 from r3d_keras.video.recipe import RECIPE_FILE, Recipe
+from r3d_keras.video.video_digests import DIGESTS_FILE, video_digest
 
 from .beam import make_pipeline, write_shards
 from .datasets import DATASETS, DataSet
@@ -92,6 +93,8 @@ def prepare(video_dir: str | os.PathLike, data_dir: str | os.PathLike, **options
         keep_fraction=given.keep_fraction,
         max_bad_fraction=given.max_bad_fraction,
         citation=dataset.citation,
+        group_pattern=given.group_pattern,
+        fold=given.fold,
     )
     return prepare_shards(listing, settings, given.data_dir, workers, pipeline)
 
@@ -154,7 +157,7 @@ def _annotations(options: PreparationOptions, dataset: DataSet) -> dict[str, Pat
 
 
 def _refuse_other_options(options: PreparationOptions, dataset: DataSet) -> None:
-    for name in ("label_order", "split_number", "validation_fraction"):
+    for name in ("label_order", "split_number", "validation_fraction", "group_pattern", "fold"):
         if getattr(options, name) is not None and name not in dataset.options:
             takers = " or ".join(other for other in DATASETS if name in DATASETS[other].options)
             raise UserError(f"{name} has no meaning for dataset={options.dataset}, only for {takers}: leave it out")
@@ -185,6 +188,8 @@ def _prepare(
         write_indexes(results, settings, data_dir)
         report.save()
         write_json(data_dir / RECIPE_FILE, asdict(_with_rates(settings.recipe, results)))
+        if listing.is_divided:
+            write_json(data_dir / DIGESTS_FILE, _digests(listing))
         write_tfds_metadata(listing, settings, results, data_dir)
         work_folder.rmtree()
     except OSError as error:
@@ -287,6 +292,13 @@ def _with_rates(recipe: Recipe, results: list[ShardResult]) -> Recipe:
     if recipe.frame_rate or not rates:
         return recipe
     return replace(recipe, source_rates=(min(rates), statistics.median(rates), max(rates)))
+
+
+def _digests(listing: Listing) -> dict[str, list[str]]:
+    digests = {split: [] for split in SPLITS}
+    for video in listing.videos:
+        digests[video.split].append(video_digest(video))
+    return {split: sorted(of_split) for split, of_split in digests.items() if of_split}
 
 
 def _move_shards(results: list[ShardResult], dataset: str, data_dir: epath.Path) -> None:

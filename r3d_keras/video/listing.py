@@ -54,10 +54,12 @@ class LeftOut:
 class Listing:
     """The samples of a data set, its class names in the order of their label numbers, and what was not taken.
 
-    `notes` are things a user should know and that leave nothing out, one line each.
+    `notes` are things a user should know and that leave nothing out, one line each. `is_divided` tells that the lister
+    itself chose which videos are held out, rather than found it in folders or annotations.
     """
 
     videos: list[Video]
     label_names: list[str]
     left_out: list[LeftOut]
     notes: tuple[str, ...] = ()
+    is_divided: bool = False

@@ -8,7 +8,7 @@ from r3d_keras.video.folders import expand_folders
 def make_files(folder, *names):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"x")
+        (folder / name).write_text(name)  # no two of one content
 
 
 def taken(listing):

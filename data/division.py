@@ -1,0 +1,201 @@
+"""Divides the videos of a folder into training and validation: what belongs together stays on one side."""
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from r3d_keras.errors import UserError
+from r3d_keras.video.listing import TRAIN, VALIDATION, Video
+
+from .duplicates import equal_files
+
+EXAMPLE_PATTERN = r"_g(\d+)_"
+# What file managers and browsers write behind or before the name of a copy: "run copy 2", "run - Copy (2)", "run (2)".
+_COPIES = [r"copy of (.+)", r"(.+?)[ _-]+copy(?:[ _]*\(?\d+\)?)?", r"(.+?) ?\(\d+\)"]
+
+
+def divide(
+    videos: Sequence[Video], fraction: float, seed: int, group_pattern: str | None = None, fold: str | None = None
+) -> tuple[list[Video], list[str]]:
+    """Holds out a part of each class for validation, drawn by a hash of `seed` and the video ids.
+
+    A group is never divided: videos in whose ids `group_pattern` matches the same text (or the same text in its
+    parentheses), in whatever class; files of equal content; and, without a pattern, a file and its copies by their
+    names. So close to `fraction` as the groups allow, every class keeps at least one training video. The draw depends
+    on neither the machine nor the order of the videos.
+
+    Args:
+        videos: of all classes, with labels.
+        fraction: part of each class to hold out, 0 to 1; without meaning when there is a `fold`.
+        group_pattern: a regular expression, searched in the video ids, which are `class/file`.
+        fold: "2/5" holds out the second of five parts that together are all videos, the first of which a fraction of
+            a fifth holds out too.
+
+    Returns the videos with their splits, and what a user should know, one line each.
+
+    Raises UserError for a pattern that is none or matches nothing, for a fold that is none, and when there are too few
+    groups for what is asked.
+    """
+    number, folds = _parse_fold(fold)
+    if fold:
+        fraction = 1 / folds
+    together = _equal(videos)
+    if group_pattern is None:
+        copies = _copies(videos)
+        together += copies
+        notes = [*_copies_note(videos, copies), *_numbers_note(videos)]
+    else:
+        matches, notes = _matches(videos, group_pattern)
+        together += matches
+    groups = _merge(len(videos), together)
+    groups.sort(key=lambda group: _digest(seed, min(videos[index].video_id for index in group)))
+    if fold and folds > len(groups):
+        raise UserError(f"fold={fold} needs {folds} groups of videos, and there are {len(groups)}")
+    held_out = _draw([Counter(videos[index].label for index in group) for group in groups], fraction, number, folds)
+    if group_pattern is not None:
+        if fraction and not held_out:
+            raise UserError(
+                f"group_pattern={group_pattern} makes {len(groups)} groups, none of which is small enough to be held "
+                f"out for validation_fraction={fraction:g}: fold=1/{len(groups)} holds out one of them"
+            )
+        notes.insert(0, f"{len(groups)} groups by group_pattern={group_pattern}, {len(held_out)} of them validation")
+    validation = {index for position in held_out for index in groups[position]}
+    divided = [replace(video, split=VALIDATION if index in validation else TRAIN) for index, video in enumerate(videos)]
+    without = sorted({video.label for video in videos} - {videos[index].label for index in validation})
+    if validation and without:
+        notes.append(f"no validation video of {', '.join(without)}: too few groups of videos")
+    return divided, notes
+
+
+def _draw(groups: list[Counter], fraction: float, number: int, folds: int) -> list[int]:
+    """Returns the positions of the groups, given by their videos of each class, that are held out in fold `number`."""
+    videos, rest, held_out = _total(groups), list(range(len(groups))), []
+    for each in range(number):
+        part = fraction if folds == 1 else 1 / (folds - each)
+        rest = [position for position in rest if position not in set(held_out)]
+        held_out = [rest[index] for index in _hold_out([groups[position] for position in rest], part, videos)]
+    return held_out
+
+
+def _hold_out(groups: list[Counter], fraction: float, videos: Counter) -> list[int]:
+    """Takes one group after the other that brings the classes closer to `fraction`, and leaves each some videos."""
+    total = _total(groups)
+    wanted = {label: int(count * fraction + 0.5) for label, count in total.items()}
+    taken, have = [], Counter()
+    for position, group in enumerate(groups):
+        # How much the squared distances grow, of each class in proportion to its size.
+        growth = sum(
+            count * (2 * (have[label] - wanted[label]) + count) / total[label] for label, count in group.items()
+        )
+        if growth <= 0 and all(have[label] + count < videos[label] for label, count in group.items()):
+            taken.append(position)
+            have.update(group)
+    return taken
+
+
+def _total(groups: Iterable[Counter]) -> Counter:
+    total = Counter()
+    for group in groups:
+        total.update(group)
+    return total
+
+
+def _merge(count: int, together: Iterable[Sequence[int]]) -> list[list[int]]:
+    """Returns the groups of the numbers below `count` that lists with a number in common make, directly or not."""
+    first = list(range(count))  # a smaller number of the same group, or itself
+
+    def smallest(index: int) -> int:
+        while first[index] != index:
+            first[index] = first[first[index]]
+            index = first[index]
+        return index
+
+    for members in together:
+        roots = {smallest(index) for index in members}
+        for root in roots:
+            first[root] = min(roots)
+    groups = defaultdict(list)
+    for index in range(count):
+        groups[smallest(index)].append(index)
+    return list(groups.values())
+
+
+def _equal(videos: Sequence[Video]) -> list[list[int]]:
+    numbers = {video.path: index for index, video in enumerate(videos)}
+    return [[numbers[path] for path in paths] for paths in equal_files(numbers)]
+
+
+def _matches(videos: Sequence[Video], pattern: str) -> tuple[list[list[int]], list[str]]:
+    """Returns the videos of each text that the pattern matches, and a note on those in which it matches nothing."""
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"group_pattern={pattern} is no regular expression: {error}") from error
+    by_text, others = defaultdict(list), []
+    for index, video in enumerate(videos):
+        if match := expression.search(video.video_id):
+            by_text[match.groups() or match[0]].append(index)
+        else:
+            others.append(video.video_id)
+    if not by_text:
+        raise UserError(f"group_pattern={pattern} matches none of {len(videos)} videos, for example {others[0]}")
+    unmatched = f"group_pattern does not match {len(others)} videos, each of which is a group by itself, for example "
+    return list(by_text.values()), [unmatched + others[0]] if others else []
+
+
+def _copies(videos: Sequence[Video]) -> list[list[int]]:
+    """Returns each video that is a copy by its name, with the one of the same class that it is a copy of."""
+    numbers = {(video.label, _stem(video).lower()): index for index, video in enumerate(videos)}
+    pairs = []
+    for index, video in enumerate(videos):
+        matches = (re.fullmatch(copy, _stem(video), re.IGNORECASE) for copy in _COPIES)
+        originals = (numbers.get((video.label, match[1].lower())) for match in matches if match)
+        pairs += [[original, index] for original in originals if original is not None][:1]
+    return pairs
+
+
+def _copies_note(videos: Sequence[Video], copies: list[list[int]]) -> list[str]:
+    if not copies:
+        return []
+    original, copy = (videos[index].video_id for index in copies[0])
+    return [
+        f"{len(copies)} videos that are copies by their names stay on the side of the first, for example {copy} with "
+        f"{original}; where these are other videos, group_pattern=.* divides them"
+    ]
+
+
+def _numbers_note(videos: Sequence[Video]) -> list[str]:
+    """Tells of names that differ in numbers alone: often mere numbering, often parts of one recording."""
+    by_name = defaultdict(list)
+    for video in videos:
+        by_name[video.label, re.sub(r"\d+", "0", _stem(video))].append(video.video_id)
+    series = [ids for ids in by_name.values() if len(ids) > 1]
+    if not series:
+        return []
+    return [
+        f"{sum(map(len, series))} videos have names that differ from another's in numbers alone, for example "
+        f"{' and '.join(series[0][:2])}, and each was divided by itself: where they show the same people, place or "
+        f"recording, keep those on one side, for example by group_pattern='{EXAMPLE_PATTERN}'"
+    ]
+
+
+def _stem(video: Video) -> str:
+    return PurePosixPath(video.video_id).stem
+
+
+def _parse_fold(fold: str | None) -> tuple[int, int]:
+    """Returns the number of a fold and of all folds; 1 and 1 without folds."""
+    if fold is None:
+        return 1, 1
+    match = re.fullmatch(r"(\d+)/(\d+)", fold)
+    number, folds = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= folds or folds < 2:
+        raise UserError(f"fold={fold} is no fold: 1/5 is the first of five, 5/5 the last")
+    return number, folds
+
+
+def _digest(seed: int, video_id: str) -> bytes:
+    return hashlib.sha256(f"{seed}/{video_id}".encode()).digest()

@@ -1,0 +1,14 @@
+"""Which videos a model has learned from: digests that lie beside shards, go with the model, and are met in a folder."""
+
+import hashlib
+
+from r3d_keras.video.listing import Video
+
+DIGESTS_FILE = "video_digests.json"  # beside shards: the digests of the videos of each split
+_DIGITS = 12  # hexadecimal: any two of a million videos have the same digest with a probability of 0.2 %
+
+
+def video_digest(video: Video) -> str:
+    """Returns the digest of a video's id and size in bytes: the same wherever its class folder lies."""
+    size = video.path.stat().st_size if video.path.is_file() else 0
+    return hashlib.sha256(f"{video.video_id}/{size}".encode()).hexdigest()[:_DIGITS]
