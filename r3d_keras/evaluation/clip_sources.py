@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -23,11 +23,19 @@ from r3d_keras.models.classifier import Metadata
 from r3d_keras.video.class_folders import list_class_folders
 from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.folders import describe_others, same_name
-from r3d_keras.video.listing import LeftOut, Video
+from r3d_keras.video.listing import TRAIN, LeftOut, Video
 from r3d_keras.video.recipe import Recipe, channels_of
+from r3d_keras.video.video_digests import DIGESTS_FILE, video_digest
 
 # Beginnings of the names of files that lie beside shards and in no folder of videos.
-_FILES_OF_SHARDS = ("dataset_info.json", "features.json", "clip_index-", "clip_recipe.json", "preparation_report.json")
+_FILES_OF_SHARDS = (
+    "dataset_info.json",
+    "features.json",
+    "clip_index-",
+    "clip_recipe.json",
+    "preparation_report.json",
+    DIGESTS_FILE,
+)
 
 
 def open_clips_to_measure(
@@ -46,13 +54,15 @@ def open_clips_to_measure(
             raise UserError("models are compared only with the same labels and frames of a clip")
     if not first.label_names:
         raise UserError(f"{first_name} has no label names: convert it again with its labels")
+    learned_from = {digest for _, each in models for digest in each.learned_from}
     if _holds_shards(data_dir):
         data = open_clip_data(data_dir, first.clip_frames)
         data.check_labels(first.label_names)
         stride = options.frame_stride or first.recipe.frame_stride
         source = ShardClips(data, options.split, stride, options.max_damaged_fraction)
+        source.listing_note = _leak(data.video_digests.get(options.split, ()), learned_from, options.split)
     else:
-        source = _open_videos(Path(data_dir), first, [other for _, other in others], options)
+        source = _open_videos(Path(data_dir), first, [other for _, other in others], options, learned_from)
     for name, each in models:
         difference = each.recipe.difference(source.recipe)
         if difference:
@@ -77,13 +87,26 @@ def _holds_shards(data_dir: str | Path) -> bool:
     return False
 
 
-def _open_videos(folder: Path, first: Metadata, others: Sequence[Metadata], options: ProtocolOptions) -> "FileClips":
+def _open_videos(
+    folder: Path, first: Metadata, others: Sequence[Metadata], options: ProtocolOptions, learned_from: Set[str]
+) -> "FileClips":
     if options.frame_stride is not None:
         raise UserError("frame_stride is for shards: of videos, frames are taken as the model learned")
     if any(replace(each.recipe, source_rates=None) != replace(first.recipe, source_rates=None) for each in others):
         raise UserError("models are compared on video files only where their clips are made alike")
-    videos, left_out = list_video_files(folder, options.split, first.label_names)
-    return FileClips(videos, first.label_names, first.recipe, describe_others(left_out) if left_out else None)
+    videos, left_out, note = list_video_files(folder, options.split, first.label_names, learned_from)
+    notes = [describe_others(left_out)] if left_out else []
+    notes += [note] if note else []
+    return FileClips(videos, first.label_names, first.recipe, "\n".join(notes) or None)
+
+
+def _leak(digests: Iterable[str], learned_from: Set[str], split: str) -> str | None:
+    """Returns a line on the videos of a split, given by their digests, that a model was trained on."""
+    digests = set(digests)
+    known = len(digests & learned_from)
+    if not known or split == TRAIN:
+        return None
+    return f"leak: {known} of {len(digests)} videos of {split} are ones that the model was trained on"
 
 
 class MeasuredClips(Protocol):
@@ -95,7 +118,8 @@ class MeasuredClips(Protocol):
         num_clips: how many there are; None when that is not known.
         channels: of the clips, 3 or 2 of optical flow.
         description: where they are, in words.
-        listing_note: a line on files that were not taken for videos; None when there are none.
+        listing_note: lines on files that were not taken for videos, and on videos that a model was trained on; None
+            when there are none.
     """
 
     label_names: tuple[str, ...]
@@ -124,7 +148,7 @@ class MeasuredClips(Protocol):
 class ShardClips(MeasuredClips):
     """The clips of a split of a prepared data set."""
 
-    listing_note = None
+    listing_note: str | None = None
 
     def __init__(self, data: ClipData, split: str, frame_stride: int, max_damaged_fraction: float):
         self.label_names = data.label_names
@@ -217,10 +241,16 @@ class FileClips(MeasuredClips):
         ]
 
 
-def list_video_files(video_dir: Path, split: str, label_names: tuple[str, ...]) -> tuple[list[Video], list[LeftOut]]:
+def list_video_files(
+    video_dir: Path, split: str, label_names: tuple[str, ...], learned_from: Set[str] = frozenset()
+) -> tuple[list[Video], list[LeftOut], str | None]:
     """Lists the videos of `list_class_folders`: those of a split where there are split folders, else all.
 
-    Class folders may have underscores for the spaces of the model's labels. Returns the videos and what was not taken.
+    Where there are none, and some of the videos are among those that the model has `learned_from` (digests), these are
+    the split "train", and the others are every other split, as when the folder was prepared. Class folders may have
+    underscores for the spaces of the model's labels.
+
+    Returns the videos, what was not taken, and a line on videos that the model was trained on, None without any.
 
     Raises UserError as `list_class_folders`, when there is no such split or no video, or when the name of a class
     folder is none of the model's labels.
@@ -228,12 +258,24 @@ def list_video_files(video_dir: Path, split: str, label_names: tuple[str, ...]) 
     by_split, left_out = list_class_folders(video_dir)
     if None not in by_split and split not in by_split:
         raise UserError(f"{video_dir} has no split {split!r}; it has: {', '.join(by_split)}")
+    listed = by_split.get(split, by_split.get(None, []))
+    digests = [video_digest(video) for video in listed]
+    note = _leak(digests, learned_from, split)
+    if None in by_split and not learned_from.isdisjoint(digests):
+        kept = [
+            video for video, each in zip(listed, digests, strict=True) if (each in learned_from) == (split == TRAIN)
+        ]
+        which = "was" if split == TRAIN else "was not"
+        note = f"{len(kept)} of {len(listed)} videos in {video_dir}: those that the model {which} trained on"
+        if not kept:
+            raise UserError(f"the model was trained on all {len(listed)} videos in {video_dir}: nothing is held out")
+        listed = kept
     videos = []
-    for video in by_split.get(split, by_split.get(None, [])):
+    for video in listed:
         label = next((name for name in label_names if same_name(name, video.label)), None)
         if label is None:
             raise UserError(f"{video.path.parent}: the model knows no class {video.label!r}")
         videos.append(replace(video, label=label))
     if not videos:
         raise UserError(f"no videos in {video_dir}: one folder of videos per class is expected in it")
-    return videos, left_out
+    return videos, left_out, note

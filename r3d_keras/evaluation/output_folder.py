@@ -18,7 +18,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path, top_k: int) -> list[P
 
     report.html      where any video has a label
     metrics.json     metrics of clips and videos, intervals of the videos' metrics, classes (videos and top-1 of each),
-                     videos_listed = videos_scored + videos_left_out, left_out, and the configuration
+                     videos_listed = videos_scored + videos_left_out, left_out, a note on what is measured, and the
+                     configuration
     comparison.json  where models are compared; what was measured of the others is in folders named after them
     results.json, segments.json, submission.json, scores.csv, scores.npz
                      see `write_results`
@@ -47,6 +48,7 @@ def _write_numbers(evaluation: Evaluation, folder: Path, top_k: int) -> list[Pat
         "videos_scored": len(evaluation.videos.names),
         "videos_left_out": len(evaluation.left_out),
         "left_out": [{"video": video, "reason": reason} for video, reason in evaluation.left_out],
+        "note": evaluation.source.listing_note,
         "configuration": evaluation.configuration,
     }
     if evaluation.video_metrics:

@@ -19,6 +19,7 @@ from r3d_keras.clip_index import ClipIndex, index_file_name
 from r3d_keras.errors import UserError
 from r3d_keras.folder_kinds import SHARDS, folder_kind
 from r3d_keras.video.recipe import RECIPE_FILE, Recipe, recipe_of_report
+from r3d_keras.video.video_digests import DIGESTS_FILE
 
 PREPARATION_REPORT = "preparation_report.json"
 
@@ -39,7 +40,10 @@ class Split:
 
 @dataclass(frozen=True)
 class ClipData:
-    """A prepared data set, as `open_clip_data` found it."""
+    """A prepared data set, as `open_clip_data` found it.
+
+    video_digests  of the videos of each split, see `video_digest`; empty but where preparation divided a folder
+    """
 
     data_dir: str
     label_names: tuple[str, ...]
@@ -47,6 +51,7 @@ class ClipData:
     splits: dict[str, Split]
     recipe: Recipe
     features: tfds.features.FeaturesDict
+    video_digests: dict[str, tuple[str, ...]]
 
     def split(self, name: str) -> Split:
         """Returns the split of that name. Raises UserError when there is none."""
@@ -134,7 +139,8 @@ def open_clip_data(data_dir: str | Path, clip_frames: int | None = None) -> Clip
             f"the clips in {data_dir} have {length} frames, not {clip_frames} "
             f"(prepare with clip_frames={clip_frames}, or train a model of {length} frames)"
         )
-    return ClipData(data_dir, label_names, length, splits, _read_recipe(data_dir, length), info.features)
+    recipe, digests = _read_recipe(data_dir, length), _read_digests(data_dir)
+    return ClipData(data_dir, label_names, length, splits, recipe, info.features, digests)
 
 
 def _read_recipe(data_dir: str, clip_frames: int) -> Recipe:
@@ -152,3 +158,14 @@ def _read_recipe(data_dir: str, clip_frames: int) -> Recipe:
         except (UserError, ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
             raise UserError(f"{path} is damaged ({error}): delete the folder and prepare it again") from error
     return Recipe(clip_frames=clip_frames)
+
+
+def _read_digests(data_dir: str) -> dict[str, tuple[str, ...]]:
+    path = os.path.join(data_dir, DIGESTS_FILE)
+    if not tf.io.gfile.exists(path):
+        return {}
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            return {split: tuple(digests) for split, digests in json.loads(file.read()).items()}
+    except (ValueError, TypeError, AttributeError, tf.errors.OpError) as error:
+        raise UserError(f"{path} is damaged ({error}): delete the folder and prepare it again") from error

@@ -23,6 +23,8 @@ class Metadata:
     frame_size    height and width of a clip it was trained on, in pixels
     normalization mean and standard deviation its first layer applies, on the scale 0 to 255
     origin        where the weights come from, in words
+    learned_from  digests of the videos that it was trained on (see `video_digest`), where they and the held-out ones
+                  lie in the same folders
     """
 
     architecture: str
@@ -33,6 +35,7 @@ class Metadata:
     frame_size: int = defaults.FRAME_SIZE
     normalization: Normalization = field(default_factory=lambda: Normalization((0.0,) * 3, (1.0,) * 3))
     origin: str = ""
+    learned_from: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Metadata":
@@ -47,8 +50,9 @@ class Metadata:
             recipe = Recipe.from_dict(values["recipe"])
         else:
             recipe = Recipe(clip_frames=clip_frames, modality=modality_of(len(normalization.mean)))
-        labels = tuple(values["label_names"])
-        return cls(**{**values, "label_names": labels, "recipe": recipe, "normalization": normalization})
+        for name in ("label_names", "learned_from"):
+            values[name] = tuple(values.get(name, ()))
+        return cls(**{**values, "recipe": recipe, "normalization": normalization})
 
     @property
     def clip_frames(self) -> int:

@@ -1,6 +1,7 @@
 """A model that starts from the weights of another, and which of its stages learn how fast."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -51,6 +52,7 @@ def build_from(
             origin=f"fine-tuned from {_described(metadata)}; {reason}",
             **metadata.arguments,
         )
+    model.metadata = replace(model.metadata, learned_from=metadata.learned_from)
     head = find_architecture(metadata.architecture).head
     for layer in model.layers:
         if layer.weights and (layer.name != head or keeps_head):

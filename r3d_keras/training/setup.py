@@ -117,6 +117,8 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
             origin=f"trained by r3d_keras on {Path(config.data_dir).name}",
             **config.architecture_arguments,
         )
+        learned_from = {*model.metadata.learned_from, *data.video_digests.get(TRAINING_SPLIT, ())}
+        model.metadata = replace(model.metadata, learned_from=tuple(sorted(learned_from)))
         freeze(model, config.trainable_from, frozen_statistics=config.frozen_statistics)
         set_batch_normalization(
             model, synchronized=config.synchronized_batch_norm, unbiased_variance=config.unbiased_variance

@@ -1,0 +1,161 @@
+"""Videos that belong together are never on two sides; how many are held out is worked out by hand."""
+
+from collections import Counter
+
+import pytest
+
+from data.division import divide
+from data.folder import list_folder
+from r3d_keras.errors import UserError
+from r3d_keras.video.listing import TRAIN, VALIDATION, Video
+from tests.data.test_folder import make_files
+
+
+def videos_of(folder, *names):
+    """Writes files, no two of one content, and returns them as videos."""
+    make_files(folder, *names)
+    return [Video(folder / name, name, name.split("/")[0], TRAIN) for name in names]
+
+
+def held_out(videos, fraction=0.2, seed=0, **options):
+    divided, _ = divide(videos, fraction, seed, **options)
+    assert [video.video_id for video in divided] == [video.video_id for video in videos]
+    return {video.video_id for video in divided if video.split == VALIDATION}
+
+
+def people(folder, classes=("run", "walk"), count=10, each=3):
+    names = [f"{label}/person{person}_{take}.mp4" for label in classes for person in range(count) for take in "abc"]
+    assert len(names) == len(classes) * count * each
+    return videos_of(folder, *names)
+
+
+def test_a_group_stays_whole_in_all_classes(tmp_path):
+    videos = people(tmp_path)
+    chosen = set()
+    for seed in range(20):
+        validation = held_out(videos, seed=seed, group_pattern=r"person\d+")
+        people_out = {name.split("/")[1].split("_")[0] for name in validation}
+        assert len(people_out) == 2  # a fifth of ten
+        assert len(validation) == 2 * 2 * 3
+        chosen |= people_out
+    assert len(chosen) == 10  # each is drawn by some seed
+
+
+def test_parentheses_name_the_group(tmp_path):
+    names = [
+        f"{label}/v_{label}_g{group:02d}_c{clip:02d}.avi" for label in "ab" for group in range(5) for clip in (1, 2)
+    ]
+    videos = videos_of(tmp_path, *names)
+    validation = held_out(videos, group_pattern=r"_g(\d+)_")
+    assert len({name.split("_")[2] for name in validation}) == 1
+    assert Counter(name[0] for name in validation) == {"a": 2, "b": 2}
+    # With the class in the pattern, each class has groups of its own: some seed draws other ones.
+    pattern = r"(\w+)/.*_g(\d+)_"
+    drawn = [held_out(videos, seed=seed, group_pattern=pattern) for seed in range(10)]
+    assert all(Counter(name[0] for name in each) == {"a": 2, "b": 2} for each in drawn)
+    assert any(len({name.split("_")[2] for name in each}) == 2 for each in drawn)
+
+
+@pytest.mark.parametrize("pattern", [None, r"person\d+"])
+def test_folds_are_all_videos_once(tmp_path, pattern):
+    videos = people(tmp_path)
+    folds = [held_out(videos, group_pattern=pattern, fold=f"{number}/5") for number in range(1, 6)]
+    assert sorted(name for fold in folds for name in fold) == sorted(video.video_id for video in videos)
+    for fold in folds:
+        assert Counter(name.split("/")[0] for name in fold) == {"run": 6, "walk": 6}
+    assert folds[0] == held_out(videos, 0.2, group_pattern=pattern)
+
+
+def test_uneven_groups_make_even_folds(tmp_path):
+    """25 groups of 4 to 7 videos, as those of UCF-101: the folds differ by less than half of a large group."""
+    names = [f"{label}/g{group:02d}_{take}" for label in "abc" for group in range(25) for take in range(4 + group % 4)]
+    videos = videos_of(tmp_path, *(f"{name}.avi" for name in names))
+    for seed in range(5):
+        folds = [held_out(videos, seed=seed, group_pattern=r"g\d+", fold=f"{number}/5") for number in range(1, 6)]
+        assert sum(map(len, folds)) == len(names)
+        sizes = [Counter(name[0] for name in fold)["a"] for fold in folds]
+        assert max(sizes) - min(sizes) <= 7, sizes
+
+
+def test_equal_files_stay_on_one_side(tmp_path):
+    videos = videos_of(tmp_path, *(f"{label}/{name}.mp4" for label in "ab" for name in "klmnopqrst"))
+    for first, second in (("a/k.mp4", "a/t.mp4"), ("a/l.mp4", "b/l.mp4"), ("b/l.mp4", "b/q.mp4")):
+        (tmp_path / second).write_bytes((tmp_path / first).read_bytes())
+    drawn = [held_out(videos, 0.5, seed) for seed in range(20)]
+    for validation in drawn:
+        assert len(validation & {"a/k.mp4", "a/t.mp4"}) in (0, 2)
+        assert len(validation & {"a/l.mp4", "b/l.mp4", "b/q.mp4"}) in (0, 3)
+    assert any("a/k.mp4" in each for each in drawn)
+    assert any("a/l.mp4" in each for each in drawn)
+
+
+@pytest.mark.parametrize(
+    "copy", ["run copy", "run copy 2", "run - Copy", "run - Copy (3)", "run_copy", "Copy of run", "run (2)", "RUN(1)"]
+)
+def test_copies_by_their_names_stay_together_and_are_told(tmp_path, copy):
+    others = [f"a/{name}.mp4" for name in ("one", "two", "three", "four")]
+    videos = videos_of(tmp_path, "a/run.mp4", f"a/{copy}.mp4", *others, *(f"b/{name}.mp4" for name in "kl"))
+    drawn = [held_out(videos, 0.5, seed) for seed in range(20)]
+    assert {len(each & {"a/run.mp4", f"a/{copy}.mp4"}) for each in drawn} == {0, 2}
+    _, (note,) = divide(videos, 0.5, 0)
+    assert f"a/{copy}.mp4 with a/run.mp4" in note
+    assert "\n" not in note
+    # What the note proposes divides them.
+    apart = [held_out(videos, 0.5, seed, group_pattern=".*") for seed in range(20)]
+    assert 1 in {len(each & {"a/run.mp4", f"a/{copy}.mp4"}) for each in apart}
+
+
+def test_numbered_names_are_divided_and_told(tmp_path):
+    """As Windows renames many (no `run.mp4` among them), and as data sets are numbered."""
+    names = [f"a/run ({number}).mp4" for number in range(1, 11)] + [f"b/fight_{number:04d}.mp4" for number in range(10)]
+    validation = held_out(videos_of(tmp_path, *names))
+    assert Counter(name[0] for name in validation) == {"a": 2, "b": 2}
+    _, (note,) = divide(videos_of(tmp_path, *names), 0.2, 0)
+    assert "20 videos have names that differ from another's in numbers alone" in note
+    assert "a/run (1).mp4 and a/run (2).mp4" in note
+    assert "group_pattern=" in note
+
+
+def test_a_class_keeps_a_training_video(tmp_path):
+    videos = videos_of(tmp_path, *(f"a/{name}.mp4" for name in "klmnop"), "b/k.mp4", "c/x_k.mp4", "c/x_l.mp4")
+    divided, notes = divide(videos, 0.9, 0, group_pattern=r"x|\w\.")
+    assert {video.label for video in divided if video.split == TRAIN} == {"a", "b", "c"}
+    assert "no validation video of b, c: too few groups of videos" in notes
+
+
+def test_what_the_pattern_does_is_told(tmp_path):
+    videos = [*people(tmp_path), *videos_of(tmp_path, "run/other.mp4")]
+    _, notes = divide(videos, 0.2, 0, r"person\d+")
+    assert notes[0] == r"11 groups by group_pattern=person\d+, 2 of them validation"
+    assert notes[1].startswith("group_pattern does not match 1 videos")
+    assert "run/other.mp4" in notes[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"group_pattern": "("}, "group_pattern=( is no regular expression: missing"),
+        ({"group_pattern": "nobody"}, "group_pattern=nobody matches none of 60 videos, for example run/person0_a.mp4"),
+        ({"group_pattern": "run|walk"}, "none of which is small enough"),
+        ({"fold": "6/5"}, "fold=6/5 is no fold"),
+        ({"fold": "0/5"}, "fold=0/5 is no fold"),
+        ({"fold": "1"}, "fold=1 is no fold"),
+        ({"fold": "1/1"}, "fold=1/1 is no fold"),
+        ({"fold": "1/11", "group_pattern": r"person\d+"}, "fold=1/11 needs 11 groups of videos, and there are 10"),
+        ({"fold": "1/5", "validation_fraction": 0.2}, "leave out validation_fraction=0.2"),
+    ],
+)
+def test_a_division_that_cannot_be(tmp_path, options, message):
+    people(tmp_path)
+    with pytest.raises(UserError) as error:
+        list_folder(tmp_path, **options)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_split_folders_take_no_pattern_and_no_fold(tmp_path):
+    make_files(tmp_path, *(f"{split}/{label}/1.mp4" for split in ("train", "val") for label in "ab"))
+    for options in ({"group_pattern": "x"}, {"fold": "1/2"}):
+        with pytest.raises(UserError, match=r"folders of splits \(train, validation\)"):
+            list_folder(tmp_path, **options)
+    assert not list_folder(tmp_path).is_divided
