@@ -1,0 +1,118 @@
+"""A folder without split folders: evaluation of its videos judges those that its shards hold out, and no others."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import r3d_keras
+from data import prepare
+from r3d_keras.models import build_model
+from r3d_keras.video.listing import Video
+from r3d_keras.video.video_digests import video_digest
+from tests.commands import call, refusal
+from tests.training.runs import TINY_OPTIONS, train_here
+from tests.videos import moving_square, write_video
+
+PATTERN = r"person\d"
+PEOPLE, TAKES = 5, 2
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("held_out") / "videos"
+    for label, direction in (("left", -1), ("right", 1)):
+        for number in range(PEOPLE * TAKES):
+            name = f"person{number // TAKES}_{number % TAKES}.avi"
+            write_video(folder / label / name, moving_square(20, direction, seed=number + 100 * direction + 200))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folds(videos):
+    """Shards of the first and the second of five folds, and the run of the first."""
+    shards = [videos.parent / f"shards{number}" for number in (1, 2)]
+    for number, each in enumerate(shards, start=1):
+        prepare(videos, each, group_pattern=PATTERN, fold=f"{number}/5", workers=1)
+    run = videos.parent / "run1"
+    train_here(data_dir=str(shards[0]), model_dir=str(run), epochs=1, **TINY_OPTIONS)
+    return *shards, run
+
+
+def test_files_give_the_numbers_of_shards(videos, folds):
+    shards, _, run = folds
+    for split, count in (("validation", 4), ("train", 16)):
+        of_shards = r3d_keras.evaluate(run, shards, split=split)
+        of_files = r3d_keras.evaluate(run, videos, split=split)
+        assert of_shards.videos.names == of_files.videos.names
+        assert len(of_files.videos.names) == count
+        np.testing.assert_allclose(of_files.videos.probabilities, of_shards.videos.probabilities, atol=1e-5)
+        assert of_shards.source.listing_note is None
+    people = {name.split("/")[1].split("_")[0] for name in r3d_keras.evaluate(run, videos).videos.names}
+    assert len(people) == 1
+
+
+def test_what_is_judged_is_told(videos, folds, tmp_path):
+    *_, run = folds
+    result = call("-m", "r3d_keras.evaluate", f"--model={run}", f"--video_dir={videos}", f"--output_dir={tmp_path}")
+    line = f"4 of 20 videos in {videos}: those that the model was not trained on"
+    assert result.stdout.splitlines()[0] == line
+    assert json.loads((tmp_path / "metrics.json").read_text())["note"] == line
+    assert line in (tmp_path / "report.html").read_text()
+
+
+def test_shards_of_another_fold_leak(folds):
+    _, other, run = folds
+    evaluation = r3d_keras.evaluate(run, other)
+    assert str(evaluation).splitlines()[0] == "leak: 4 of 4 videos of validation are ones that the model was trained on"
+    assert r3d_keras.evaluate(run, other, split="train").source.listing_note is None
+
+
+def test_a_folder_that_grew_or_moved(videos, folds, tmp_path):
+    *_, run = folds
+    grown = tmp_path / "grown"
+    shutil.copytree(videos, grown)
+    write_video(grown / "left" / "new.avi", moving_square(20, -1, seed=1))
+    names = set(r3d_keras.evaluate(run, grown).videos.names)
+    assert names == {*r3d_keras.evaluate(run, videos).videos.names, "left/new.avi"}
+    split = tmp_path / "split" / "validation"
+    shutil.copytree(videos, split)
+    (tmp_path / "split" / "train" / "left").mkdir(parents=True)
+    leak = "leak: 16 of 20 videos of validation are ones that the model was trained on"
+    assert leak in str(r3d_keras.evaluate(run, split.parent)).splitlines()
+
+
+def test_other_videos_are_all_judged(folds, square_videos):
+    *_, run = folds
+    evaluation = r3d_keras.evaluate(run, square_videos / "validation")
+    assert len(evaluation.videos.names) == 6
+    assert evaluation.source.listing_note is None
+
+
+def test_nothing_held_out_is_refused(videos, folds, tmp_path):
+    *_, run = folds
+    learned_from = set(r3d_keras.load_model(run).metadata.learned_from)
+    for path in videos.glob("*/*"):
+        name = f"{path.parent.name}/{path.name}"
+        if video_digest(Video(path, name, path.parent.name, "train")) in learned_from:
+            (tmp_path / "known" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, tmp_path / "known" / name)
+    line = refusal("-m", "r3d_keras.evaluate", f"--model={run}", f"--video_dir={tmp_path / 'known'}")
+    assert line == f"the model was trained on all 16 videos in {tmp_path / 'known'}: nothing is held out"
+
+
+def test_a_model_that_starts_from_another_has_learned_from_its_videos_too(folds):
+    *_, run = folds
+    model = r3d_keras.load_model(run)
+    assert len(model.metadata.learned_from) == 16
+    assert build_model(weights=model, num_classes=3).metadata.learned_from == model.metadata.learned_from
+    assert not build_model("resnet-10", num_classes=2, widen_factor=0.0625).metadata.learned_from
+
+
+def test_digests_that_are_damaged(folds, tmp_path):
+    shards, _, run = folds
+    shutil.copytree(shards, tmp_path / "shards")
+    (tmp_path / "shards" / "video_digests.json").write_text("{")
+    line = refusal("-m", "r3d_keras.evaluate", f"--model={run}", f"--data_dir={tmp_path / 'shards'}")
+    assert "video_digests.json is damaged" in line
