@@ -15,6 +15,7 @@ from r3d_keras.evaluation.metrics import class_accuracies, confused_pairs
 from r3d_keras.evaluation.scores import Scores
 from r3d_keras.files import whole_file
 from r3d_keras.pages import evenly, shrink, strip_url, template
+from r3d_keras.training.diagnosis import read_findings
 
 PAIRS_SHOWN = 15
 MISTAKES_SHOWN = 12
@@ -35,7 +36,7 @@ METRIC_NAMES = {
 def write_report(path: Path, evaluation: Evaluation) -> None:
     """Writes the report of an evaluation of which some videos have labels.
 
-    The training logs in the folders of the models are drawn where there are any.
+    The training logs in the folders of the models are drawn where there are any, and what training found wrong is told.
     """
     runs = _runs(evaluation)
     scores = {name: labeled(run.videos) for name, run in runs.items()}
@@ -56,6 +57,7 @@ def write_report(path: Path, evaluation: Evaluation) -> None:
         reliability=Markup(reliability_figure(scores)),
         coverage=Markup(coverage_figure(scores)),
         curves=Markup(curves or ""),
+        findings={name: read_findings(run.model_dir) for name, run in runs.items() if run.model_dir},
     )
     with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8")

@@ -82,7 +82,8 @@ def training_clips(
 
     Yields:
         dict of clips uint8 [batch_size / num_replicas, clip_frames, frame_size, frame_size, channels], label int64
-        [...], clip int64 [...], their numbers in the epoch, and damaged int64 [...], see `RecordReader.read`.
+        [...], clip int64 [...], their numbers in the epoch, is_still bool [...] and damaged int64 [...], see
+        `RecordReader.read`.
     """
     if augmentation.color_jitter and clips.modality == FLOW:
         raise UserError("color_jitter has no meaning for optical flow: leave it out")
@@ -130,7 +131,7 @@ def _readable_record(clips: SplitClips, item: tf.Tensor, seed: tf.Tensor) -> dic
 
     def read(item):
         record = clips.reader.read(clips.source, item, seeds[0])
-        return {"frames": record["frames"], "label": record["label"], "clip": item, "damaged": record["damaged"]}
+        return {name: record[name] for name in ("frames", "label", "is_still", "damaged")} | {"clip": item}
 
     def next_readable(first):
         _, found = tf.while_loop(

@@ -21,8 +21,9 @@ class RecordReader:
         """Reads the frames of an item of `source`.
 
         Returns:
-            dict of frames string [clip_frames], JPEG files; label int64, video_id string, and damaged int64: INTACT, or
-            the number of a stored clip whose record is damaged. Then the other values mean nothing.
+            dict of frames string [clip_frames], JPEG files; label int64; video_id string; is_still bool, whether they
+            are several frames of the video and one picture; and damaged int64: INTACT, or the number of a stored clip
+            whose record is damaged. Then the other values mean nothing.
         """
         clips, places = source.frames_of(item, seed)
         numbers, record_of_frame = tf.unique(clips, out_idx=tf.int64)
@@ -40,9 +41,13 @@ class RecordReader:
             damaged = tf.maximum(damaged, record.pop("damaged"))
             records.append(record)
         stored = tf.stack([record["frames"] for record in records])
+        frames = tf.gather_nd(stored, tf.stack([record_of_frame, places], 1))
+        is_one_frame = tf.reduce_all(tf.equal(clips, clips[0]) & tf.equal(places, places[0]))
         return {
             **records[0],
-            "frames": tf.gather_nd(stored, tf.stack([record_of_frame, places], 1)),
+            "frames": frames,
+            # Equal pictures are equal files.
+            "is_still": tf.reduce_all(tf.equal(frames, frames[0])) & ~is_one_frame,
             "damaged": damaged,
         }
 

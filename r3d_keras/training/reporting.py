@@ -3,13 +3,18 @@
 import shlex
 import sys
 from collections.abc import Collection, Iterable
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from r3d_keras import terminal
+from r3d_keras.files import write_json
 from r3d_keras.terminal import say, say_aside
 from r3d_keras.training.cluster import is_chief
+from r3d_keras.training.diagnosis import FINDINGS_FILE, SEVERAL, EpochNumbers, Finding, diagnose
 from r3d_keras.training.model_dir import LOGS
-from r3d_keras.training.progress import NOTABLE_WAIT, Progress, bottleneck
+from r3d_keras.training.progress import Progress
 from r3d_keras.training.reference_logs import ReferenceLogs
 from r3d_keras.training.setup import Parts
 from r3d_keras.training.state import RunState
@@ -34,7 +39,7 @@ class Report:
         self._last_step = parts.steps_until(config.epochs)
         done, total = (step * config.batch_size for step in (state.step, self._last_step))
         self._progress = Progress(done, total, parts.validations_from(state.epoch), is_shown=self._is_chief)
-        self._has_header, self._was_slow = False, False
+        self._has_header = False
         self._logs = ReferenceLogs(config.model_dir, state.log_sizes) if self._is_chief else None
         self._tensorboard = TensorBoardLog(Path(config.model_dir) / LOGS) if self._is_chief else None
 
@@ -78,6 +83,7 @@ class Report:
         self._progress.add_step(config.batch_size, waited, *remarks)
         if not self._is_chief:
             return
+        self._count_clips(result, micro_batches)
         accuracy = result.correct / config.batch_size
         self._logs.write("train_batch.log", (state.epoch, state.steps, state.step, result.loss, accuracy, rate))
         if state.step == 1:
@@ -94,6 +100,19 @@ class Report:
             }
             self._tensorboard.scalars(state.step, values)
 
+    def _count_clips(self, result: StepResult, micro_batches: list[dict]) -> None:
+        """Counts the clips of this worker by their classes."""
+
+        def joined(values: Iterable) -> np.ndarray:
+            local = self._parts.strategy.experimental_local_results
+            return np.concatenate([each.numpy() for value in values for each in local(value)])
+
+        labels, numbers, is_still = (
+            joined(each[name] for each in micro_batches) for name in ("label", "clip", "is_still")
+        )
+        still = self._parts.clips.video_ids(numbers[is_still].tolist())
+        self._state.add_clips(len(self._parts.data.label_names), labels, joined(result.cross_entropy), still)
+
     def validation_progress(self) -> terminal.Progress:
         """Returns a bar for a round of validation, which is gone when it is closed."""
         return self._progress.validating(self._parts.validation.num_clips)
@@ -107,12 +126,13 @@ class Report:
         self._logs.write("train.log", (state.epoch, state.mean_loss, state.top1, rate))
         if measured:
             self._progress.end_validation()
-            clips, videos = measured
+            clips, videos = measured.clips, measured.videos
             values |= {"validation/loss": clips.loss, "validation/top1_clips": clips.top1}
             values |= {"validation/top1_videos": videos.top1, "validation/top5_videos": videos.top5}
             self._logs.write("val.log", (state.epoch, clips.loss, clips.top1))
         self._tensorboard.scalars(state.step, values)
         self._print_epoch(measured)
+        self._tell_findings(measured)
 
     def _print_epoch(self, measured: Measured | None) -> None:
         """Prints a row of the table of epochs; the best one so far has a star behind its videos."""
@@ -126,10 +146,17 @@ class Report:
             self._has_header = True
             say(_row(widths.values(), widths))
         say(_row(widths.values(), cells))
-        is_slow = progress.wait_share > NOTABLE_WAIT
-        if is_slow and not self._was_slow:
-            say_aside(f"note: {bottleneck(progress.wait_share)}")
-        self._was_slow = is_slow
+
+    def _tell_findings(self, measured: Measured | None) -> None:
+        """Says what is wrong since this epoch, and keeps it beside the logs."""
+        state, names = self._state, self._parts.data.label_names
+        state.recent = [*state.recent, asdict(_numbers(state, self._progress, measured))][-SEVERAL:]
+        told = [Finding(**values) for values in state.findings]
+        new = diagnose([EpochNumbers(**values) for values in state.recent], names, told)
+        for finding in new:
+            say_aside(f"note: {finding.text}")
+        state.findings = [*state.findings, *map(asdict, new)]
+        write_json(Path(self._parts.config.model_dir) / FINDINGS_FILE, state.findings)
 
     def flush(self) -> dict[str, int]:
         """Puts the logs on disk; returns the bytes of the text logs, for the checkpoint that goes with them."""
@@ -157,8 +184,20 @@ def _headline(parts: Parts) -> str:
     )
 
 
+def _numbers(state: RunState, progress: Progress, measured: Measured | None) -> EpochNumbers:
+    """Returns the numbers of the epoch that `state` has counted."""
+    names = ("epoch", "top1", "class_clips", "class_losses", "still_clips", "still_videos")
+    numbers = {name: getattr(state, name) for name in names}
+    if measured:
+        scores, classes = measured.scores, measured.scores.probabilities.shape[1]
+        numbers["validation_top1"] = measured.clips.top1
+        numbers["validation_videos"] = np.bincount(scores.labels, minlength=classes).tolist()
+        numbers["validation_answers"] = np.bincount(scores.probabilities.argmax(axis=1), minlength=classes).tolist()
+    return EpochNumbers(**numbers, wait_share=progress.wait_share)
+
+
 def _validation_cells(measured: Measured, is_best: bool) -> list[str]:
-    clips, videos = measured
+    clips, videos = measured.clips, measured.videos
     return [f"{clips.loss:.3f}", _percent(clips.top1), f"{_percent(videos.top1)}{' *' if is_best else '  '}"]
 
 

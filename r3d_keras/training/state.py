@@ -3,7 +3,10 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 INITIAL_LOSS_SCALE = 2.0**15
+STILL_VIDEOS_KEPT = 3
 STEPS_BETWEEN_GROWTH = 2000
 
 
@@ -20,6 +23,10 @@ class RunState:
     best        epoch, step, top1 of videos and loss of clips of the best epoch by validation; empty before the first
     last        the same of the last epoch that was validated
     log_sizes   bytes of the text logs
+    class_clips, class_losses, still_clips, still_videos
+                of this epoch so far, as in `EpochNumbers`
+    recent      the `EpochNumbers` of the last epochs, as dictionaries
+    findings    what was found wrong, see `Finding`, as dictionaries
     """
 
     clips: int
@@ -35,6 +42,12 @@ class RunState:
     best: dict[str, float] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
     log_sizes: dict[str, int] = field(default_factory=dict)
+    class_clips: list[int] = field(default_factory=list)
+    class_losses: list[float] = field(default_factory=list)
+    still_clips: int = 0
+    still_videos: list[str] = field(default_factory=list)
+    recent: list[dict[str, Any]] = field(default_factory=list)
+    findings: list[dict[str, Any]] = field(default_factory=list)
 
     to_json = asdict
 
@@ -44,6 +57,14 @@ class RunState:
         self.steps += 1
         self.loss_sum += loss
         self.correct += correct
+
+    def add_clips(self, classes: int, labels: np.ndarray, losses: np.ndarray, still_videos: list[str]) -> None:
+        """Counts clips of a step, of so many classes: int64 labels, cross-entropies, and the videos of still ones."""
+        counts, sums = np.bincount(labels, minlength=classes), np.bincount(labels, losses, minlength=classes)
+        self.class_clips = (counts + (self.class_clips or 0)).tolist()
+        self.class_losses = (sums + (self.class_losses or 0)).tolist()
+        self.still_clips += len(still_videos)
+        self.still_videos = sorted({*self.still_videos, *still_videos})[:STILL_VIDEOS_KEPT]
 
     @property
     def mean_loss(self) -> float:
@@ -59,6 +80,7 @@ class RunState:
         """Starts the sums of an epoch anew."""
         self.epoch += 1
         self.loss_sum, self.correct, self.steps = 0.0, 0, 0
+        self.class_clips, self.class_losses, self.still_clips, self.still_videos = [], [], 0, []
 
     def adapt_loss_scale(self, finite: bool) -> None:
         """Halves the loss scale after a gradient that was not finite, doubles it after many that were."""

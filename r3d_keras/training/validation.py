@@ -17,10 +17,11 @@ from r3d_keras.training.steps import distribute_batches, first_replica_statistic
 
 
 class Measured(NamedTuple):
-    """The metrics of a round of validation."""
+    """The metrics of a round of validation, and the scores of its videos."""
 
     clips: Metrics
     videos: Metrics
+    scores: Scores
 
 
 class Validation:
@@ -74,7 +75,8 @@ class Validation:
         order = np.argsort(np.concatenate(numbers))  # so that the number of replicas does not decide the rounding
         numbers, labels, probabilities = (np.concatenate(part)[order] for part in (numbers, labels, probabilities))
         clips = Scores(self._clips.video_ids(numbers.tolist()), probabilities, labels)
-        return Measured(compute_metrics(clips), compute_metrics(average_over_videos(clips)))
+        videos = average_over_videos(clips)
+        return Measured(compute_metrics(clips), compute_metrics(videos), videos)
 
     def rehearse(self, batches: int) -> Iterator[float]:
         """Scores some batches, throws the scores away, and yields the seconds of each."""
