@@ -18,6 +18,10 @@ def __getattr__(name: str) -> Any:
         from .preparation import prepare
 
         return prepare
+    if name == "cross_validate":
+        from .cross_validation import cross_validate
+
+        return cross_validate
     if name == "inspect":
         from .inspection import inspect
 
@@ -26,4 +30,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return ["inspect", "prepare"]
+    return ["cross_validate", "inspect", "prepare"]

@@ -11,6 +11,11 @@ from .datasets import DATASETS, PAPER_SHORT_SIDE
 from .folder import VALIDATION_FRACTION
 from .kinetics import LABEL_ORDERS
 
+_GROUP_PATTERN = (
+    r"a regular expression, as _g(\d+)_ or person\d+. Videos in whose paths (class/file) it matches the same text, or "
+    "the same text in its parentheses, are all trained on or all held out."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class VideoOptions(Options):
@@ -36,18 +41,14 @@ class VideoOptions(Options):
         minimum=0,
         maximum=1,
     )
-    group_pattern: str | None = option(
-        None,
-        r"folder: a regular expression, as _g(\d+)_ or person\d+. Videos in whose paths (class/file) it matches the "
-        "same text, or the same text in its parentheses, are all trained on or all held out.",
-    )
+    group_pattern: str | None = option(None, f"folder: {_GROUP_PATTERN}")
     fold: str | None = option(
         None, "folder: hold out the first of five parts of each class (1/5), the second (2/5), ...; see crossvalidate."
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipOptions(VideoOptions):
+class ClipOptions(Options):
     """How clips are made of a video; see `Recipe`."""
 
     title = "Clips"
@@ -86,7 +87,7 @@ class ClipOptions(VideoOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreparationOptions(ClipOptions):
+class PreparationOptions(ClipOptions, VideoOptions):
     """Everything that `data.prepare` takes."""
 
     title = "Run"
@@ -109,6 +110,21 @@ class PreparationOptions(ClipOptions):
         "The runner's own flags, as in --runner=DirectRunner -- --direct_running_mode=multi_processing "
         "--direct_num_workers=8.",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossValidationOptions(ClipOptions):
+    """Everything that `data.crossvalidate` takes."""
+
+    title = "Folds"
+
+    video_dir: str = required("videos", "Folder of the videos: one folder for each class.")
+    output_dir: str = required("folds", "Folder for the shards, run and results of each fold.")
+    folds: int = option(5, "Parts that the videos of each class are divided into.", minimum=2)
+    group_pattern: str | None = option(None, _GROUP_PATTERN[0].upper() + _GROUP_PATTERN[1:])
+    seed: int = option(0, "Seed of the folds and of the order of the clips.", minimum=0)
+    workers: int | None = option(None, "Processes that decode at the same time. Default: one for each core.", minimum=1)
+    training_flags: tuple[str, ...] = option((), "The flags of r3d train, as in -- --frame_size=64 --epochs=30.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ HELP_FLAGS = ("--help", "-help", "-h", "--helpshort", "-helpshort")
 RECIPES = (Path(__file__).parent / "recipes", Path(__file__).parent.parent / "recipes")
 COMMANDS = {
     "prepare": ("r3d_keras.data.prepare", "videos to shards of clips"),
+    "crossvalidate": ("r3d_keras.data.crossvalidate", "mean accuracy of several runs, each video held out by one"),
     "inspect": ("r3d_keras.data.inspect", "what is in shards, and whether it is whole"),
     "train": ("r3d_keras.train", "shards to a model"),
     "evaluate": ("r3d_keras.evaluate", "accuracy of a model on shards or videos"),
@@ -147,7 +148,7 @@ def main() -> None:
         print(f"r3d_keras {r3d_keras.__version__}")
         return
     if name not in COMMANDS:
-        listed = [f"  {each:<10}{does}" for each, (_, does) in COMMANDS.items()]
+        listed = [f"  {each:<14}{does}" for each, (_, does) in COMMANDS.items()]
         with _open_pipe():
             print(
                 "usage: r3d COMMAND ...",
