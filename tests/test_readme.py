@@ -32,6 +32,8 @@ ELSEWHERE = {
     r"r3d export .* --format=onnx": "tests/export/test_formats.py::test_a_runtime_gives_the_model_s_logits",
     r"python -m data\.prepare .* --runner=.*": "tests/data/test_beam.py::test_same_bytes_as_the_process_pool",
     r".*python -m data\.prepare .* --data_dir=s3://.*": "tests/test_s3.py::test_same_bytes_as_in_a_local_folder",
+    r"r3d prepare .* --group_pattern=.*": "tests/evaluation/test_held_out.py::test_files_give_the_numbers_of_shards",
+    r"r3d crossvalidate .*": "tests/data/test_cross_validation.py::test_every_video_is_held_out_once",
     r"r3d predict .* http://127.*": "tests/prediction/test_live.py::test_a_slow_model_drops_what_it_has_no_time_for",
     r"tensorboard .*": "tests/test_tensorboard.py::test_a_scalar_is_read_over_http",
     r"TF_CONFIG=.*": "tests/training/test_workers.py::test_two_workers_have_the_losses_of_one_process",
@@ -44,7 +46,10 @@ ELSEWHERE = {
     r".*python -m tests\.benchmarks\.gpu": f"{BENCHMARKS}::test_steps_are_compared",
 }
 # Words of Python examples, and the tests that do the same.
-PYTHON_ELSEWHERE = {"connect(": f"{CLIENT}::test_a_server_gives_the_numbers_of_evaluation"}
+PYTHON_ELSEWHERE = {
+    "connect(": f"{CLIENT}::test_a_server_gives_the_numbers_of_evaluation",
+    "cross_validate(": "tests/data/test_cross_validation.py::test_from_python_other_options_are_another_run",
+}
 # The same, and why they cannot be run here.
 IMPOSSIBLE = {
     r"docker run .*": "TensorFlow Serving's image has to be downloaded",

@@ -79,7 +79,7 @@ def test_the_model_after_the_last_epoch_is_measured(validated):
 
 
 def test_it_goes_on_where_it_was(validated, videos):
-    """As if it had been killed before the second shards were done: what is there stays, and the numbers are the same."""
+    """As if it had been killed before the second shards were done: what is there stays, the numbers are the same."""
     folder, _ = validated
     before, weights = metrics_of(folder), (folder / "fold1/run/checkpoints").stat().st_mtime_ns
     for name in ("metrics.json", "fold2/run", "fold2/shards", "fold2/results"):
