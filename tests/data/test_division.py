@@ -49,6 +49,7 @@ def test_parentheses_name_the_group(tmp_path):
     validation = held_out(videos, group_pattern=r"_g(\d+)_")
     assert len({name.split("_")[2] for name in validation}) == 1
     assert Counter(name[0] for name in validation) == {"a": 2, "b": 2}
+    assert held_out(videos, group_pattern=r"_(g\d+)_c\d+") == validation  # the clip is outside of the parentheses
     # With the class in the pattern, each class has groups of its own: some seed draws other ones.
     pattern = r"(\w+)/.*_g(\d+)_"
     drawn = [held_out(videos, seed=seed, group_pattern=pattern) for seed in range(10)]

@@ -25,6 +25,7 @@ class DrawnClips:
 
     label_names: tuple[str, ...]
     description: str = "drawn clips"
+    listing_note: str | None = None
 
     def frames(self, video_id, clip_index):
         return self.drawn(int(video_id.split("-")[-1]) % 40)
