@@ -22,8 +22,8 @@ class RecordReader:
 
         Returns:
             dict of frames string [clip_frames], JPEG files; label int64; video_id string; is_still bool, whether they
-            are several frames of the video and one picture; and damaged int64: INTACT, or the number of a stored clip
-            whose record is damaged. Then the other values mean nothing.
+            are all equal, and no frame is there twice; and damaged int64: INTACT, or the number of a stored clip whose
+            record is damaged. Then the other values mean nothing.
         """
         clips, places = source.frames_of(item, seed)
         numbers, record_of_frame = tf.unique(clips, out_idx=tf.int64)
@@ -42,12 +42,13 @@ class RecordReader:
             records.append(record)
         stored = tf.stack([record["frames"] for record in records])
         frames = tf.gather_nd(stored, tf.stack([record_of_frame, places], 1))
-        is_one_frame = tf.reduce_all(tf.equal(clips, clips[0]) & tf.equal(places, places[0]))
+        # No clip that repeats its frames: the last two frames of a video are often equal.
+        is_whole = tf.math.count_nonzero(tf.equal(clips, clips[0]) & tf.equal(places, places[0])) == 1
         return {
             **records[0],
             "frames": frames,
             # Equal pictures are equal files.
-            "is_still": tf.reduce_all(tf.equal(frames, frames[0])) & ~is_one_frame,
+            "is_still": tf.reduce_all(tf.equal(frames, frames[0])) & is_whole & (self._data.clip_frames > 1),
             "damaged": damaged,
         }
 

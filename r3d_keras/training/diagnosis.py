@@ -23,7 +23,7 @@ class EpochNumbers:
     wait_share          part of the time that steps waited for data
     class_clips         training clips of each class; empty where a clip may have several labels
     class_losses        the sums of their cross-entropies, in nats
-    still_clips         training clips that show one picture though their video has several frames there
+    still_clips         training clips of equal frames, none of which is there to fill up a short clip
     still_videos        some of their videos
     validation_top1     of the validation clips; None without validation after this epoch, or with several labels
     validation_videos   of each class

@@ -147,7 +147,7 @@ def test_clips_with_several_labels_have_no_classes_to_tell_of():
 
 @pytest.fixture(scope="module")
 def squares(tmp_path_factory):
-    """Writes shards of one-clip videos by (label, direction, still) of each, and returns their folder."""
+    """Writes shards of one-clip videos by (label, direction, is_still) of each, and returns their folder."""
 
     def write(name, split_videos):
         folder = tmp_path_factory.mktemp(name)
@@ -155,6 +155,8 @@ def squares(tmp_path_factory):
             for number, (label, direction, is_still) in enumerate(videos):
                 frames = moving_square(16, direction, seed=number + 1000 * len(split), height=32, width=32)
                 frames = frames[:1].repeat(16, axis=0) if is_still else frames
+                if is_still is None:  # a second clip of two frames, which are equal
+                    frames = np.concatenate([frames, frames[-1:], frames[-1:]])
                 write_video(folder / "videos" / split / label / f"{number}.avi", frames)
         prepare(folder / "videos", folder / "shards", workers=1)
         return folder / "shards"
@@ -195,7 +197,7 @@ def test_an_imbalanced_set(squares, tmp_path, capsys):
 
 def test_clips_of_equal_frames(squares, tmp_path, capsys):
     videos = [("left", -1, False), ("right", 1, False)] * 8
-    broken = [("left", -1, True)] * 2
+    broken = [("left", -1, True)] * 2 + [("left", -1, None)]
     shards = squares("still", {"train": videos + broken, "validation": videos})
     found = run(shards, tmp_path, capsys, epochs=1, batch_size=6)
     assert found["still clips"].epoch == 1
