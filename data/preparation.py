@@ -160,7 +160,8 @@ def _refuse_other_options(options: PreparationOptions, dataset: DataSet) -> None
     for name in ("label_order", "split_number", "validation_fraction", "group_pattern", "fold"):
         if getattr(options, name) is not None and name not in dataset.options:
             takers = " or ".join(other for other in DATASETS if name in DATASETS[other].options)
-            raise UserError(f"{name} has no meaning for dataset={options.dataset}, only for {takers}: leave it out")
+            given = f"{name}={getattr(options, name)}"
+            raise UserError(f"{given} has no meaning for dataset={options.dataset}, only for {takers}: leave it out")
     if options.runner and options.workers and "workers" not in dataset.options:
         raise UserError(
             f"workers={options.workers} has no meaning with runner={options.runner}, whose own flags decide: leave it "

@@ -94,6 +94,11 @@ def test_wrong_flags(tmp_path, changed, expected):
             "--annotations=a and --annotations=b: for --dataset=ucf101 there is one",
         ),
         (["ucf101", "--annotations=a", "--validation_fraction=0.1"], "only for folder"),
+        (
+            ["csv", "--annotations=a", "--group_pattern=x"],
+            "--group_pattern=x has no meaning for --dataset=csv, only for folder",
+        ),
+        (["motions", "--fold=1/5"], "--fold=1/5 has no meaning for --dataset=motions, only for folder"),
         (["kinetics", "--annotations=nowhere"], "does not exist"),
     ],
 )

@@ -53,6 +53,16 @@ def test_files_give_the_numbers_of_shards(videos, folds):
     assert len(people) == 1
 
 
+def test_the_report_tells_groups_and_another_fold_is_refused(videos, folds):
+    shards, *_ = folds
+    prepare_fold = ("-m", "data.prepare", videos, shards, f"--group_pattern={PATTERN}", "--workers=1")
+    printed = call(*prepare_fold, "--fold=1/5").stdout
+    assert "nothing to do" in printed
+    assert f"  5 groups by group_pattern={PATTERN}, 1 of them validation" in printed.splitlines()
+    assert "holds a data set prepared with --fold=1/5, not 2/5" in refusal(*prepare_fold, "--fold=2/5")
+    assert "prepared with --fold=1/5, not without" in refusal(*prepare_fold)
+
+
 def test_what_is_judged_is_told(videos, folds, tmp_path):
     *_, run = folds
     result = call("-m", "r3d_keras.evaluate", f"--model={run}", f"--video_dir={videos}", f"--output_dir={tmp_path}")
