@@ -65,8 +65,8 @@ def test_help_shows_an_example_for_each_data_set_at_once():
         ("--", "--runner=NAME"),
         ("--data_dir=", "--data_dir is missing"),
         ("--annotations=x.csv", "--annotations=x.csv has no meaning for --dataset=folder"),
-        ("--split_number=2", "--split_number has no meaning for --dataset=folder, only for ucf101 or hmdb51"),
-        ("--label_order=sorted", "--label_order has no meaning for --dataset=folder, only for kinetics"),
+        ("--split_number=2", "--split_number=2 has no meaning for --dataset=folder, only for ucf101 or hmdb51"),
+        ("--label_order=sorted", "--label_order=sorted has no meaning for --dataset=folder, only for kinetics"),
     ],
 )
 def test_wrong_flags(tmp_path, changed, expected):
@@ -83,7 +83,7 @@ def test_wrong_flags(tmp_path, changed, expected):
         (["activitynet"], "--annotations=PATH is missing: for --dataset=activitynet it is the official json"),
         (["ucf101"], "--annotations=PATH is missing: for --dataset=ucf101 it is the folder ucfTrainTestlist"),
         (["csv"], "--annotations=PATH is missing: for --dataset=csv it is a csv file with the header path,label,split"),
-        (["kinetics", "--annotations=a", "--split_number=1"], "--split_number has no meaning for --dataset=kinetics"),
+        (["kinetics", "--annotations=a", "--split_number=1"], "--split_number=1 has no meaning for --dataset=kinetics"),
         (
             ["kinetics", "--annotations=a", "--label_order=random"],
             "--label_order must be one of sorted, first_appearance",
