@@ -54,13 +54,12 @@ def divide(
     groups.sort(key=lambda group: _digest(seed, min(videos[index].video_id for index in group)))
     if fold and folds > len(groups):
         raise UserError(f"fold={fold} needs {folds} groups of videos, and there are {len(groups)}")
-    held_out = _draw([Counter(videos[index].label for index in group) for group in groups], fraction, number, folds)
+    labels = [Counter(videos[index].label for index in group) for group in groups]
+    held_out = _draw(labels, fraction, number, folds)
+    if fraction and not held_out and (fold or group_pattern is not None):
+        asked = f"fold={fold}" if fold else f"validation_fraction={fraction:g}"
+        raise UserError(f"none of {len(groups)} groups of videos can be held out for {asked}: {_remedy(labels)}")
     if group_pattern is not None:
-        if fraction and not held_out:
-            raise UserError(
-                f"group_pattern={group_pattern} makes {len(groups)} groups, none of which is small enough to be held "
-                f"out for validation_fraction={fraction:g}: fold=1/{len(groups)} holds out one of them"
-            )
         notes.insert(0, f"{len(groups)} groups by group_pattern={group_pattern}, {len(held_out)} of them validation")
     validation = {index for position in held_out for index in groups[position]}
     divided = [replace(video, split=VALIDATION if index in validation else TRAIN) for index, video in enumerate(videos)]
@@ -73,15 +72,19 @@ def divide(
 def _draw(groups: list[Counter], fraction: float, number: int, folds: int) -> list[int]:
     """Returns the positions of the groups, given by their videos of each class, that are held out in fold `number`."""
     videos, rest, held_out = _total(groups), list(range(len(groups))), []
-    for each in range(number):
-        part = fraction if folds == 1 else 1 / (folds - each)
-        rest = [position for position in rest if position not in set(held_out)]
-        held_out = [rest[index] for index in _hold_out([groups[position] for position in rest], part, videos)]
+    for later in range(folds - 1, folds - 1 - number, -1):
+        taken = set(held_out)
+        rest = [position for position in rest if position not in taken]
+        part = fraction if folds == 1 else 1 / (later + 1)
+        held_out = [rest[index] for index in _hold_out([groups[position] for position in rest], part, videos, later)]
     return held_out
 
 
-def _hold_out(groups: list[Counter], fraction: float, videos: Counter) -> list[int]:
-    """Takes one group after the other that brings the classes closer to `fraction`, and leaves each some videos."""
+def _hold_out(groups: list[Counter], fraction: float, videos: Counter, later: int) -> list[int]:
+    """Takes one group after the other that brings the classes closer to `fraction`.
+
+    Of the `videos` of each class some stay, and of the groups as many as there are `later` folds.
+    """
     total = _total(groups)
     wanted = {label: int(count * fraction + 0.5) for label, count in total.items()}
     taken, have = [], Counter()
@@ -90,10 +93,19 @@ def _hold_out(groups: list[Counter], fraction: float, videos: Counter) -> list[i
         growth = sum(
             count * (2 * (have[label] - wanted[label]) + count) / total[label] for label, count in group.items()
         )
-        if growth <= 0 and all(have[label] + count < videos[label] for label, count in group.items()):
+        stays = all(have[label] + count < videos[label] for label, count in group.items())
+        if growth <= 0 and stays and len(groups) - len(taken) > later:
             taken.append(position)
             have.update(group)
     return taken
+
+
+def _remedy(groups: list[Counter]) -> str:
+    counts = Counter(label for group in groups for label in group)
+    label, fewest = min(counts.items(), key=lambda item: item[1])
+    if fewest == 1:
+        return f"all videos of {label!r} are in one group"
+    return f"fold=1/{fewest} is a part that each class has"
 
 
 def _total(groups: Iterable[Counter]) -> Counter:

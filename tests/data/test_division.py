@@ -78,6 +78,16 @@ def test_uneven_groups_make_even_folds(tmp_path):
         assert max(sizes) - min(sizes) <= 7, sizes
 
 
+def test_no_fold_is_empty_where_one_group_is_large(tmp_path):
+    sizes = {"large": 70, "small": 15, "other": 15}
+    videos = videos_of(
+        tmp_path, *(f"{label}/{name}_{i}.avi" for label in "ab" for name in sizes for i in range(sizes[name]))
+    )
+    for seed in range(6):
+        folds = [held_out(videos, seed=seed, group_pattern="large|small|other", fold=f"{n}/3") for n in (1, 2, 3)]
+        assert sorted(map(len, folds)) == [30, 30, 140]
+
+
 def test_equal_files_stay_on_one_side(tmp_path):
     videos = videos_of(tmp_path, *(f"{label}/{name}.mp4" for label in "ab" for name in "klmnopqrst"))
     for first, second in (("a/k.mp4", "a/t.mp4"), ("a/l.mp4", "b/l.mp4"), ("b/l.mp4", "b/q.mp4")):
@@ -137,7 +147,15 @@ def test_what_the_pattern_does_is_told(tmp_path):
     [
         ({"group_pattern": "("}, "group_pattern=( is no regular expression: missing"),
         ({"group_pattern": "nobody"}, "group_pattern=nobody matches none of 60 videos, for example run/person0_a.mp4"),
-        ({"group_pattern": "run|walk"}, "none of which is small enough"),
+        (
+            {"group_pattern": "run|walk"},
+            "none of 2 groups of videos can be held out for validation_fraction=0.2: all videos of 'run' are in one",
+        ),
+        ({"group_pattern": "run|walk", "fold": "1/2"}, "can be held out for fold=1/2: all videos of 'run' are in one"),
+        (
+            {"group_pattern": "person(?:[0-4]())?"},
+            "for validation_fraction=0.2: fold=1/2 is a part that each class has",
+        ),
         ({"fold": "6/5"}, "fold=6/5 is no fold"),
         ({"fold": "0/5"}, "fold=0/5 is no fold"),
         ({"fold": "1"}, "fold=1 is no fold"),
