@@ -142,7 +142,8 @@ def evaluate(
         model: a model, a .keras file, or the folder of a run, which stands for its best model.
         data_dir: shards; or videos in a folder for each class, or in such folders below those of splits. Of videos,
             clips are made as those that the model was trained on, and give the numbers of their shards.
-        split: of shards, or of videos below folders of splits.
+        split: of shards, or of videos below folders of splits. Of videos without such folders those that the model was
+            not trained on are measured, where it knows some of them; with "train" the others.
         compare: another model or several, with the same labels and frames of a clip, measured on the same videos.
         frame_stride: take every second frame of shards (2), every third, ...; as the model learned when None.
         crop: see the center of a frame, as in the paper; otherwise all of it, its short side the model's size.

@@ -70,9 +70,8 @@ def diagnose(epochs: Sequence[EpochNumbers], label_names: Sequence[str], told: S
         "input": _waits_for_input(last),
         "still clips": _shows_still_clips(last),
     }
-    never = []
-    if len(epochs) >= SEVERAL and last.class_clips:
-        recent = epochs[-SEVERAL:]
+    never, recent = [], epochs[-SEVERAL:]
+    if len(recent) == SEVERAL and all(each.class_clips for each in recent):
         lines["majority"] = _learns_the_majority_alone(recent, label_names)
         lines["chance"] = None if lines["majority"] else _stays_at_chance(recent)
         lines["validation"] = _does_not_carry_over(recent)
@@ -157,7 +156,7 @@ def _learns_the_majority_alone(recent: Sequence[EpochNumbers], label_names: Sequ
         others, losses_of_others = sum(each.class_clips) - clips, sum(each.class_losses) - losses
         # A guess that all classes are equally likely costs log(classes) a clip: who knows a class pays less for it.
         guess = math.log(len(label_names))
-        if not others or losses / clips >= guess or losses_of_others / others < guess:
+        if not clips or not others or losses / clips >= guess or losses_of_others / others < guess:
             return None
     return (
         f"the loss falls on {label_names[majority]!r} alone, which {_percent(last.chance)} of the training clips are: "

@@ -143,6 +143,7 @@ def test_what_was_told_is_not_told_again():
 def test_clips_with_several_labels_have_no_classes_to_tell_of():
     plain = [EpochNumbers(epoch=number, top1=0.0, wait_share=0.0) for number in range(1, SEVERAL + 1)]
     assert diagnose(plain, NAMES) == []
+    assert kinds([plain[0], *epochs(SEVERAL - 1, top1=0.25, validation_top1=0.25)]) == []
 
 
 @pytest.fixture(scope="module")
