@@ -3,13 +3,14 @@
 Examples:
     r3d score results/results.json ucf101_01.json
     r3d score results/scores.csv labels.csv --subset=val
+    r3d score results/results.json kinetics-400_val.csv
     r3d score submission.json activity_net.v1-3.min.json
     python -m r3d_keras.score --results=rgb/scores.npz,flow/scores.npz --ground_truth=ucf101_01.json
 
 Results are what r3d evaluate or the authors' inference wrote: the averaged or the per-segment json, a submission, csv
-or npz. Videos of the ground truth that are not among the results count as wrong, and are counted. Where a video has
-several labels, the metrics are those of the ActivityNet toolkit. The scores of several results are averaged, as those
-of a two-stream model; each is measured alone too.
+or npz. Videos of the ground truth that are not among the results count as wrong, and are counted. For ActivityNet, and
+where a video has several labels, the metrics are those of the ActivityNet toolkit. The scores of several results are
+averaged, as those of a two-stream model; each is measured alone too.
 """
 
 from dataclasses import dataclass
@@ -30,11 +31,11 @@ class ScoreOptions(Options):
     )
     ground_truth: str = required(
         "ucf101_01.json",
-        "A json file of the reference or of ActivityNet, or a csv with columns video, label[, split].",
+        "A json file of the reference or of ActivityNet, the csv of Kinetics, or one with columns video, label[, split].",
     )
     subset: str = option("validation", "train, validation (or val) or test: which part of the truth.")
     top_k: tuple[int, ...] | None = option(
-        None, "Which top-k to print for videos with one label; 1 by default, and 5 of more than five classes."
+        None, "Which top-k to print; by default 1, and 5 of more than five classes, or 1 and 3 by ActivityNet's rules."
     )
 
 

@@ -83,13 +83,16 @@ def _open_videos(folder: Path, first: Metadata, others: Sequence[Metadata], opti
     if any(replace(each.recipe, source_rates=None) != replace(first.recipe, source_rates=None) for each in others):
         raise UserError("models are compared on video files only where their clips are made alike")
     videos, left_out = list_video_files(folder, options.split, first.label_names)
-    return FileClips(videos, first.label_names, first.recipe, describe_others(left_out) if left_out else None)
+    note = describe_others(left_out) if left_out else None
+    return FileClips(videos, options.split, first.label_names, first.recipe, note)
 
 
 class MeasuredClips(Protocol):
     """Clips to measure models on.
 
     Attributes:
+        dataset: name of the prepared data set; None of a folder of videos.
+        split: the name of the split.
         label_names: names of the classes in the order of the labels.
         recipe: of the clips.
         num_clips: how many there are; None when that is not known.
@@ -98,6 +101,8 @@ class MeasuredClips(Protocol):
         listing_note: a line on files that were not taken for videos; None when there are none.
     """
 
+    dataset: str | None
+    split: str
     label_names: tuple[str, ...]
     recipe: Recipe
     num_clips: int | None
@@ -127,9 +132,9 @@ class ShardClips(MeasuredClips):
     listing_note = None
 
     def __init__(self, data: ClipData, split: str, frame_stride: int, max_damaged_fraction: float):
-        self.label_names = data.label_names
+        self.dataset, self.split, self.label_names = data.dataset, split, data.label_names
         self.recipe = data.recipe.strided(frame_stride)
-        self._data, self._split = data, split
+        self._data = data
         self._clips = open_split(data, split, Sampling(sampling="windows", frame_stride=frame_stride))
         self._damage = DamageLog(data, split, max_damaged_fraction)
         self.num_clips = self._clips.epoch_length
@@ -164,15 +169,23 @@ class ShardClips(MeasuredClips):
         if not tf.io.gfile.exists(path):
             return []
         entries = json.loads(tf.io.gfile.GFile(path).read())["left_out"]
-        return [(entry["path"], entry["reason"]) for entry in entries if entry["split"] == self._split]
+        return [(entry["path"], entry["reason"]) for entry in entries if entry["split"] == self.split]
 
 
 class FileClips(MeasuredClips):
     """The clips of video files, one of a video's windows after the other, decoded while they are scored."""
 
+    dataset = None
+
     def __init__(
-        self, videos: list[Video], label_names: tuple[str, ...], recipe: Recipe, listing_note: str | None = None
+        self,
+        videos: list[Video],
+        split: str,
+        label_names: tuple[str, ...],
+        recipe: Recipe,
+        listing_note: str | None = None,
     ):
+        self.split = split
         self.label_names, self.recipe, self.listing_note = label_names, recipe, listing_note
         self.num_clips = None
         self.channels = channels_of(recipe.modality)

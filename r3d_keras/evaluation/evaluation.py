@@ -19,6 +19,7 @@ from r3d_keras.evaluation.metrics import (
     confused_pairs,
     format_metrics,
 )
+from r3d_keras.evaluation.official import OfficialScores, official_scores
 from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.evaluation.protocol import make_logit_function, score_clips
 from r3d_keras.evaluation.scores import ClipScores, NoClipsError, Scores
@@ -38,6 +39,7 @@ class Evaluation:
     left_out           (video, reason) of each that was listed and not scored
     source             where the clips came from
     configuration      what was measured and how, in words; "model" is its name
+    official           scores by the ids of the data set's official files; None for a data set without a server
     model_dir          folder of the model; None for one in memory
     compared           other models on the same videos, and how much more this one has
     """
@@ -50,6 +52,7 @@ class Evaluation:
     left_out: list[tuple[str, str]]
     source: MeasuredClips
     configuration: dict[str, Any]
+    official: OfficialScores | None = None
     model_dir: Path | None = None
     compared: tuple[tuple["Evaluation", Difference], ...] = ()
 
@@ -80,7 +83,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         lines = [self.source.listing_note] if self.source.listing_note else []
-        lines += [self._headline(), *self._table()]
+        lines += [self._headline(), *self._table(), *self._untrimmed()]
         if self.left_out:
             (video, reason), count = self.left_out[0], len(self.left_out)
             listed = count + len(self.videos.names)
@@ -113,6 +116,14 @@ class Evaluation:
         ]
         most_confused = [f"   most confused   {', '.join(pairs)}"] if pairs else []
         return format_metrics(rows, classes) + most_confused
+
+    def _untrimmed(self) -> list[str]:
+        """A line for each model where ActivityNet's rules give numbers of their own."""
+        return [
+            f"   by ActivityNet's rules   {each.official.metrics}" + (f"   {each.model}" if self.compared else "")
+            for each in (self, *self._others)
+            if each.official and each.official.metrics
+        ]
 
     @property
     def _others(self) -> list["Evaluation"]:
@@ -203,6 +214,7 @@ def measure(name: str, model: ClipClassifier, source: MeasuredClips, options: Pr
         left_out=source.left_out(set(videos.names)),
         source=source,
         configuration=_configuration(name, model, source, options),
+        official=official_scores(source.dataset, source.split, videos, source.label_names),
         model_dir=Path(name).parent if Path(name).is_file() else None,
     )
 

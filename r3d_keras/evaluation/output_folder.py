@@ -18,6 +18,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path, top_k: int) -> list[P
 
     report.html      where any video has a label
     metrics.json     metrics of clips and videos, intervals of the videos' metrics, classes (videos and top-1 of each),
+                     activitynet (of its data set, by its own rules: see `UntrimmedMetrics`),
                      videos_listed = videos_scored + videos_left_out, left_out, and the configuration
     comparison.json  where models are compared; what was measured of the others is in folders named after them
     results.json, segments.json, submission.json, scores.csv, scores.npz
@@ -63,5 +64,8 @@ def _write_numbers(evaluation: Evaluation, folder: Path, top_k: int) -> list[Pat
                 if count
             },
         }
+    if evaluation.official and evaluation.official.metrics:
+        values["activitynet"] = asdict(evaluation.official.metrics)
     write_json(folder / "metrics.json", values)
-    return [folder / "metrics.json", *write_results(folder, evaluation.clips, evaluation.videos, label_names, top_k)]
+    scores = write_results(folder, evaluation.clips, evaluation.videos, label_names, top_k, evaluation.official)
+    return [folder / "metrics.json", *scores]

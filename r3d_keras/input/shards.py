@@ -42,6 +42,7 @@ class ClipData:
     """A prepared data set, as `open_clip_data` found it."""
 
     data_dir: str
+    dataset: str
     label_names: tuple[str, ...]
     clip_frames: int
     splits: dict[str, Split]
@@ -134,7 +135,7 @@ def open_clip_data(data_dir: str | Path, clip_frames: int | None = None) -> Clip
             f"the clips in {data_dir} have {length} frames, not {clip_frames} "
             f"(prepare with clip_frames={clip_frames}, or train a model of {length} frames)"
         )
-    return ClipData(data_dir, label_names, length, splits, _read_recipe(data_dir, length), info.features)
+    return ClipData(data_dir, info.name, label_names, length, splits, _read_recipe(data_dir, length), info.features)
 
 
 def _read_recipe(data_dir: str, clip_frames: int) -> Recipe:
