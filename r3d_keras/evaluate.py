@@ -6,7 +6,9 @@ Examples:
     python -m r3d_keras.evaluate --model=r3d34.keras --compare=r3d18.keras,c3d.keras --data_dir=shards
 
 Prints accuracies and loss of clips and videos. With --output_dir it writes report.html, metrics.json, scores as json,
-csv and npz (see r3d_keras.score), those of compared models in folders named after them. Clips of videos are made as
+csv and npz (see r3d_keras.score), those of compared models in folders named after them. Classes are matched by their
+names; a model of more classes than the data may answer with any of them, or, with --restrict_classes, with those of the
+data alone. Clips of videos are made as
 those that the model was trained on, and the numbers are those of the shards that r3d prepare writes of the same folder.
 """
 
@@ -60,6 +62,7 @@ def main(options: EvaluateOptions) -> None:
         frame_stride=options.frame_stride,
         crop=options.crop,
         average=options.average,
+        restrict_classes=options.restrict_classes,
         batch_size=options.batch_size,
         max_damaged_fraction=options.max_damaged_fraction,
     )

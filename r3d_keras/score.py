@@ -31,7 +31,7 @@ class ScoreOptions(Options):
     )
     ground_truth: str = required(
         "ucf101_01.json",
-        "A json file of the reference or of ActivityNet, the csv of Kinetics, or one with columns video, label[, split].",
+        "A json file of the reference or of ActivityNet, Kinetics' csv, or one with columns video, label[, split].",
     )
     subset: str = option("validation", "train, validation (or val) or test: which part of the truth.")
     top_k: tuple[int, ...] | None = option(

@@ -22,7 +22,7 @@ from r3d_keras.input.video_views import video_views
 from r3d_keras.models.classifier import Metadata
 from r3d_keras.video.class_folders import list_class_folders
 from r3d_keras.video.clips import VideoClips
-from r3d_keras.video.folders import describe_others, same_name
+from r3d_keras.video.folders import describe_others
 from r3d_keras.video.listing import LeftOut, Video
 from r3d_keras.video.recipe import Recipe, channels_of
 
@@ -40,15 +40,15 @@ def open_clips_to_measure(
 
     Raises UserError when there are neither, or a model does not fit the clips or the first model.
     """
-    (first_name, first), *others = models
+    (_, first), *others = models
     for _, other in others:
-        if (other.clip_frames, other.label_names) != (first.clip_frames, first.label_names):
-            raise UserError("models are compared only with the same labels and frames of a clip")
-    if not first.label_names:
-        raise UserError(f"{first_name} has no label names: convert it again with its labels")
+        if other.clip_frames != first.clip_frames:
+            raise UserError("models are compared only with the same frames of a clip")
+    for name, each in models:
+        if not each.label_names:
+            raise UserError(f"{name} has no label names: convert it again with its labels")
     if _holds_shards(data_dir):
         data = open_clip_data(data_dir, first.clip_frames)
-        data.check_labels(first.label_names)
         stride = options.frame_stride or first.recipe.frame_stride
         source = ShardClips(data, options.split, stride, options.max_damaged_fraction)
     else:
@@ -82,9 +82,9 @@ def _open_videos(folder: Path, first: Metadata, others: Sequence[Metadata], opti
         raise UserError("frame_stride is for shards: of videos, frames are taken as the model learned")
     if any(replace(each.recipe, source_rates=None) != replace(first.recipe, source_rates=None) for each in others):
         raise UserError("models are compared on video files only where their clips are made alike")
-    videos, left_out = list_video_files(folder, options.split, first.label_names)
+    videos, label_names, left_out = list_video_files(folder, options.split)
     note = describe_others(left_out) if left_out else None
-    return FileClips(videos, options.split, first.label_names, first.recipe, note)
+    return FileClips(videos, options.split, label_names, first.recipe, note)
 
 
 class MeasuredClips(Protocol):
@@ -230,23 +230,16 @@ class FileClips(MeasuredClips):
         ]
 
 
-def list_video_files(video_dir: Path, split: str, label_names: tuple[str, ...]) -> tuple[list[Video], list[LeftOut]]:
+def list_video_files(video_dir: Path, split: str) -> tuple[list[Video], tuple[str, ...], list[LeftOut]]:
     """Lists the videos of `list_class_folders`: those of a split where there are split folders, else all.
 
-    Class folders may have underscores for the spaces of the model's labels. Returns the videos and what was not taken.
-
-    Raises UserError as `list_class_folders`, when there is no such split or no video, or when the name of a class
-    folder is none of the model's labels.
+    Returns the videos, the names of the classes of all splits, and what was not taken. Raises UserError as
+    `list_class_folders`, and when there is no such split or no video.
     """
     by_split, left_out = list_class_folders(video_dir)
     if None not in by_split and split not in by_split:
         raise UserError(f"{video_dir} has no split {split!r}; it has: {', '.join(by_split)}")
-    videos = []
-    for video in by_split.get(split, by_split.get(None, [])):
-        label = next((name for name in label_names if same_name(name, video.label)), None)
-        if label is None:
-            raise UserError(f"{video.path.parent}: the model knows no class {video.label!r}")
-        videos.append(replace(video, label=label))
+    videos = by_split.get(split, by_split.get(None, []))
     if not videos:
         raise UserError(f"no videos in {video_dir}: one folder of videos per class is expected in it")
-    return videos, left_out
+    return videos, tuple(sorted({video.label for of_split in by_split.values() for video in of_split})), left_out

@@ -17,8 +17,10 @@ COVERAGE_POINTS = 200
 
 
 def confusion_figure(scores: Scores, label_names: tuple[str, ...]) -> str:
-    """Draws the part of each class's items (rows) by most probable class (columns)."""
+    """Draws the part of each class's items (rows) by most probable class (columns), of the classes that are either."""
     confusion = confusion_matrix(scores)
+    met = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
+    confusion, label_names = confusion[np.ix_(met, met)], [label_names[index] for index in met]
     fractions = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     side = 4 + 0.12 * min(len(label_names), NAMED_CLASSES)
     figure = Figure(figsize=(side, side), layout="constrained")

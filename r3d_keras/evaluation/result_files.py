@@ -54,8 +54,9 @@ def write_results(
     write_json(folder / "segments.json", {"results": segments})
     version = official.version if official else "VERSION 1.3"
     if official:
-        listed = len(label_names) if official.metrics else count
-        results = {name: _entries(each) for name, each in ranked_classes(official.videos, label_names, listed).items()}
+        listed = len(official.label_names) if official.metrics else count
+        ranked_videos = ranked_classes(official.videos, official.label_names, listed)
+        results = {name: _entries(each) for name, each in ranked_videos.items()}
     external = {"used": False, "details": ""}
     write_json(folder / "submission.json", {"version": version, "results": results, "external_data": external})
     _write_csv(folder / "scores.csv", videos, ranked, label_names)

@@ -55,18 +55,6 @@ class ClipData:
             raise UserError(f"{self.data_dir} has no split {name!r}; it has: {', '.join(self.splits)}")
         return self.splits[name]
 
-    def check_labels(self, label_names: tuple[str, ...]) -> None:
-        """Raises UserError when a model's label names are not this data set's, in this order."""
-        if label_names == self.label_names:
-            return
-        if len(label_names) != len(self.label_names):
-            difference = f"{len(label_names)} classes, not {len(self.label_names)}"
-        else:
-            pairs = enumerate(zip(label_names, self.label_names, strict=True))
-            index, (of_model, of_data) = next((index, pair) for index, pair in pairs if pair[0] != pair[1])
-            difference = f"class {index} is {of_model!r}, not {of_data!r}"
-        raise UserError(f"the model's labels are not those of {self.data_dir}: {difference}")
-
     def index(self, split_name: str) -> ClipIndex:
         """Reads the index of a split's clips. Raises UserError when it is missing, damaged, or of other shards."""
         split, path = self.split(split_name), os.path.join(self.data_dir, index_file_name(split_name))

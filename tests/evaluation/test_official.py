@@ -36,6 +36,11 @@ def save_small_model(path, label_names, seed=0):
     return path
 
 
+def prepare_shards(folder, dataset, annotations):
+    options = {"workers": 1, "short_side": 48}
+    prepare(folder / "videos", folder / "shards", dataset=dataset, annotations=[annotations], **options)
+
+
 @pytest.fixture(scope="module")
 def activitynet(tmp_path_factory):
     """The official json file, its videos as shards, and a model of its classes."""
@@ -58,14 +63,7 @@ def activitynet(tmp_path_factory):
     (folder / "activity_net.json").write_text(json.dumps(contents))
     for seed, video in enumerate(database):
         write_video(folder / "videos" / f"v_{video}.avi", moving_square(30, (-1) ** seed, seed))
-    prepare(
-        folder / "videos",
-        folder / "shards",
-        dataset="activitynet",
-        annotations=[folder / "activity_net.json"],
-        workers=1,
-        short_side=48,
-    )
+    prepare_shards(folder, "activitynet", folder / "activity_net.json")
     save_small_model(folder / "model.keras", CLASSES)
     return folder, contents
 
@@ -175,14 +173,7 @@ def test_kinetics_is_submitted_and_scored_as_evaluated(tmp_path):
     for seed, (_, video, start) in enumerate(rows):
         name = f"{video}_{start:06d}_{start + 10:06d}.avi"
         write_video(tmp_path / "videos" / name, moving_square(20, (-1) ** seed, seed))
-    prepare(
-        tmp_path / "videos",
-        tmp_path / "shards",
-        dataset="kinetics",
-        annotations=[tmp_path / "validate.csv"],
-        workers=1,
-        short_side=48,
-    )
+    prepare_shards(tmp_path, "kinetics", tmp_path / "validate.csv")
     evaluation = r3d_keras.evaluate(save_small_model(tmp_path / "model.keras", ("run", "walk")), tmp_path / "shards")
     files = evaluation.write(tmp_path / "results")
     submission = json.loads((tmp_path / "results" / "submission.json").read_text())
