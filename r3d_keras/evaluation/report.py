@@ -14,6 +14,7 @@ from r3d_keras.evaluation.figures import confusion_figure, coverage_figure, reli
 from r3d_keras.evaluation.metrics import class_accuracies, confused_pairs
 from r3d_keras.evaluation.scores import Scores
 from r3d_keras.files import whole_file
+from r3d_keras.fonts import fonts_for
 from r3d_keras.pages import evenly, shrink, strip_url, template
 
 PAIRS_SHOWN = 15
@@ -40,8 +41,15 @@ def write_report(path: Path, evaluation: Evaluation) -> None:
     runs = _runs(evaluation)
     scores = {name: labeled(run.videos) for name, run in runs.items()}
     videos, label_names = labeled(evaluation.videos), evaluation.label_names
-    curves = training_figure({name: run.model_dir for name, run in runs.items() if run.model_dir})
     classes = _classes(evaluation, list(runs.values()))
+    folders = {name: run.model_dir for name, run in runs.items() if run.model_dir}
+    with fonts_for([*runs, *label_names]):
+        figures = {
+            "confusion": confusion_figure(videos, label_names),
+            "reliability": reliability_figure(scores),
+            "coverage": coverage_figure(scores),
+            "curves": training_figure(folders) or "",
+        }
     page = template("evaluation/report.html.jinja").render(
         evaluation=evaluation,
         metric_names=METRIC_NAMES,
@@ -52,10 +60,7 @@ def write_report(path: Path, evaluation: Evaluation) -> None:
         pairs=_confused_pairs(videos, label_names),
         mistakes=_mistakes(evaluation, videos),
         # SVG of our own making, the only text that is not escaped.
-        confusion=Markup(confusion_figure(videos, label_names)),
-        reliability=Markup(reliability_figure(scores)),
-        coverage=Markup(coverage_figure(scores)),
-        curves=Markup(curves or ""),
+        **{name: Markup(figure) for name, figure in figures.items()},
     )
     with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
