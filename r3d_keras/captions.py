@@ -1,5 +1,6 @@
 """Text in pictures."""
 
+import re
 from functools import lru_cache
 
 import numpy as np
@@ -39,7 +40,7 @@ def fitted(text: str, width: int, size: int) -> tuple[np.ndarray, int]:
 
     The ink is uint8 [height, width], 0 to 255; its array is shared, and not to be written to.
     """
-    text = " ".join(text.split())
+    text = re.sub(r"\s", " ", text)
     with fonts_for([text]):
         ink, ascent = _drawn(text, size)
         if ink.shape[1] <= width:
