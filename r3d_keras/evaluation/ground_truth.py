@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from r3d_keras.annotation_files import field, read_json, read_rows, seconds, split_of
 from r3d_keras.errors import UserError
@@ -29,6 +29,15 @@ class GroundTruth:
     unlabeled: frozenset[str]
     is_activitynet: bool
 
+    def find(self, name: str) -> str:
+        """Returns the id of the video that results call `name`, which may be the path of its file; else `name`."""
+        for each in (name, PurePosixPath(name).stem):
+            if each in self.labels or each in self.unlabeled:
+                return each
+            if each in self.names:
+                return self.names[each]
+        return name
+
     def by_video(self, results: Mapping[str, Ranked]) -> dict[str, Ranked]:
         """Returns results by the ids of `labels`; several of one video are averaged, and labels spelled as the truth's.
 
@@ -36,7 +45,7 @@ class GroundTruth:
         """
         of_video: dict[str, list[Ranked]] = {}
         for name, ranked in results.items():
-            of_video.setdefault(self.names.get(name, name), []).append(ranked)
+            of_video.setdefault(self.find(name), []).append(ranked)
         known = set().union(*self.labels.values())
         spellings = {label.replace("_", " "): label for label in known}
 

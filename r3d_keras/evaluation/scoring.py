@@ -99,7 +99,7 @@ def _score(
     is_untrimmed = truth.is_activitynet or any(len(each) > 1 for each in labels.values())
     if top_k is None:
         top_k = (1, 3) if is_untrimmed else (1, 5) if len(classes) > 5 else (1,)
-    parts = Counter(truth.names.get(name, name) for name in results)
+    parts = Counter(map(truth.find, results))
     return ResultScore(
         name=name,
         count=len(labels),
