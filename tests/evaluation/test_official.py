@@ -109,6 +109,20 @@ def test_score_gives_the_numbers_of_the_script(activitynet, name):
     assert ("7 results are of parts of videos" in result.stdout) == (name == "scores.npz")
 
 
+def test_classes_that_the_official_file_lacks_are_not_submitted(activitynet):
+    folder, contents = activitynet
+    model = save_small_model(folder / "wide.keras", ("Yoga", "Golf", "Archery", "Zumba", "Tango", "Chess"))
+    evaluation = r3d_keras.evaluate(model, folder / "shards")
+    evaluation.write(folder / "wide")
+    submission = json.loads((folder / "wide" / "submission.json").read_text())
+    expected = official_numbers(contents, submission, "validation")  # refuses other labels
+    metrics = evaluation.official.metrics
+    assert (metrics.mean_average_precision, metrics.top1, metrics.top3) == pytest.approx(expected, abs=1e-12)
+    yoga = evaluation.videos.probabilities[evaluation.videos.names.index("v_abcdefghi_1_0"), 0]
+    (listed,) = [each["score"] for each in submission["results"]["abcdefghi_1"] if each["label"] == "Yoga"]
+    assert listed == pytest.approx(yoga, abs=1e-6)
+
+
 def test_test_videos_are_submitted_by_their_ids(activitynet):
     folder, _ = activitynet
     evaluation = r3d_keras.evaluate(folder / "model.keras", folder / "shards", split="test")
@@ -150,12 +164,8 @@ def test_the_official_csv_of_kinetics(tmp_path, validation, mark, form):
         ("aFbSNZ6wu_n", 3, 13): "abseiling",
         ("unlabeled_1", 3, 13): "zumba",
     }
-    results = {
-        form.replace("ID_000012_000022", kinetics_sample(*part)).replace("ID", part[0]): [
-            {"label": label, "score": 0.9}
-        ]
-        for part, label in answers.items()
-    }
+    names = [form.replace("ID_000012_000022", kinetics_sample(*part)).replace("ID", part[0]) for part in answers]
+    results = {name: [{"label": label, "score": 0.9}] for name, label in zip(names, answers.values(), strict=True)}
     (tmp_path / "validate.csv").write_text(mark + OFFICIAL_CSV.format(validation=validation), encoding="utf-8")
     (tmp_path / "results.json").write_text(mark + json.dumps({"results": results}), encoding="utf-8")
     (score,) = score_results([tmp_path / "results.json"], tmp_path / "validate.csv")
