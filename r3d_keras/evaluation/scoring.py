@@ -1,5 +1,6 @@
 """Metrics computed again from files of results and the true labels."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,3 +86,20 @@ def _score(
         hit_rates={k: hit_rate(truth, results, k) for k in top_k} if has_one_label else {},
         untrimmed=None if has_one_label else untrimmed_metrics(truth, results),
     )
+
+
+def find_model(results: Sequence[str | Path]) -> tuple[str, Path] | None:
+    """Returns the first model that made one of these files, and the file of its metrics.
+
+    An evaluation writes metrics.json, which names the model, beside its results. None where that is missing, or names
+    no model that is there.
+    """
+    for path in results:
+        metrics = Path(path).parent / "metrics.json"
+        try:
+            model = json.loads(metrics.read_text(encoding="utf-8"))["configuration"]["model"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if isinstance(model, str) and Path(model).exists():
+            return model, metrics
+    return None
