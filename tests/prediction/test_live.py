@@ -5,7 +5,6 @@ No test depends on how fast this machine is: what is sent, answered and dropped 
 
 import contextlib
 import http.server
-import io
 import json
 import subprocess
 import threading
@@ -271,10 +270,13 @@ def test_the_command_says_it_in_a_line_each(model, tmp_path):
     with serving(lambda send: send(content)) as address:
         result = call("-m", "r3d_keras.predict", f"--model={model}", address)
     assert result.returncode == 0
-    for line in io.StringIO(result.stdout):
+    *lines, last = result.stdout.splitlines()
+    assert lines
+    for line in lines:
         assert line.startswith(f"{address} at ")
         assert " ms, " in line
-        assert line.endswith(" frames dropped)\n")
+        assert line.endswith(" frames dropped)")
+    assert last == f"next    r3d export {model} bundle"
 
 
 def test_nothing_there_is_one_line(model):
