@@ -225,9 +225,10 @@ def test_a_stream_that_falls_silent_has_ended_after_a_while(model, tmp_path):
     with serving(script) as address:
         answers, notes = predict_json(model, address)
         is_over.set()
-    assert notes.splitlines()[-2:] == [
+    assert notes.splitlines()[-3:] == [
         f"note: {address}: no frame for 5 s (a stream ends after 15 s without data)",
         f"note: {address} has ended: no data for 15 s",
+        f"next    r3d export {model} bundle",
     ]
     assert answered_frames(answers) + answers[-1]["dropped_frames"] == 100
 
