@@ -74,7 +74,6 @@ class VideoReader:
             is_stream(path) and not self._container.duration and self._container.size <= 0
         )
         self.arrival, self.failure = time.monotonic(), None
-        self._has_time_limit = is_stream(path) and not isinstance(path, int)
         self._decoded_frames = 0
         self._stamp: float | None = None
 
@@ -134,8 +133,8 @@ class VideoReader:
             except (av.FFmpegError, OSError) as error:  # cut off, or the connection is lost
                 packet, self.failure = None, _failure(error)
             else:
-                if self._has_time_limit and time.monotonic() - asked >= STREAM_SECONDS:
-                    # RTSP's reader gives what it had kept, and would wait as long again.
+                if self._container.format.name == "rtsp" and time.monotonic() - asked >= STREAM_SECONDS:
+                    # FFmpeg's RTSP gives what it had kept when the time is over, and would wait as long again.
                     packets, self.failure = iter(()), _SILENCE
                 else:
                     self.arrival = time.monotonic()
