@@ -10,7 +10,7 @@ JPEG frames to its signature `frames`; a video's score is the mean of its clips,
 requirements/client.txt alone, and no TensorFlow. --json prints one object a line: video, duration (seconds), clips, and
 classes (label and score, best first). --latency sends the first clip of a video again and again, and prints the
 milliseconds in which 50, 95 and 99 % of the requests are answered, and clips/s, for requests of 1 to 16 clips of which
-1 to 16 are under way.
+1 to 16 are under way; the concurrency with the most clips/s is that of the command that it ends with.
 """
 
 import json
@@ -19,9 +19,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from r3d_keras.command_line import Command
+from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, option, required
-from r3d_keras.terminal import Progress, next_command, say, say_aside, say_data
+from r3d_keras.terminal import Progress, say, say_aside, say_data
 
 if TYPE_CHECKING:
     from .server_access import Server
@@ -86,8 +87,7 @@ def _print_answers(server: "Server", videos: list[str], options: ClientOptions) 
                 say(f"{video}: " + ", ".join(f"{each['label']} {100 * each['score']:.1f}%" for each in classes))
     if failures:
         raise UserError(f"{failures} of {len(videos)} videos have no answer")
-    words = COMMAND.words(options, videos=tuple(map(str, videos[:1])), json=False, top_k=1, latency=True)
-    say(next_command("r3d", "client", *words), sys.stderr if options.json else sys.stdout)
+    _say_next(options, videos=tuple(map(str, videos[:1])), json=False, top_k=1, latency=True)
 
 
 def _print_latencies(server: "Server", video: str, options: ClientOptions) -> None:
@@ -97,8 +97,16 @@ def _print_latencies(server: "Server", video: str, options: ClientOptions) -> No
     frames = first_clip(video, server.describe())
     if not options.json:
         say(HEADER)
+    rows = []
     for row in measure_latencies(server, frames, options.latency_seconds):
+        rows.append(row)
         say_data(json.dumps(asdict(row)) if options.json else str(row))
+    fastest = max(rows, key=lambda row: row.clips_per_second)
+    _say_next(options, latency=False, latency_seconds=ClientOptions.latency_seconds, concurrency=fastest.concurrency)
+
+
+def _say_next(options: ClientOptions, **changes: object) -> None:
+    say(next_command("client", *COMMAND.words(options, **changes)), sys.stderr if options.json else sys.stdout)
 
 
 COMMAND = Command(main, ClientOptions, arguments=("videos...",))

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from keras import ops
 from r3d_keras.errors import UserError
 from r3d_keras.models.initial_values import skipped_initial_values
 from r3d_keras.models.layers import GroupedConvolution
+from r3d_keras.prediction.runtimes import LOADERS
 
 from .grouped_convolution import BlockConvolution
 
@@ -23,44 +23,16 @@ class Format:
 
     file_name  what Keras writes
     packages   what its conversion and its runtime need, as pip names them
-    run        function from the file and float32 clips to logits, in the format's own runtime
     """
 
     file_name: str
     packages: tuple[str, ...]
-    run: Callable[[Path, np.ndarray], np.ndarray]
-
-
-def _run_onnx(path: Path, clips: np.ndarray) -> np.ndarray:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: clips})[0]
-
-
-def _run_litert(path: Path, clips: np.ndarray) -> np.ndarray:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(path))
-    [given], [answer] = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.resize_tensor_input(given["index"], clips.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(given["index"], clips)
-    interpreter.invoke()
-    return interpreter.get_tensor(answer["index"])
-
-
-def _run_openvino(path: Path, clips: np.ndarray) -> np.ndarray:
-    import openvino
-
-    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return compiled(clips)[0]
 
 
 FORMATS = {
-    "onnx": Format("model.onnx", ("tf2onnx", "onnx", "onnxruntime"), _run_onnx),
-    "litert": Format("model.tflite", ("ai-edge-litert",), _run_litert),
-    "openvino": Format("model.xml", ("openvino",), _run_openvino),
+    "onnx": Format("model.onnx", ("tf2onnx", "onnx", "onnxruntime")),
+    "litert": Format("model.tflite", ("ai-edge-litert",)),
+    "openvino": Format("model.xml", ("openvino",)),
 }
 
 
@@ -115,7 +87,7 @@ def write_format(name: str, network: keras.Model, clips: np.ndarray, folder: Pat
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             network.export(str(path), format=name, input_signature=signature, verbose=False)
-        return row.run(path, clips.astype(np.float32))
+        return LOADERS[row.file_name](path)(clips.astype(np.float32))
     except ImportError as error:
         raise UserError(f"format={name} needs: pip install 'r3d_keras[formats]' ({error})") from error
     except Exception as error:  # every converter and runtime has errors of its own

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
 from r3d_keras.files import sha256
 from r3d_keras.models import ClipClassifier, load_model, model_path
@@ -52,14 +53,15 @@ class Published:
 
     def __str__(self) -> str:
         rates = ", ".join(f"{rate:.1f} with {size}" for size, rate in self.rates.items())
-        next_line = f"{'next':8}(cd {shlex.quote(str(self.path.parent))} && docker compose up -d)"
+        is_bundle = bool(self.rates)
+        start = f"{'next':8}(cd {shlex.quote(str(self.path.parent))} && docker compose up -d)"
         return "\n".join(
             [
-                *([f"clips/s on this machine by batch size: {rates}"] if rates else []),
+                *([f"clips/s on this machine by batch size: {rates}"] if is_bundle else []),
                 f"largest difference of a logit: {self.card['largest_logit_difference']:.1e} "
                 f"(largest logit {self.card['largest_logit']:.1f})",
                 wrote(self.path),
-                *([next_line] if rates else []),
+                start if is_bundle else next_command("demo", self.path.parent),
             ]
         )
 

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 from r3d_keras import quiet
 from r3d_keras.command_line import Command
+from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.files import make_folder
 from r3d_keras.options import Options, option, required
-from r3d_keras.terminal import next_command, say, say_aside, wrote
+from r3d_keras.terminal import say, say_aside, wrote
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +73,9 @@ def main(options: EvaluateOptions) -> None:
     if options.output_dir:
         files = evaluation.write(options.output_dir, options.top_k)
         say(wrote(f"{', '.join(sorted(path.name for path in files))} to {options.output_dir}"))
-        say(next_command("r3d", "export", options.model, "bundle"))
+        say(next_command("export", options.model, "bundle"))
     else:
-        say(next_command("r3d", "evaluate", *COMMAND.words(options, output_dir="results")))
+        say(next_command("evaluate", *COMMAND.words(options, output_dir="results")))
 
 
 COMMAND = Command(main, EvaluateOptions, arguments=("model", "data_dir"))

@@ -16,6 +16,7 @@ averaged, as those of a two-stream model; each is measured alone too.
 from dataclasses import dataclass
 
 from r3d_keras.command_line import Command
+from r3d_keras.commands import next_command
 from r3d_keras.options import Options, option, required
 from r3d_keras.terminal import say
 
@@ -41,13 +42,16 @@ class ScoreOptions(Options):
 
 def main(options: ScoreOptions) -> None:
     """Prints the metrics of each file, and of the average where there are several."""
-    from r3d_keras.evaluation.scoring import score_results
+    from r3d_keras.evaluation.scoring import find_model, score_results
 
     scores = score_results(options.results, options.ground_truth, options.subset, options.top_k)
     for score in scores:
         if len(scores) > 1:
             say(f"{score.name}:")
         say(score)
+    if measured := find_model(options.results):
+        model, metrics = measured
+        say(next_command("export", model, "bundle", f"--metrics={metrics}"))
 
 
 COMMAND = Command(main, ScoreOptions, arguments=("results", "ground_truth"))

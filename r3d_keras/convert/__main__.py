@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 from r3d_keras import defaults
 from r3d_keras.command_line import Command
+from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
 from r3d_keras.files import check_output_file
 from r3d_keras.options import Options, option, required
-from r3d_keras.terminal import next_command, say, wrote
+from r3d_keras.terminal import say, wrote
 from r3d_keras.video.recipe import Recipe
 
 
@@ -94,7 +95,7 @@ def main(options: ConvertOptions) -> None:
         say("it has no class names: --labels=FILE gives it some, and prediction then answers with words")
     say(wrote(options.output))
     fine_tuning = ("train", "shards", "run1", f"--weights={options.output}")
-    say(next_command("r3d", *(("export", options.output, "bundle") if has_names else fine_tuning)))
+    say(next_command(*(("export", options.output, "bundle") if has_names else fine_tuning)))
 
 
 COMMAND = Command(main, ConvertOptions, arguments=("checkpoint", "output"))

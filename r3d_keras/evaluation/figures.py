@@ -99,6 +99,6 @@ def _finish(figure: Figure, has_legend: bool) -> str:
 def _svg(figure: Figure) -> str:
     """Returns a figure without a background, whose black is the color of the page's text."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
+    figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True, bbox_inches="tight")
     text = file.getvalue()
     return text[text.index("<svg") :].replace("#000000", "currentColor")

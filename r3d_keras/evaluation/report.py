@@ -162,6 +162,9 @@ def _mistakes(evaluation: Evaluation, videos: Scores) -> list[dict]:
     label_names, frames_of = evaluation.label_names, _frames_of_videos(evaluation)
     predicted, confidence = videos.probabilities.argmax(axis=1), videos.probabilities.max(axis=1)
     wrong = [index for index in np.argsort(-confidence, kind="stable") if predicted[index] != videos.labels[index]]
+    pictures = {
+        index: _pictures(frames_of(videos.names[index]), STRIP_FRAMES, STRIP_HEIGHT) for index in wrong[:MISTAKES_SHOWN]
+    }
     return [
         {
             "video": videos.names[index],
@@ -169,7 +172,8 @@ def _mistakes(evaluation: Evaluation, videos: Scores) -> list[dict]:
             "predicted": label_names[predicted[index]],
             "confidence": float(confidence[index]),
             "of_label": float(videos.probabilities[index, videos.labels[index]]),
-            "strip": strip_url(_pictures(frames_of(videos.names[index]), STRIP_FRAMES, STRIP_HEIGHT), STRIP_BYTES),
+            "strip": strip_url(frames, STRIP_BYTES),
+            "frames": len(frames),
         }
-        for index in wrong[:MISTAKES_SHOWN]
+        for index, frames in pictures.items()
     ]

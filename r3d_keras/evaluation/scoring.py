@@ -1,5 +1,6 @@
 """Metrics computed again from files of results and the true labels."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,3 +112,20 @@ def _score(
         hit_rates={k: hit_rate(labels, by_video, k) for k in top_k},
         mean_average_precision=mean_average_precision(labels, by_video) if is_untrimmed else None,
     )
+
+
+def find_model(results: Sequence[str | Path]) -> tuple[str, Path] | None:
+    """Returns the first model that made one of these files, and the file of its metrics.
+
+    An evaluation writes metrics.json, which names the model, beside its results. None where that is missing, or names
+    no model that is there.
+    """
+    for path in results:
+        metrics = Path(path).parent / "metrics.json"
+        try:
+            model = json.loads(metrics.read_text(encoding="utf-8"))["configuration"]["model"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if isinstance(model, str) and Path(model).exists():
+            return model, metrics
+    return None

@@ -52,7 +52,7 @@ def predict(
     """Names what happens in videos. A video's score is the mean of the probabilities of its clips.
 
     Args:
-        model: a model, a .keras file, a run's folder, or the folder of an exported bundle or OpenVINO model.
+        model: a model, a .keras file, a run's folder, or the folder of what r3d export wrote.
         videos: one or several of files, addresses, folders of videos, folders of extracted frames, numbers of cameras.
             Live pictures are answered to the end of the stream, the newest clip each time.
         top_k: classes named for each video.

@@ -41,8 +41,7 @@ class DataOptions(Options):
     )
     data_service: tuple[str, ...] = option(
         (),
-        "Input hosts that make the training batches, as in host1:5050,host2:5050: machines that run "
-        "python -m r3d_keras.data_service.",
+        "Input hosts that make the training batches, as in host1:5050,host2:5050: machines that run r3d data_service.",
     )
     max_damaged_fraction: float = option(
         0.01, "Stop when more than this part of a split's records is damaged.", minimum=0, maximum=1
