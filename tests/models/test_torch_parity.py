@@ -37,6 +37,9 @@ NETWORKS = [
     ("r3d_18", {}),
     ("mc3_18", {}),
     ("r2plus1d_18", {}),
+    ("i3d", {"dropout": 0.0}),
+    ("frames-resnet-18", NARROW),
+    ("frames-resnet-50", {**NARROW, "max_pool": False}),
 ]
 CLIPS = np.concatenate([golden_clip(seed, cut_to=(16, 32, 40)) for seed in range(2)])
 SQUARE_CLIPS = np.concatenate([golden_clip(seed, cut_to=(16, 32, 32)) for seed in range(2)])
@@ -60,7 +63,7 @@ def networks(architecture: str, arguments: dict, training: bool):
     clips = SQUARE_CLIPS if architecture == "c3d" else CLIPS
     if architecture.startswith("densenet"):
         clips = clips[:, :15]
-    elif architecture != "c3d":
+    elif architecture not in ("c3d", "i3d"):
         clips = clips[:, :8]
     torch_clips = torch.from_numpy(clips.transpose(0, 4, 1, 2, 3).copy())
     return model, TorchNetwork(architecture, state, arguments, training), state, clips, torch_clips
@@ -105,7 +108,7 @@ def test_loss_and_gradients_of_a_training_step(architecture, arguments):
     np.testing.assert_allclose(loss, expected_loss.item(), rtol=1e-6)
     largest = max(np.abs(state[name].grad.numpy()).max() for name in trained)
     for name, gradient in zip(trained, gradients, strict=True):
-        expected = state[name].grad.numpy().transpose(places[name].axes)
+        expected = places[name].from_torch(state[name].grad.numpy())
         np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-7 * largest, err_msg=name)
     for name in set(state) - set(trained):
         np.testing.assert_allclose(places[name].variable, state[name], rtol=1e-6, atol=1e-7, err_msg=name)
@@ -119,7 +122,7 @@ def test_torchvision_itself(name):
         ours = build_model(name, 5, normalization=IDENTITY)
     state = theirs.state_dict()
     for key, place in slots(ours).items():
-        place.variable.assign(state.pop(key).numpy().transpose(place.axes))
+        place.variable.assign(place.from_torch(state.pop(key).numpy()))
     assert all(key.endswith("num_batches_tracked") for key in state)
     with torch.inference_mode():
         expected = theirs(torch.from_numpy(CLIPS.transpose(0, 4, 1, 2, 3).copy())).numpy()
