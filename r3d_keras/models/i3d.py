@@ -4,6 +4,7 @@ Layers carry the names of the PyTorch port (github.com/piergiaj/pytorch-i3d). Th
 strided layers pad by the size of their input.
 """
 
+import keras
 from keras import layers
 
 from r3d_keras.models.blocks import average_pooling, convolution, global_average_pooling, max_pooling
@@ -52,7 +53,7 @@ def i3d(clips, *, dropout: float):
             x = _strided_pooling(x, *POOLINGS[name])
         x = _inception(x, name, *widths)
     x = average_pooling(x, (2, 1, 1), "avg_pool", strides=1)
-    return layers.Dropout(dropout, name="dropout")(global_average_pooling(x))
+    return layers.Dropout(dropout, dtype=keras.config.floatx(), name="dropout")(global_average_pooling(x))
 
 
 def _inception(x, name: str, width: int, first: tuple[int, int], second: tuple[int, int], pooled: int):

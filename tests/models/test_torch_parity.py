@@ -48,7 +48,7 @@ LABELS = np.array([3, 0])
 # The gradients of each kind of layer, within seconds. Of the other networks the quick tests compare the logits.
 QUICK_STEPS = tuple(NETWORKS[place] for place in (0, 2, 3, 10))
 # torchvision itself is among the quick tests.
-QUICK_LOGITS = tuple(network for network in NETWORKS if network[0] not in ("mc3_18", "r3d_18"))
+QUICK_LOGITS = tuple(network for network in NETWORKS if network[0] not in ("mc3_18", "r3d_18", "frames-resnet-18"))
 
 
 def slow_unless(quick: tuple) -> list:
@@ -127,3 +127,26 @@ def test_torchvision_itself(name):
     with torch.inference_mode():
         expected = theirs(torch.from_numpy(CLIPS.transpose(0, 4, 1, 2, 3).copy())).numpy()
     np.testing.assert_allclose(ours(CLIPS), expected, atol=1e-5 * max(1.0, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize(("channels", "stack"), [(3, 1), (2, 10)])
+def test_torchvisions_network_of_pictures_on_frames(channels, stack):
+    """The logits of single frames, or of stacks of ten pictures of flow (u, v, u, v, ...), are averaged."""
+    torch.manual_seed(0)
+    theirs = torchvision_network("resnet18", 5).eval()
+    theirs.conv1 = torch.nn.Conv2d(stack * channels, 64, 7, 2, 3, bias=False)
+    with skipped_initial_values():
+        normalization = Normalization((0.0,) * channels, (1.0,) * channels)
+        ours = build_model("frames-resnet-18", 5, input_channels=channels, normalization=normalization)
+    for name, place in slots(ours).items():
+        place.variable.assign(place.from_torch(theirs.state_dict()[name].numpy()))
+    clips = CLIPS[:, :12, ..., :channels]
+    with torch.inference_mode():
+        logits = []
+        for first in range(12 - stack + 1):
+            pictures = [
+                clips[:, frame, ..., channel] for frame in range(first, first + stack) for channel in range(channels)
+            ]
+            logits.append(theirs(torch.from_numpy(np.stack(pictures, axis=1))).numpy())
+    expected = np.mean(logits, axis=0)
+    np.testing.assert_allclose(ours(clips), expected, atol=1e-5 * max(1.0, np.abs(expected).max()))
