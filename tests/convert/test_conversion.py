@@ -129,7 +129,7 @@ def test_a_network_of_stacks_of_flow(tmp_path):
     assert conversion.model.input_shape[-1] == 2
     assert verify(conversion).agrees
     state["conv1.weight"] = state["conv1.weight"][:, :10]
-    with pytest.raises(UserError, match=r"conv1\.weight takes 10 channels, where 3 of a frame are expected, or 20 of 10"):
+    with pytest.raises(UserError, match=r"conv1\.weight takes 10 channels, where 3 of a frame are expected, or 20"):
         convert(save(tmp_path / "x.pth", state))
 
 
