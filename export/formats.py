@@ -36,20 +36,24 @@ FORMATS = {
 }
 
 
-class PlanarMaxPooling(keras.layers.Layer):
-    """A max pooling of [batch, time, height, width, channels] as two of planes, which LiteRT has; the same values."""
+# What pools planes as a layer pools clips: of equal windows, the average of the averages is that of all.
+PLANAR_POOLINGS = {keras.layers.MaxPooling3D: ops.max_pool, keras.layers.AveragePooling3D: ops.average_pool}
 
-    def __init__(self, pool_size: tuple[int, int, int], strides: tuple[int, int, int], **options):
+
+class PlanarPooling(keras.layers.Layer):
+    """A pooling of [batch, time, height, width, channels] as two of planes, which LiteRT has; the same values."""
+
+    def __init__(self, pool: Callable, pool_size: tuple[int, int, int], strides: tuple[int, int, int], **options):
         super().__init__(**options)
-        self._pool_size, self._strides = pool_size, strides
+        self._pool, self._pool_size, self._strides = pool, pool_size, strides
 
     def call(self, clips):
         _, time, height, width, channels = clips.shape
         planes = ops.reshape(clips, (-1, height, width, channels))
-        planes = ops.max_pool(planes, self._pool_size[1:], self._strides[1:])
+        planes = self._pool(planes, self._pool_size[1:], self._strides[1:])
         height, width = planes.shape[1:3]
         lines = ops.reshape(planes, (-1, time, height * width, channels))
-        lines = ops.max_pool(lines, (self._pool_size[0], 1), (self._strides[0], 1))
+        lines = self._pool(lines, (self._pool_size[0], 1), (self._strides[0], 1))
         return ops.reshape(lines, (-1, lines.shape[1], height, width, channels))
 
 
@@ -57,8 +61,8 @@ def _for_other_runtimes(network: keras.Model, clips: np.ndarray, planar_pooling:
     """Returns the same network, for clips of one size, of layers that converters know."""
 
     def clone(layer):
-        if planar_pooling and isinstance(layer, keras.layers.MaxPooling3D) and layer.padding == "valid":
-            return PlanarMaxPooling(layer.pool_size, layer.strides, name=layer.name)
+        if planar_pooling and type(layer) in PLANAR_POOLINGS and layer.padding == "valid":
+            return PlanarPooling(PLANAR_POOLINGS[type(layer)], layer.pool_size, layer.strides, name=layer.name)
         layer_class = BlockConvolution if isinstance(layer, GroupedConvolution) else type(layer)
         return layer_class.from_config(layer.get_config())
 

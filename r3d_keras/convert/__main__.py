@@ -4,8 +4,9 @@ Examples:
     r3d convert resnet-34-kinetics.pth resnet-34.keras --labels=kinetics400.txt
     python -m r3d_keras.convert --checkpoint=r3d50_K_200ep.pth --output=r3d50.keras --verify
 
-Takes what the authors of the 3D ResNets published or what was trained with their code (2017-18 and 2020), and
-torchvision's r3d_18, mc3_18 and r2plus1d_18. Architecture, depth, widths, shortcuts and classes are read from the
+Takes what the authors of the 3D ResNets published or what was trained with their code (2017-18 and 2020),
+torchvision's r3d_18, mc3_18 and r2plus1d_18, its ResNets of pictures (resnet18, ...), which look at each frame by
+itself, and I3D's PyTorch port. Architecture, depth, widths, shortcuts and classes are read from the
 file; flags are for what no tensor shows. The file is read by our own reader: PyTorch is not needed, and nothing
 that the file holds is executed. --verify, which needs PyTorch, compares the logits with its.
 """
@@ -48,13 +49,15 @@ class ConvertOptions(FileOptions):
     max_pool: bool | None = option(None, "Whether max pooling follows the first convolution; it does by default.")
     generation: int | None = option(None, "The year of the authors' code that trained it.", choices=(2018, 2020))
     normalization: str | None = option(
-        None, "activitynet-2018, kinetics-2020 or torchvision, instead of what goes with that year."
+        None, "activitynet-2018, kinetics-2020, torchvision, imagenet or i3d, instead of what goes with the weights."
     )
     clip_frames: int | None = option(
-        None, f"Frames of the clips it was trained on, if not {Recipe.clip_frames}.", minimum=1
+        None, f"Frames of the clips it was trained on, if not {Recipe.clip_frames} (I3D's 64).", minimum=1
     )
     frame_size: int | None = option(
-        None, f"Height and width of the clips it was trained on, if not {defaults.FRAME_SIZE}.", minimum=1
+        None,
+        f"Height and width of the clips it was trained on, if not {defaults.FRAME_SIZE} (224 of I3D and pictures).",
+        minimum=1,
     )
 
 

@@ -10,6 +10,7 @@ from r3d_keras.convert.findings import (
     Finding,
     check_choices,
     find_clip_frames,
+    find_frame_size,
     find_normalization_name,
     find_year,
     network_findings,
@@ -64,7 +65,7 @@ def convert(
     frame_size: int | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> Conversion:
-    """Converts a checkpoint of the authors' code (2017-18 or 2020) or of torchvision's video ResNets.
+    """Converts a checkpoint of the authors' code (2017-18 or 2020), of torchvision's ResNets or of I3D's PyTorch port.
 
     Everything that the names and shapes of the tensors tell is read from them; the other parameters are for what
     they cannot tell, or to state what is believed, which is then checked.
@@ -76,8 +77,8 @@ def convert(
         generation: 2018 or 2020, the year of the authors' code that trained it; decides the normalization, and the
             order of the classes of a csv file.
         normalization: a key of NORMALIZATIONS, to override what goes with that year.
-        clip_frames: frames of the clips it was trained on (default 16, or as the file name says: `-64f-`).
-        frame_size: height and width of those clips (default 112).
+        clip_frames: frames of the clips it was trained on (default 16, I3D's 64, or as the file name says: `-64f-`).
+        frame_size: height and width of those clips (default 112; 224 of I3D and of networks of frames).
         arguments: of the architecture, for example conv1_t_stride and max_pool, which no tensor shows.
 
     Returns:
@@ -98,8 +99,8 @@ def convert(
     check_choices(checkpoint, network, architecture, chosen)
     year = find_year(checkpoint, network, generation)
     normalization_name = find_normalization_name(network, year.value, normalization)
-    frames = find_clip_frames(checkpoint.path, clip_frames)
-    findings = (*network_findings(checkpoint, network, architecture, chosen), year, normalization_name, frames)
+    clip = (find_clip_frames(checkpoint.path, network, clip_frames), find_frame_size(network, frame_size))
+    findings = (*network_findings(checkpoint, network, architecture, chosen), year, normalization_name, *clip)
     label_names = read_labels(labels, network.num_classes, year.value) if labels else ()
     _refuse_absurd_size(checkpoint, network)
 
@@ -108,8 +109,8 @@ def convert(
             network.architecture,
             network.num_classes,
             label_names=label_names,
-            clip_frames=frames.value,
-            frame_size=frame_size,
+            clip_frames=clip[0].value,
+            frame_size=clip[1].value,
             input_channels=network.input_channels,
             normalization=normalization_name.value,
             origin=_describe_origin(checkpoint),

@@ -6,10 +6,10 @@ from typing import Any
 
 from r3d_keras.convert.state_dict import Checkpoint
 from r3d_keras.errors import UserError
-from r3d_keras.models import densenet, resnet
+from r3d_keras.models import densenet, i3d, resnet
 from r3d_keras.models.architectures import ARCHITECTURES
 
-HEADS = ("fc", "classifier", "fc8")
+HEADS = ("fc", "classifier", "fc8", i3d.HEAD)
 C3D_FEATURES = 512 * 1 * 4 * 4  # of a clip of 16 frames and 112x112 pixels
 
 
@@ -33,6 +33,8 @@ def infer_network(checkpoint: Checkpoint) -> Network:
         architecture, arguments, stem = _c3d(checkpoint)
     elif "features.norm5.weight" in checkpoint.tensors:
         architecture, arguments, stem = _densenet(checkpoint)
+    elif "Conv3d_1a_7x7.conv3d.weight" in checkpoint.tensors:
+        architecture, arguments, stem = "i3d", {}, "Conv3d_1a_7x7.conv3d.weight"
     elif "stem.0.weight" in checkpoint.tensors:
         architecture, arguments, stem = _torchvision(checkpoint), {}, "stem.0.weight"
     elif "layer4.0.bn1.weight" in checkpoint.tensors or "layer4.0.bn1_s.weight" in checkpoint.tensors:
@@ -41,11 +43,15 @@ def infer_network(checkpoint: Checkpoint) -> Network:
         first = next(iter(checkpoint.tensors))
         raise UserError(
             f"{checkpoint.path} is of no network of this package (its first tensor is {first}): known are the authors' "
-            f"3D ResNets, R(2+1)D, pre-activation, wide, ResNeXt, DenseNet nets, C3D, and torchvision's video ResNets"
+            f"3D ResNets, R(2+1)D, pre-activation, wide, ResNeXt, DenseNet nets, C3D, I3D, and torchvision's ResNets"
         )
     if architecture not in ARCHITECTURES:
         raise UserError(f"{checkpoint.path} looks like {architecture}, which is not among the known depths")
-    return Network(architecture, _num_classes(checkpoint), _dimensions(checkpoint, stem, 5)[1], arguments)
+    if resnet.is_network_of_frames(architecture):
+        channels = _channels_of_frames(checkpoint, stem)
+    else:
+        channels = _dimensions(checkpoint, stem, 5)[1]
+    return Network(architecture, _num_classes(checkpoint), channels, arguments)
 
 
 def find_head(checkpoint: Checkpoint) -> str:
@@ -59,7 +65,8 @@ def find_head(checkpoint: Checkpoint) -> str:
 
 
 def _num_classes(checkpoint: Checkpoint) -> int:
-    return _dimensions(checkpoint, f"{find_head(checkpoint)}.weight", 2)[0]
+    head = find_head(checkpoint)
+    return _dimensions(checkpoint, f"{head}.weight", 5 if head == i3d.HEAD else 2)[0]
 
 
 def _dimensions(checkpoint: Checkpoint, name: str, count: int) -> tuple[int, ...]:
@@ -96,6 +103,18 @@ def _densenet(checkpoint: Checkpoint) -> tuple[str, dict, str]:
     raise UserError(f"{checkpoint.path} is a DenseNet of {counts} dense layers, which is none of the known depths")
 
 
+def _channels_of_frames(checkpoint: Checkpoint, stem: str) -> int:
+    """Returns the channels of a picture: 3 of a frame, 2 of one in a stack of flow."""
+    inputs = _dimensions(checkpoint, stem, 4)[1]
+    channels = {3: 3, 2 * resnet.FLOW_STACK: 2}.get(inputs)
+    if channels is None:
+        raise UserError(
+            f"{checkpoint.path}: {stem} takes {inputs} channels, where 3 of a frame are expected, or "
+            f"{2 * resnet.FLOW_STACK} of {resnet.FLOW_STACK} pictures of optical flow"
+        )
+    return channels
+
+
 def _torchvision(checkpoint: Checkpoint) -> str:
     if "stem.3.weight" in checkpoint.tensors:
         return "r2plus1d_18"
@@ -110,6 +129,8 @@ def _count(checkpoint: Checkpoint, name_of) -> int:
 
 
 def _residual(checkpoint: Checkpoint) -> tuple[str, dict, str]:
+    if len(checkpoint.shape("conv1.weight") or ()) == 4:
+        return _residual_of_frames(checkpoint)
     factorized = "conv1_s.weight" in checkpoint.tensors
     is_bottleneck = "layer1.0.conv3.weight" in checkpoint.tensors
     stem = "conv1_s.weight" if factorized else "conv1.weight"
@@ -128,6 +149,12 @@ def _residual(checkpoint: Checkpoint) -> tuple[str, dict, str]:
         family = "resnet"
         arguments["widen_factor"] = _widen_factor(checkpoint, 1, 64)
     return f"{family}-{_depth(checkpoint, is_bottleneck)}", arguments, stem
+
+
+def _residual_of_frames(checkpoint: Checkpoint) -> tuple[str, dict, str]:
+    is_bottleneck = "layer1.0.conv3.weight" in checkpoint.tensors
+    arguments = {"widen_factor": _widen_factor(checkpoint, 4 if is_bottleneck else 1, 64)}
+    return f"frames-resnet-{_depth(checkpoint, is_bottleneck)}", arguments, "conv1.weight"
 
 
 def _depth(checkpoint: Checkpoint, is_bottleneck: bool) -> int:

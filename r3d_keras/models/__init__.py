@@ -56,7 +56,7 @@ def build_model(
             every frame, or that of `weights`. `clip_frames` overrides the frames of a clip in it.
         clip_frames, frame_size: the clips it is meant for (default 16 and 112). They are recorded, and fixed in
             C3D alone: the other networks take any height and width from 32 pixels and any number of frames (a
-            DenseNet from 15).
+            DenseNet from 15, I3D from 9, the network of frames from 10 of optical flow).
         input_channels: 3 for RGB, the default; 2 for optical flow takes the first two numbers of a named
             normalization, as the authors' code does.
         normalization: a key of NORMALIZATIONS, or mean and standard deviation on the scale 0 to 255 (default
@@ -69,15 +69,16 @@ def build_model(
             policy). Weights, statistics of batch normalization, the normalization of the clips, the global pooling
             and the head are float32 in all of them.
         origin: where the weights come from, in words.
-        **arguments: the architecture's own: `residual_network`, `densenet` and `c3d` in this package explain them.
+        **arguments: the architecture's own: `residual_network`, `densenet`, `i3d` and `c3d` in this package explain
+            them.
 
     Returns:
         A model that takes [batch, frames, height, width, channels], uint8 or float 0 to 255, and gives float32
         logits [batch, num_classes].
 
     Raises:
-        UserError: unknown architecture, argument or normalization; classes and labels that disagree; a choice
-            that contradicts `weights`.
+        UserError: unknown architecture, argument or normalization; classes and labels that disagree; clips too
+            short or too small for the network; a choice that contradicts `weights`.
 
     Example:
         model = r3d_keras.build_model("resnet-34", num_classes=400, shortcut="A")
@@ -100,11 +101,20 @@ def build_model(
     recipe, frame_size = _recipe(recipe or Recipe(), clip_frames), frame_size or defaults.FRAME_SIZE
     recipe = replace(recipe, modality=modality_of(len(normalization.mean)))
 
-    size = (recipe.clip_frames, frame_size, frame_size) if row.fixed_size else (None, None, None)
+    size = (recipe.clip_frames, frame_size, frame_size)
+    all_arguments = complete_arguments(architecture, arguments)
     with layers_of_precision(precision):
-        clips = keras.Input((*size, len(normalization.mean)), dtype="float32", name="clips")
+        shape = (*(size if row.fixed_size else (None, None, None)), len(normalization.mean))
+        clips = keras.Input(shape, dtype="float32", name="clips")
         x = ClipNormalization(normalization.mean, normalization.std, name="normalization")(clips)
-        features = row.features(x, **complete_arguments(architecture, arguments))
+        try:
+            features = row.features(x, **all_arguments)
+            keras.Model(clips, features).compute_output_spec(keras.KerasTensor((1, *size, shape[-1])))
+        except ValueError as error:  # Keras's, where a kernel or a pooling is larger than what it sees
+            raise UserError(
+                f"{architecture} cannot take clips of {size[0]} frames and {frame_size}x{frame_size} pixels, of which "
+                f"nothing would reach its head: choose more clip_frames or a larger frame_size"
+            ) from error
         logits = dense(features, num_classes, row.head, dtype=keras.config.floatx())
 
     model = ClipClassifier(inputs=clips, outputs=logits, name=architecture)

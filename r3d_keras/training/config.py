@@ -58,12 +58,12 @@ class ModelOptions(Options):
         None,
         f"Network and depth, {defaults.ARCHITECTURE} or that of the weights: resnet, resnet2p1d, preresnet (-10, -18, "
         "-34, -50, -101, -152, -200), wideresnet, resnext (-50, -101, -152, -200), densenet (-121, -169, -201, -264), "
-        "c3d, r3d_18, mc3_18, r2plus1d_18.",
+        "c3d, i3d, r3d_18, mc3_18, r2plus1d_18, frames-resnet (2D, on each frame; -18, -34, -50, -101, -152).",
     )
     weights: str | None = option(
         None,
-        "A .keras file, or a PyTorch checkpoint of the authors, to fine-tune: all but the head is kept, and the head "
-        "too where the classes agree.",
+        "A .keras file, or a PyTorch checkpoint that r3d convert takes, to fine-tune: all but the head is kept, and "
+        "the head too where the classes agree.",
     )
     frame_size: int | None = option(
         None,
@@ -72,11 +72,12 @@ class ModelOptions(Options):
     )
     normalization: str | None = option(
         None,
-        f"{defaults.NORMALIZATION} (the paper's), kinetics-2020, torchvision, or a file of r3d inspect --statistics. "
-        "The first, or that of the weights, without it.",
+        f"{defaults.NORMALIZATION} (the paper's), kinetics-2020, torchvision, imagenet, i3d; of optical flow flow, "
+        "i3d-flow, imagenet-flow; or a file of r3d inspect --statistics. The paper's, flow for optical flow, or that "
+        "of the weights, without it.",
     )
     trainable_from: str | None = option(
-        None, "First stage that learns: stem, layer1 to layer4, or head alone; all without it."
+        None, "First stage that learns: stem, layer1 to layer4 (I3D: mixed3 to mixed5), or head alone; all without it."
     )
     frozen_statistics: bool = option(
         True, "Keep the batch norm statistics of stages that do not learn; the authors' code changes them."
@@ -113,7 +114,7 @@ class ArchitectureOptions(Options):
     max_pool: bool | None = option(None, "Max pooling after the first convolution, usually on.")
     generation: int | None = option(None, "Stem of wideresnet and resnext as in 2018 (usual) or in 2020.")
     batch_norm: bool | None = option(None, "Batch normalization in C3D, usually off.")
-    dropout: float | None = option(None, "Dropout in C3D, usually 0.5.")
+    dropout: float | None = option(None, "Dropout in C3D and I3D, usually 0.5.")
     hidden_units: int | None = option(None, "Width of C3D's fully connected layers, usually 4096.")
 
     @property
