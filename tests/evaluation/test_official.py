@@ -83,7 +83,7 @@ def test_the_script_gives_the_numbers_of_evaluate(activitynet):
     assert str(metrics) in str(evaluation)
     values = json.loads((folder / "results" / "metrics.json").read_text())["activitynet"]
     assert values["mean_average_precision"] == metrics.mean_average_precision
-    assert f"{100 * metrics.mean_average_precision:.2f} %" in (folder / "results" / "report.html").read_text()
+    assert f"{100 * metrics.mean_average_precision:.2f}\u00a0%" in (folder / "results" / "report.html").read_text()
     # A video's scores are the mean of its segments'.
     samples = dict(zip(evaluation.videos.names, evaluation.videos.probabilities, strict=True))
     tango = np.mean([samples[f"v___________3_{number}"][1] for number in range(3)])
