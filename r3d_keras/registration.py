@@ -1,6 +1,6 @@
 """Keras reads our .keras files after a bare `import r3d_keras`, which does not import Keras.
 
-What `keras.models.load_model` then builds is what a file names: `r3d_keras.load_model` is the way for files of strangers.
+It builds whatever a file names then: `r3d_keras.load_model` is the way for files of strangers.
 """
 
 import importlib
