@@ -35,7 +35,7 @@ class DemoOptions(Options):
 
     title = "Flags"
     model: str | None = option(None, "A .keras file, the folder of a training run, or that of an exported bundle.")
-    server: str | None = option(None, "HOST:PORT of a model server, in place of a model.")
+    server: str | None = option(None, "HOST:PORT or https://HOST/PATH of a model server, in place of a model.")
     model_name: str | None = option(None, "Name of the model on the server.")
     protocol: str = option("rest", "How the server is asked.", choices=("rest", "grpc"))
     timeout: float = option(120.0, "Seconds in which each request to the server must be answered.", minimum=0.001)

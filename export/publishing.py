@@ -23,7 +23,7 @@ from .bundle import INPUT_LIMITS, write_bundle, write_labels_and_card
 from .folding import fold
 from .formats import write_format
 from .options import ExportOptions
-from .server_files import write_server_files
+from .server_files import check_server_name, write_server_files
 from .versions import publish_version
 from .warm_up import moving_frames
 
@@ -85,12 +85,14 @@ def publish(
             `export.formats.FORMATS`, a file from clips float32 [batch, frames, size, size, channels], 0 to 255, of the
             model's own size, to logits.
         precision: what the layers of a bundle compute in: "float32", "bfloat16" or "float16".
-        model_name: of the bundle on a server; the name of `output_dir` by default.
+        model_name: of the bundle on a server, made of letters, digits, dots, hyphens and underscores; the name of
+            `output_dir` by default.
         metrics: of an evaluation of the model, or the path of its metrics.json, for the model card.
 
     Raises:
-        UserError: no such format or precision; the model carries no label names, or cannot be read; `output_dir` cannot
-            be written; the format cannot hold the model, or its packages are missing.
+        UserError: no such format or precision; a name that is none for a server; the model carries no label names, or
+            cannot be read; `output_dir` cannot be written; the format cannot hold the model, or its packages are
+            missing.
 
     Example:
         print(publish("run1", "actions", precision="bfloat16"))
@@ -104,6 +106,10 @@ def publish(
     )
     if format != SAVED_MODEL and (precision != "float32" or model_name):
         raise UserError(f"format={format} goes with precision=float32 and no model_name: they are of a bundle")
+    base = Path(output_dir)
+    name = model_name or base.resolve().name
+    if format == SAVED_MODEL:
+        check_server_name(name, "model_name" if model_name else "output_dir")
     source: dict[str, Any] = {"metrics": _read_metrics(metrics) if isinstance(metrics, str | Path) else metrics}
     if not isinstance(model, ClipClassifier):
         path = model_path(model)
@@ -115,8 +121,7 @@ def publish(
     network = fold(model, precision)
     clips = _clips_to_compare(model.metadata)
     expected = model(clips, training=False).numpy()
-    card, rates, base = _model_card(model, precision, source), {}, Path(output_dir)
-    name = model_name or base.resolve().name
+    card, rates = _model_card(model, precision, source), {}
 
     def write(folder: Path) -> None:
         if format == SAVED_MODEL:

@@ -19,6 +19,7 @@ from r3d_keras.models.architectures import ARCHITECTURES, complete_arguments, fi
 from r3d_keras.models.blocks import dense
 from r3d_keras.models.classifier import ClipClassifier, Metadata
 from r3d_keras.models.initial_values import skipped_initial_values
+from r3d_keras.models.model_file import CONFIG, METADATA, WEIGHTS, check_model_file
 from r3d_keras.models.normalization import ClipNormalization, Normalization, find_normalization
 from r3d_keras.models.precision import layers_of_precision, without_mixed_precision
 from r3d_keras.video.recipe import Recipe, modality_of
@@ -156,7 +157,9 @@ def describe_content(folder: Path) -> str:
 def load_model(path: str | Path) -> ClipClassifier:
     """Loads a `.keras` file that this package saved, or the best model of a training run by its folder.
 
-    Raises UserError when the file is missing, damaged, or holds a model that is not one of ours.
+    A file from a stranger does no harm: what it holds is checked before anything of it is built, see `model_file`.
+    `keras.models.load_model` reads the same files without that. Raises UserError when the file is missing, damaged,
+    hostile, or holds a model that is not one of ours.
 
     Example:
         model = r3d_keras.load_model("run1")
@@ -168,13 +171,13 @@ def load_model(path: str | Path) -> ClipClassifier:
         with path.open("rb") as file:
             if file.read(len(ZIP_SIGNATURE)) != ZIP_SIGNATURE:
                 raise ValueError("it is no .keras file")
+        check_model_file(path)
         with skipped_initial_values():
             model = keras.saving.load_model(path, compile=False)
+        _check_metadata(model)
     except Exception as error:  # a damaged file fails in many ways, inside zip, JSON, HDF5 or Keras
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"cannot read a .keras model from {path}: {reason}") from error
-    if not isinstance(model, ClipClassifier):
-        raise UserError(f"{path} holds a {type(model).__name__}, not a model of r3d_keras: it has no labels or sizes")
     return model
 
 
@@ -192,9 +195,17 @@ def save_model(model: ClipClassifier, path: str | Path) -> None:
     with whole_file(path) as partial, tempfile.NamedTemporaryFile(dir=partial.parent, suffix=".weights.h5") as weights:
         model.save_weights(weights.name)
         with zipfile.ZipFile(partial, "w") as archive:
-            archive.writestr("metadata.json", json.dumps(metadata))
-            archive.writestr("config.json", json.dumps(config))
-            archive.write(weights.name, "model.weights.h5")
+            archive.writestr(METADATA, json.dumps(metadata))
+            archive.writestr(CONFIG, json.dumps(config))
+            archive.write(weights.name, WEIGHTS)
+
+
+def _check_metadata(model: ClipClassifier) -> None:
+    """Raises an exception when there are none, or when they are of another network."""
+    metadata = model.metadata
+    sizes, expected = (model.input_shape[-1], model.output_shape[-1]), (metadata.channels, metadata.num_classes)
+    if sizes != expected:
+        raise ValueError(f"its network has {sizes[0]} channels and {sizes[1]} classes, its metadata {expected}")
 
 
 def _recipe(recipe: Recipe, clip_frames: int | None) -> Recipe:

@@ -8,7 +8,10 @@ import keras
 
 from r3d_keras import defaults
 from r3d_keras.models.normalization import ClipNormalization, Normalization
+from r3d_keras.untrusted import check_types
 from r3d_keras.video.recipe import Recipe, modality_of
+
+LARGEST_CLIP = 2**28  # pixels: 64 frames of 2048 x 2048
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,23 @@ class Metadata:
         """Rebuilds what `dataclasses.asdict` gave, after a journey through JSON too.
 
         A model that was saved before models had recipes knows the frames of a clip alone: the rest is taken as usual.
+        Raises ValueError, UserError, KeyError, TypeError or AttributeError for anything else, and for clips that no
+        machine could hold.
         """
         values = dict(values)
+        check_types(cls, values)
         clip_frames = values.pop("clip_frames", None)
         normalization = Normalization(**{key: tuple(value) for key, value in values["normalization"].items()})
+        check_types(Normalization, vars(normalization))
         if "recipe" in values:
             recipe = Recipe.from_dict(values["recipe"])
         else:
             recipe = Recipe(clip_frames=clip_frames, modality=modality_of(len(normalization.mean)))
-        labels = tuple(values["label_names"])
+        labels, pixels = tuple(values["label_names"]), recipe.clip_frames * values["frame_size"] ** 2
+        if values["frame_size"] < 1 or pixels > LARGEST_CLIP:
+            raise ValueError(f"a clip of {recipe.clip_frames} frames of {values['frame_size']} pixels cannot be held")
+        if labels and len(labels) != values["num_classes"]:
+            raise ValueError(f"it has {len(labels)} label names for {values['num_classes']} classes")
         return cls(**{**values, "label_names": labels, "recipe": recipe, "normalization": normalization})
 
     @property

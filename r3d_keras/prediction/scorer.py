@@ -1,6 +1,5 @@
 """A model file or an exported bundle, alike."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,9 @@ from r3d_keras.evaluation.scores import softmax
 from r3d_keras.folder_kinds import folder_kind
 from r3d_keras.models import RUN_MODELS, ClipClassifier, describe_content, load_model, model_path
 from r3d_keras.models.classifier import Metadata
+from r3d_keras.prediction.graph_check import check_graph
 from r3d_keras.prediction.runtimes import LOADERS
+from r3d_keras.untrusted import read_json
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def _versions(path: Path) -> list[Path]:
 def _load_bundle(folder: Path) -> Scorer:
     metadata = _read_metadata(folder / "assets" / "model_card.json")
     try:
+        check_graph(folder)
         bundle = tf.saved_model.load(str(folder))
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the SavedModel in {folder}: {str(error).splitlines()[0]}") from error
@@ -98,6 +100,6 @@ def _read_metadata(path: Path) -> Metadata:
     if not path.is_file():
         raise UserError(f"{path.parent} was not exported by r3d_keras: it has no {path.name}")
     try:
-        return Metadata.from_dict(json.loads(path.read_text(encoding="utf-8"))["metadata"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Metadata.from_dict(read_json(path)["metadata"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
         raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}") from error

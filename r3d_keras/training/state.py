@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from r3d_keras.untrusted import check_types
+
 INITIAL_LOSS_SCALE = 2.0**15
 STEPS_BETWEEN_GROWTH = 2000
 
@@ -37,6 +39,12 @@ class RunState:
     log_sizes: dict[str, int] = field(default_factory=dict)
 
     to_json = asdict
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "RunState":
+        """Rebuilds what `to_json` gave; raises ValueError, TypeError or AttributeError for anything else."""
+        check_types(cls, values)
+        return cls(**values)
 
     def add_step(self, loss: float, correct: int) -> None:
         """Counts a step, with its mean loss and its right answers."""

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import runpy
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -111,6 +112,23 @@ def test_server_files_are_what_the_server_parses(base):
     for file_name in ("models.config", "monitoring.config", "batching_params.pbtxt"):
         assert any(argument.endswith(f"=/models/actions/{file_name}") for argument in service["command"])
         assert (base / file_name).is_file()
+
+
+@pytest.mark.parametrize("name", ["on", "1", "2.5", "null", "Kinetics_400.v2-a"])
+def test_a_name_is_a_text_to_compose(name, tmp_path):
+    write_server_files(tmp_path, name, {1: 1.0})
+    compose = yaml.safe_load((tmp_path / "docker-compose.yml").read_text())
+    assert list(compose["services"]) == [name]
+    assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", compose["name"])  # Compose's rule for a project
+
+
+@pytest.mark.parametrize("name", ["My actions", "sport/tennis", "a:b", "Läufe", "-x", ".x", "a$b", 'a"b'])
+def test_a_name_that_no_server_takes_is_refused_before_anything_is_read(name, tmp_path):
+    with pytest.raises(UserError, match=r"^model_name=.* is no name for a model on a server, .* choose one, as in "):
+        publish(tmp_path / "missing.keras", tmp_path / "bundle", model_name=name)
+    line = refusal("-m", "export.saved_model", tmp_path / "missing.keras", tmp_path / "My actions")
+    assert line.startswith("--output_dir=My actions is no name")
+    assert line.endswith("choose one, as in --model_name=My-actions")
 
 
 @pytest.mark.parametrize(
