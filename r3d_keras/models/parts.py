@@ -15,7 +15,7 @@ from keras import initializers, layers
 
 from r3d_keras.models.classifier import ClipClassifier
 from r3d_keras.models.initial_values import InitialNormal
-from r3d_keras.models.layers import BatchNormalization, GroupedConvolution, ZeroPaddedShortcut
+from r3d_keras.models.layers import BatchNormalization, GroupedConvolution, SamePadding, ZeroPaddedShortcut
 from r3d_keras.models.normalization import ClipNormalization
 
 Config = dict[str, Any]
@@ -51,6 +51,7 @@ LAYERS: dict[type, Callable[[Config, list], int]] = {
     BatchNormalization: normalization_weights,
     layers.Dense: dense_weights,
     layers.ZeroPadding3D: no_weights,
+    SamePadding: no_weights,
     layers.ReLU: no_weights,
     layers.MaxPooling3D: no_weights,
     layers.AveragePooling3D: no_weights,
