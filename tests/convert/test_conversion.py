@@ -236,7 +236,7 @@ def broken(**changes) -> dict:
         (broken(), {"arguments": {"shortcut": "A"}}, "has the tensors of shortcut=B, but shortcut=A was given"),
         (broken(), {"arguments": {"cardinality": 8}}, "cardinality=8 makes no sense for a resnet-10"),
         (broken(), {"generation": 2019}, "generation must be 2018 or 2020, not 2019"),
-        (broken(), {"normalization": "imagenet"}, "unknown normalization=imagenet"),
+        (broken(), {"normalization": "pixels"}, "unknown normalization=pixels"),
         ({"state_dict": broken(), "arch": "resnet-34"}, {}, "of resnet-10, but its field 'arch' says resnet-34"),
         ({"weight": torch.zeros(2)}, {}, r"is of no network of this package \(its first tensor is weight\)"),
         ({"state_dict": {}}, {}, "holds an empty state dict"),
