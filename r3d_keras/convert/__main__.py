@@ -26,12 +26,18 @@ class FileOptions(Options):
     """What is read and written."""
 
     title = "Files"
-    checkpoint: str = required("resnet-34-kinetics.pth", "A PyTorch checkpoint (.pth).")
+    checkpoint: str = required("resnet-34-kinetics.pth", "A PyTorch checkpoint (.pth, .pt, .safetensors).")
     output: str = required("resnet-34.keras", "The .keras file to write.")
     labels: str | None = option(
         None,
         "Class names: a .txt file in the order of the logits, an annotation .json of the authors' tools, or the "
         "official .csv list of training videos.",
+    )
+    network: str | None = option(
+        None, "Of several networks in the file, such as averaged weights beside others, the one to take: its key."
+    )
+    headless: bool = option(
+        False, "Leave out what lies behind the features: a model to start a training from, or to compute features."
     )
     verify: bool = option(False, "Compare the logits with PyTorch's before anything is written.")
 
@@ -72,6 +78,8 @@ def main(options: ConvertOptions) -> None:
     conversion = convert(
         options.checkpoint,
         labels=options.labels,
+        network=options.network,
+        headless=options.headless,
         architecture=options.architecture,
         generation=options.generation,
         normalization=options.normalization,
@@ -90,7 +98,7 @@ def main(options: ConvertOptions) -> None:
     except OSError as error:
         raise UserError(f"cannot write output={options.output}: {error.strerror or error}") from error
     has_names = bool(conversion.model.metadata.label_names)
-    if not has_names:
+    if not has_names and not options.headless:
         say("it has no class names: --labels=FILE gives it some, and prediction then answers with words")
     say(wrote(options.output))
     fine_tuning = ("train", "shards", "run1", f"--weights={options.output}")

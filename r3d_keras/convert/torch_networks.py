@@ -32,14 +32,17 @@ class TorchNetwork:
         self.training = training
 
     def __call__(self, clips: torch.Tensor) -> torch.Tensor:
-        """Returns logits [batch, classes] of normalized clips [batch, channels, frames, height, width]."""
+        """Returns logits [batch, classes] of normalized clips [batch, channels, frames, height, width].
+
+        Of weights without a head, features [batch, channels].
+        """
         if self.family == "c3d":
             return self._c3d(clips)
         if self.family == "densenet":
-            return self._linear(self._densenet(clips).mean(dim=(2, 3, 4)), "classifier")
+            return self._head(self._densenet(clips).mean(dim=(2, 3, 4)), "classifier")
         if "stem.0.weight" in self.state:
-            return self._linear(self._torchvision(clips).mean(dim=(2, 3, 4)), "fc")
-        return self._linear(self._resnet(clips).mean(dim=(2, 3, 4)), "fc")
+            return self._head(self._torchvision(clips).mean(dim=(2, 3, 4)), "fc")
+        return self._head(self._resnet(clips).mean(dim=(2, 3, 4)), "fc")
 
     def _has(self, name: str) -> bool:
         return f"{name}.weight" in self.state
@@ -60,6 +63,9 @@ class TorchNetwork:
 
     def _linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return functional.linear(x, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
+
+    def _head(self, features: torch.Tensor, name: str) -> torch.Tensor:
+        return self._linear(features, name) if self._has(name) else features
 
     def _factorized(self, x: torch.Tensor, conv: str, norm: str, space_stride: int, time_stride: int) -> torch.Tensor:
         x = self._conv(x, f"{conv}_s", (1, space_stride, space_stride))
@@ -172,7 +178,7 @@ class TorchNetwork:
         x = x.flatten(1)
         for name in ("fc6", "fc7"):
             x = functional.relu(self._optional_norm(self._linear(x, name), name))
-        return self._linear(x, "fc8")
+        return self._head(x, "fc8")
 
     def _optional_norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return self._norm(x, f"{name}.bn") if self._has(f"{name}.bn") else x

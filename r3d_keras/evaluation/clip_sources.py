@@ -44,8 +44,7 @@ def open_clips_to_measure(
     for _, other in others:
         if (other.clip_frames, other.label_names) != (first.clip_frames, first.label_names):
             raise UserError("models are compared only with the same labels and frames of a clip")
-    if not first.label_names:
-        raise UserError(f"{first_name} has no label names: convert it again with its labels")
+    first.check_label_names(first_name)
     if _holds_shards(data_dir):
         data = open_clip_data(data_dir, first.clip_frames)
         data.check_labels(first.label_names)
