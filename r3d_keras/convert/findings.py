@@ -8,7 +8,7 @@ from typing import Any
 
 from r3d_keras.convert.heads import SplitTensors
 from r3d_keras.convert.inference import Network
-from r3d_keras.convert.networks_in_file import shown_labels
+from r3d_keras.convert.networks_in_file import shown, shown_labels
 from r3d_keras.convert.state_dict import Checkpoint
 from r3d_keras.errors import UserError
 from r3d_keras.models.architectures import ARCHITECTURES, find_architecture
@@ -40,7 +40,7 @@ def check_choices(
         if architecture != network.architecture:
             raise UserError(f"{tensors}, but architecture={architecture} was given")
     elif _stated_architecture(checkpoint) not in (None, _family_and_depth(network.architecture)):
-        raise UserError(f"{tensors}, but its field 'arch' says {checkpoint.fields['arch']}")
+        raise UserError(f"{tensors}, but its field 'arch' says {shown(checkpoint.fields['arch'])}")
     for name, value in chosen.items():
         if name not in known:
             raise UserError(f"{name}={value} makes no sense for a {network.architecture}, which {checkpoint.path} is")
@@ -65,7 +65,7 @@ def _family_and_depth(name: str) -> str:
 def file_findings(checkpoint: Checkpoint, split: SplitTensors) -> list[Finding]:
     """Returns where in the file the network and its head lie."""
     network, others = checkpoint.network, checkpoint.others
-    source = f"beside {shown_labels(list(others))}: network= chooses" if others else "the only network in the file"
+    source = f"beside {shown_labels(list(others))}; network=KEY takes another" if others else "the only network in it"
     head = "the only linear layer behind the features" if split.head else "left out, as asked for: features are given"
     return [
         Finding("weights", network.label or ("names without prefix" if others else None), source),

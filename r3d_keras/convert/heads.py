@@ -73,9 +73,9 @@ def _is_linear(name: str, tensor: StoredTensor) -> bool:
 def _describe(layers: dict[str, tuple[int, ...]]) -> str:
     if not layers:
         return "has no head, a linear layer behind its features: with headless=True the model gives those features"
-    shown = [f"{name} {list(shape)}" for name, shape in layers.items()]
-    more = f" and {len(shown) - LAYERS_NAMED} more" if len(shown) > LAYERS_NAMED else ""
+    named = [f"{name} {list(shape)}" for name, shape in layers.items()]
+    more = f" and {len(named) - LAYERS_NAMED} more" if len(named) > LAYERS_NAMED else ""
     return (
-        f"has {len(layers)} linear layers behind its features ({', '.join(shown[:LAYERS_NAMED])}{more}), where one is "
+        f"has {len(layers)} linear layers behind its features ({', '.join(named[:LAYERS_NAMED])}{more}), where one is "
         f"expected: with headless=True they are left out, and the model gives the features"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from r3d_keras.convert.checkpoint_file import StoredTensor
+from r3d_keras.convert.pickle_limits import Placeholder
 from r3d_keras.convert.pickle_names import Name, UnbuiltObject
 from r3d_keras.errors import UserError
 
@@ -26,7 +27,7 @@ WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 # PyTorch's tutorials, and more.
 USUAL_KEYS = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "weights", "params")
 AVERAGED = {"ema", "swa", "avg", "average", "averaged", "shadow"}
-WEIGHT = re.compile(r"(.+\.)?(weight|bias|running_mean|running_var)")
+WEIGHT = re.compile(r".+\.(weight|bias|running_mean|running_var)")
 NAMED_AT_MOST = 5
 MAXIMUM_KEYS = 4  # that lead to a state dict
 
@@ -48,8 +49,8 @@ class FoundNetwork:
 
     @property
     def label(self) -> str:
-        """What the network is called among others in the file: keys and prefix, with what no terminal shows escaped."""
-        return repr(".".join((*self.keys, self.prefix)).rstrip("."))[1:-1]
+        """What the network is called among others in the file: keys and prefix."""
+        return shown(".".join((*self.keys, self.prefix)).rstrip("."))
 
     @property
     def is_averaged(self) -> bool:
@@ -98,15 +99,14 @@ def choose_network(path: Path, networks: list[FoundNetwork], choice: str | None)
         if len(fitting) == 1:
             return fitting[0]
     first = plain[0].label or plain[1].label
-    raise UserError(f"{path} holds several networks ({labels}): choose one, for example network={first[:100]}")
+    raise UserError(f"{path} holds several networks ({labels}): choose one, for example network={first}")
 
 
 def shown_labels(networks: list[FoundNetwork]) -> str:
     """Returns the labels of some networks, the first few where there are many."""
-    labels = [network.label[:100] or "(without key and prefix)" for network in networks]
-    return ", ".join(labels[:NAMED_AT_MOST]) + (
-        f" and {len(labels) - NAMED_AT_MOST} more" * (len(labels) > NAMED_AT_MOST)
-    )
+    labels = [network.label or "(without key and prefix)" for network in networks]
+    more = f" and {len(labels) - NAMED_AT_MOST} more" if len(labels) > NAMED_AT_MOST else ""
+    return ", ".join(labels[:NAMED_AT_MOST]) + more
 
 
 def _dictionaries(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict]]:
@@ -127,11 +127,17 @@ def _sign(name: Any) -> str | None:
     return next((sign for sign in SIGNS if bare == sign or bare.endswith(f".{sign}")), None)
 
 
+def shown(name: Any) -> str:
+    """Returns a name or key of a file as a terminal can show it, cut where it is absurdly long."""
+    return describe(name) if isinstance(name, Placeholder) else repr(str(name)[:100])[1:-1]
+
+
 def describe(value: Any) -> str:
     """Returns what a value of a file is, in words."""
     if isinstance(value, dict):
-        shown = [f"{key} ({value[key].kind})" if isinstance(value[key], UnbuiltObject) else str(key) for key in value]
-        return f"a dictionary with {', '.join(shown[:NAMED_AT_MOST])}" if value else "an empty dictionary"
+        first = [(shown(key), value[key]) for key in list(value)[:NAMED_AT_MOST]]
+        keys = [f"{key} ({each.kind})" if isinstance(each, UnbuiltObject) else key for key, each in first]
+        return f"a dictionary with {', '.join(keys)}" if value else "an empty dictionary"
     if isinstance(value, StoredTensor):
         return "a single tensor"
     if isinstance(value, UnbuiltObject):
@@ -144,7 +150,7 @@ def _describe_content(tree: Any) -> str:
     entries = [entry for _, values in _dictionaries(tree, ()) for entry in values.items()]
     tensors = [name for name, value in entries if isinstance(value, StoredTensor)]
     if tensors:
-        return f"is of no network of this package (its first tensor is {str(tensors[0])[:100]}): known are {KNOWN}"
+        return f"is of no network of this package (its first tensor is {shown(tensors[0])}): known are {KNOWN}"
     for name, value in entries:
         if isinstance(name, str) and WEIGHT.fullmatch(name):
             return f"has no weights: {name[:100]!r} in the state dict is {describe(value)}, not a tensor"

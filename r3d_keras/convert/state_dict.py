@@ -12,9 +12,10 @@ from r3d_keras.convert.networks_in_file import (
     choose_network,
     describe,
     find_networks,
+    shown,
     without_wrappers,
 )
-from r3d_keras.convert.pickle_names import Name, UnbuiltObject
+from r3d_keras.convert.pickle_names import MAXIMUM_NAME, Name, UnbuiltObject
 from r3d_keras.errors import UserError
 
 COUNTERS = {"num_batches_tracked": "a counter of training steps", "n_averaged": "a counter of averaged weights"}
@@ -95,7 +96,7 @@ def open_checkpoint(path: str | Path, network: str | None = None) -> Checkpoint:
         outside=outside,
         left_out=left_out,
         fields={name: tree[name] for name in ("arch", "epoch") if isinstance(tree.get(name), str | int)},
-        field_names=tuple(str(key) for key, value in tree.items() if not isinstance(value, StoredTensor)),
+        field_names=tuple(shown(key) for key, value in tree.items() if not isinstance(value, StoredTensor)),
         had_prefix="module" in chosen.written_prefix.split(".") and "n_averaged" not in last_parts,
         had_counters="num_batches_tracked" in last_parts,
         had_2018_names=had_2018_names,
@@ -106,10 +107,12 @@ def _tensors(
     path: Path, chosen: FoundNetwork, others: tuple[FoundNetwork, ...], left_out: dict[str, str]
 ) -> dict[str, StoredTensor]:
     """Returns the tensors of a state dict that may be of the network, and notes the rest in `left_out`."""
-    other_prefixes = {each.prefix: each for each in others if each.state is chosen.state}
+    other_prefixes = {each.prefix: each for each in others if each.keys == chosen.keys}
     tensors = {}
     for key, value in chosen.state.items():
         reason = None
+        if isinstance(key, str) and (len(key) > MAXIMUM_NAME or not key.isprintable()):
+            raise UserError(f"{path}: {key[:100]!r} in the state dict is no name of a tensor")
         if not isinstance(key, str) or not isinstance(value, StoredTensor):
             if isinstance(key, str) and WEIGHT.fullmatch(key):
                 raise UserError(f"{path}: {key!r} in the state dict is {describe(value)}, not a tensor")
@@ -121,12 +124,12 @@ def _tensors(
                 reason = COUNTERS[parts[-1]]
             elif prefix in other_prefixes:
                 reason = _of_other(other_prefixes[prefix])
-            elif prefix is None and any(LOSS.fullmatch(part) for part in parts[:-1]):
+            elif any(LOSS.fullmatch(part) for part in parts[:-1]):
                 reason = "of a loss, which has no part in the logits"
         if reason is None:
             tensors[key] = value
         else:
-            left_out[str(key)] = reason
+            left_out[shown(key)] = reason
     return tensors
 
 
@@ -141,9 +144,9 @@ def _other_fields(tree: dict, chosen: FoundNetwork, others: tuple[FoundNetwork, 
     for depth, own in enumerate(chosen.keys):
         for key, value in level.items():
             if key != own:
-                keys = (*chosen.keys[:depth], str(key))
+                keys = (*chosen.keys[:depth], key)
                 other = next((each for each in others if each.keys[: depth + 1] == keys), None)
-                left_out[".".join(keys)] = _of_other(other) if other else _reason(value)
+                left_out[".".join(map(shown, keys))] = _of_other(other) if other else _reason(value)
         level = level[own]
     return left_out
 
