@@ -17,6 +17,8 @@ from r3d_keras.convert.pickle_limits import Placeholder, UnreadablePickleError
 STANDARD_LIBRARY = sys.stdlib_module_names | {"__builtin__", "commands", "copy_reg"}
 # As Python's classes are called (PEP 8), by themselves or in another class.
 CLASS = re.compile(r"(?:_*[A-Z]\w*)(?:\._*[A-Z]\w*)*")
+# As functions are called that only build an object again, of Cython's classes and pandas's for example.
+REBUILDER = re.compile(r"_\w*(?:unpickle|reconstruct|rebuild)\w*")
 # A function, an instance, or what belongs to a class: not what is found through the attributes of a module.
 MENTIONED = re.compile(r"(?:_*[A-Z]\w*\.)*\w+")
 MODULE = re.compile(r"\w+(?:\.\w+)*")
@@ -70,13 +72,14 @@ class Names:
         return mentioned
 
     def make(self, name: Name, arguments: tuple[Any, ...]) -> Any:
-        """Returns what our function for the name makes of the arguments, or an UnbuiltObject of another class.
+        """Returns what our function for the name makes of the arguments; of another class an UnbuiltObject.
 
         Raises UnreadablePickleError for a function that has no stand-in, for a class of Python's own library
         that has none, such as subprocess.Popen, and for arguments that do not fit.
         """
         if name.text not in self.functions:
-            if _is_of_library(name) or not CLASS.fullmatch(name.text.split(" ")[1]):
+            called = name.text.split(" ")[1]
+            if _is_of_library(name) or not (CLASS.fullmatch(called) or REBUILDER.fullmatch(called)):
                 raise refusal(name)
             return UnbuiltObject(f"an object of {name.shown}")
         stand_in = self.functions[name.text]

@@ -33,7 +33,7 @@ class _Mark:
 # Instructions that push their argument as it is.
 _CONSTANTS = {
     "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
-    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
 }  # fmt: skip
 _FIXED = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_SET": set}
@@ -142,6 +142,9 @@ class _Machine:
             self.stack.append(text)
 
     _do_short_binstring = _do_binstring
+
+    def _do_bytearray8(self, _: bytearray) -> None:
+        self.stack.append(UnbuiltObject("bytes"))
 
     def _do_tuple(self, _: None) -> None:
         self.stack.append(tuple(self._pop_to_mark()))

@@ -59,7 +59,7 @@ class Metadata:
     def check_label_names(self, name: str) -> None:
         """Raises UserError when the model, called `name` in the error, cannot answer with names of classes."""
         if not self.label_names and not self.num_classes:
-            raise UserError(f"{name} has no head: it gives features, and can be trained on videos (weights=)")
+            raise UserError(f"{name} has no head: it gives features alone, until r3d train has trained it on videos")
         if not self.label_names:
             raise UserError(f"{name} has no label names: convert it again with its labels")
 
