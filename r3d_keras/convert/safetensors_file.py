@@ -6,12 +6,14 @@ behind the header), then the numbers, in order and without gaps. What the header
 
 import itertools
 import json
+import operator
 import struct
 from pathlib import Path
 from typing import Any
 
 from r3d_keras.convert.pickle_limits import UnreadablePickleError
-from r3d_keras.convert.stored_tensor import Storage, StoredTensor, checked_tensor
+from r3d_keras.convert.pickle_names import UnbuiltObject
+from r3d_keras.convert.stored_tensor import Storage, checked_tensor
 
 LENGTH = struct.Struct("<Q")
 MAXIMUM_HEADER = 10_000_000  # bytes; the largest network's takes 250,000
@@ -36,22 +38,23 @@ def is_safetensors(beginning: bytes) -> bool:
     return beginning[LENGTH.size : LENGTH.size + 1] == b"{"
 
 
-def read(path: Path) -> dict[str, StoredTensor]:
-    """Returns the tensors of a file by name; the notes in its header are left out.
+def read(path: Path) -> dict[str, Any]:
+    """Returns the tensors of a file by name, UnbuiltObjects in place of those whose numbers are not read here (float8),
+    and the notes of its header.
 
     Raises UnreadablePickleError when the header is no such JSON, or describes tensors that the file does not hold.
     """
     header, begin = _read_header(path)
     size = path.stat().st_size
-    tensors, ends = {}, [(0, 0)]
+    notes = {name: header.pop(name) for name in (METADATA,) if name in header}
+    tensors, places = {}, [(0, 0)]
     for name, entry in header.items():
-        if name != METADATA:
-            tensors[name], *offsets = _tensor(path, name, entry, begin, size)
-            ends.append(tuple(offsets))
-    ends.sort()
-    if any(after[0] != before[1] for before, after in itertools.pairwise(ends)) or ends[-1][1] != size - begin:
+        tensors[name], place = _tensor(path, repr(name[:100]), entry, begin, size)
+        places.append(place)
+    places.sort()
+    if any(after[0] != before[1] for before, after in itertools.pairwise(places)) or places[-1][1] != size - begin:
         raise UnreadablePickleError("its tensors overlap, leave gaps, or do not end where the file does")
-    return tensors
+    return {**tensors, **notes}
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -75,21 +78,22 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _tensor(path: Path, name: str, entry: Any, begin: int, file_size: int) -> tuple[StoredTensor, int, int]:
+def _tensor(path: Path, name: str, entry: Any, begin: int, file_size: int) -> tuple[Any, tuple[int, int]]:
     """Returns a tensor, and where its numbers begin and end behind the header."""
-    shown = repr(name[:100])
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise UnreadablePickleError(f"its tensor {shown} has not dtype, shape and data_offsets")
-    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+        raise UnreadablePickleError(f"its tensor {name} has not dtype, shape and data_offsets")
+    dtype, shape, place = entry["dtype"], entry["shape"], entry["data_offsets"]
+    are_lists = isinstance(shape, list) and isinstance(place, list) and len(place) == 2
+    if not are_lists or not all(type(number) is int and number >= 0 for number in (*shape, *place)):
+        raise UnreadablePickleError(f"its tensor {name} has a shape or offsets that are no whole numbers from 0")
+    if place[0] > place[1]:
+        raise UnreadablePickleError(f"its tensor {name} ends before it begins")
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise UnreadablePickleError(f"its tensor {shown} holds {str(dtype)[:20]!r}; read here are {', '.join(DTYPES)}")
-    are_lists = isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2
-    if not are_lists or not all(type(number) is int and 0 <= number < 2**63 for number in (*shape, *offsets)):
-        raise UnreadablePickleError(f"its tensor {shown} has a shape or offsets that are no whole numbers from 0")
-    strides = tuple(itertools.accumulate(reversed(shape[1:]), lambda stride, size: stride * size, initial=1))[::-1]
-    storage = Storage(path, DTYPES[dtype], 0, begin + offsets[0])
-    storage.size = (offsets[1] - offsets[0]) // storage.itemsize
+        return UnbuiltObject(f"an array of {str(dtype)[:20]!r}"), tuple(place)
+    storage = Storage(path, DTYPES[dtype], 0, begin + place[0])
+    storage.size = (place[1] - place[0]) // storage.itemsize
+    strides = tuple(itertools.accumulate(reversed(shape[1:]), operator.mul, initial=1))[::-1]
     tensor = checked_tensor(storage, 0, tuple(shape), strides if shape else (), file_size)
-    if tensor.extent * storage.itemsize != offsets[1] - offsets[0]:
-        raise UnreadablePickleError(f"its tensor {shown} has not as many bytes as its shape tells")
-    return tensor, *offsets
+    if tensor.extent * storage.itemsize != place[1] - place[0]:
+        raise UnreadablePickleError(f"its tensor {name} has not as many bytes as its shape tells")
+    return tensor, tuple(place)
