@@ -95,7 +95,7 @@ class Names:
         if isinstance(name, str) and isinstance(owner, Name) and owner.text not in self.functions:
             return self.mention(*f"{owner.text}.{name}".split(" ", 1))
         if isinstance(name, str) and isinstance(owner, UnbuiltObject):
-            return UnbuiltObject(f"{name[:100]!r} of {owner.kind}")
+            return UnbuiltObject(owner.kind)
         raise refusal(Name("builtins getattr"))
 
 
