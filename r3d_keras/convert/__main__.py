@@ -6,7 +6,7 @@ Examples:
 
 Takes what the authors of the 3D ResNets published or what was trained with their code (2017-18 and 2020), and
 torchvision's r3d_18, mc3_18 and r2plus1d_18. Architecture, depth, widths, shortcuts and classes are read from the
-file; flags are for what no tensor shows. The file is read by our own reader: PyTorch is not needed, and nothing
+file, which torch.save or safetensors wrote, with the weights under any key and prefix; flags are for what no tensor shows. The file is read by our own reader: PyTorch is not needed, and nothing
 that the file holds is executed. --verify, which needs PyTorch, compares the logits with its.
 """
 
@@ -30,8 +30,8 @@ class FileOptions(Options):
     output: str = required("resnet-34.keras", "The .keras file to write.")
     labels: str | None = option(
         None,
-        "Class names: a .txt file in the order of the logits, an annotation .json of the authors' tools, or the "
-        "official .csv list of training videos.",
+        "Class names: a list in the order of the logits or with numbers, as text, JSON or csv; an annotation file of "
+        "the authors' tools; or the official csv list of training videos.",
     )
     network: str | None = option(
         None, "Of several networks in the file, such as averaged weights beside others, the one to take: its key."
