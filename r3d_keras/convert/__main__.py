@@ -6,8 +6,9 @@ Examples:
 
 Takes what the authors of the 3D ResNets published or what was trained with their code (2017-18 and 2020), and
 torchvision's r3d_18, mc3_18 and r2plus1d_18. Architecture, depth, widths, shortcuts and classes are read from the
-file, which torch.save or safetensors wrote, with the weights under any key and prefix; flags are for what no tensor shows. The file is read by our own reader: PyTorch is not needed, and nothing
-that the file holds is executed. --verify, which needs PyTorch, compares the logits with its.
+file, which torch.save or safetensors wrote, with the weights under any key and prefix; flags are for what no tensor
+shows. The file is read by our own reader: PyTorch is not needed, and nothing that the file holds is executed.
+--verify, which needs PyTorch, compares the logits with its.
 """
 
 from dataclasses import dataclass
