@@ -115,8 +115,7 @@ def publish(
         path = model_path(model)
         model = load_model(path)
         source = {"file": path.name, "sha256": sha256(path), **source}
-    if not model.metadata.label_names:
-        raise UserError("the model carries no label names: a server could only answer with numbers")
+    model.metadata.check_label_names("the model")
 
     network = fold(model, precision)
     clips = _clips_to_compare(model.metadata)

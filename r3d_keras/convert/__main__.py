@@ -6,9 +6,10 @@ Examples:
 
 Takes what the authors of the 3D ResNets published or what was trained with their code (2017-18 and 2020),
 torchvision's r3d_18, mc3_18 and r2plus1d_18, its ResNets of pictures (resnet18, ...), which look at each frame by
-itself, and I3D's PyTorch port. Architecture, depth, widths, shortcuts and classes are read from the
-file; flags are for what no tensor shows. The file is read by our own reader: PyTorch is not needed, and nothing
-that the file holds is executed. --verify, which needs PyTorch, compares the logits with its.
+itself, and I3D's PyTorch port. Architecture, depth, widths, shortcuts and classes are read from the file, which
+torch.save or safetensors wrote, with the weights under any key and prefix; flags are for what no tensor shows. The
+file is read by our own reader: PyTorch is not needed, and nothing that the file holds is executed. --verify, which
+needs PyTorch, compares the logits with its.
 """
 
 from dataclasses import dataclass
@@ -28,12 +29,18 @@ class FileOptions(Options):
     """What is read and written."""
 
     title = "Files"
-    checkpoint: str = required("resnet-34-kinetics.pth", "A PyTorch checkpoint (.pth).")
+    checkpoint: str = required("resnet-34-kinetics.pth", "A PyTorch checkpoint (.pth, .pt, .safetensors).")
     output: str = required("resnet-34.keras", "The .keras file to write.")
     labels: str | None = option(
         None,
-        "Class names: a .txt file in the order of the logits, an annotation .json of the authors' tools, or the "
-        "official .csv list of training videos.",
+        "Class names: a list in the order of the logits or with numbers, as text, JSON or csv; an annotation file of "
+        "the authors' tools; or the official csv list of training videos.",
+    )
+    network: str | None = option(
+        None, "Of several networks in the file, such as averaged weights beside others, the one to take: its key."
+    )
+    headless: bool = option(
+        False, "Leave out what lies behind the features: a model to start a training from, or to compute features."
     )
     verify: bool = option(False, "Compare the logits with PyTorch's before anything is written.")
 
@@ -76,6 +83,8 @@ def main(options: ConvertOptions) -> None:
     conversion = convert(
         options.checkpoint,
         labels=options.labels,
+        network=options.network,
+        headless=options.headless,
         architecture=options.architecture,
         generation=options.generation,
         normalization=options.normalization,
@@ -94,7 +103,7 @@ def main(options: ConvertOptions) -> None:
     except OSError as error:
         raise UserError(f"cannot write output={options.output}: {error.strerror or error}") from error
     has_names = bool(conversion.model.metadata.label_names)
-    if not has_names:
+    if not has_names and not options.headless:
         say("it has no class names: --labels=FILE gives it some, and prediction then answers with words")
     say(wrote(options.output))
     fine_tuning = ("train", "shards", "run1", f"--weights={options.output}")

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from r3d_keras import defaults
+from r3d_keras.convert.heads import SplitTensors
 from r3d_keras.convert.inference import Network
+from r3d_keras.convert.networks_in_file import shown, shown_labels
 from r3d_keras.convert.state_dict import Checkpoint
 from r3d_keras.errors import UserError
 from r3d_keras.models.architectures import ARCHITECTURES, find_architecture
@@ -54,12 +56,13 @@ def check_choices(
 ) -> None:
     """Raises UserError when a parameter, or the file's field `arch`, contradicts the tensors."""
     known = find_architecture(network.architecture).arguments
-    stated, what = checkpoint.fields.get("arch"), "its field 'arch' says {}"
+    tensors = f"{checkpoint.path} has the tensors of {network.architecture}"
     if architecture is not None:
         find_architecture(architecture)
-        stated, what = architecture, "architecture={} was given"
-    if stated not in (None, network.architecture):
-        raise UserError(f"{checkpoint.path} has the tensors of {network.architecture}, but {what.format(stated)}")
+        if architecture != network.architecture:
+            raise UserError(f"{tensors}, but architecture={architecture} was given")
+    elif _stated_architecture(checkpoint) not in (None, _family_and_depth(network.architecture)):
+        raise UserError(f"{tensors}, but its field 'arch' says {shown(checkpoint.fields['arch'])}")
     for name, value in chosen.items():
         if name not in known:
             raise UserError(f"{name}={value} makes no sense for a {network.architecture}, which {checkpoint.path} is")
@@ -69,15 +72,39 @@ def check_choices(
             )
 
 
+def _stated_architecture(checkpoint: Checkpoint) -> str | None:
+    """Returns what the field `arch` says, as `_family_and_depth` writes it; None when that is no network known here."""
+    stated = _family_and_depth(str(checkpoint.fields.get("arch", "")))
+    return stated if stated in map(_family_and_depth, ARCHITECTURES) else None
+
+
+def _family_and_depth(name: str) -> str:
+    """Returns a name without what people write in different ways: resnet-18, ResNet18, r3d_18 and r3d18 are one."""
+    plain = re.sub("[^a-z0-9]", "", name.lower().replace("2+1", "2plus1").replace("2plus1", "2p1"))
+    return re.sub("^(resnet3d|3dresnet|r3d)", "resnet", re.sub("^resnet2p1d", "r2p1d", plain))
+
+
+def file_findings(checkpoint: Checkpoint, split: SplitTensors) -> list[Finding]:
+    """Returns where in the file the network and its head lie."""
+    network, others = checkpoint.network, checkpoint.others
+    source = f"beside {shown_labels(list(others))}; network=KEY takes another" if others else "the only network in it"
+    head = "the only linear layer behind the features" if split.head else "left out, as asked for: features are given"
+    return [
+        Finding("weights", network.label or ("names without prefix" if others else None), source),
+        Finding("prefix", network.written_prefix or None, "how the names of all weights of its stages begin"),
+        Finding("head", split.head or "none", head),
+        Finding("classes", split.num_classes or None, "its tensors"),
+    ]
+
+
 def network_findings(
     checkpoint: Checkpoint, network: Network, architecture: str | None, chosen: Mapping[str, Any]
 ) -> list[Finding]:
     """Returns what tensors and parameters say of the network."""
     shapes = "its tensors"
-    agreeing = "its tensors and its field 'arch'" if "arch" in checkpoint.fields and not architecture else shapes
+    agreeing = "its tensors and its field 'arch'" if _stated_architecture(checkpoint) and not architecture else shapes
     findings = [
         Finding("architecture", network.architecture, agreeing),
-        Finding("classes", network.num_classes, shapes),
         Finding("input channels", network.input_channels, shapes),
     ]
     for name, default in find_architecture(network.architecture).arguments.items():

@@ -9,7 +9,6 @@ from r3d_keras.errors import UserError
 from r3d_keras.models import densenet, i3d, resnet
 from r3d_keras.models.architectures import ARCHITECTURES
 
-HEADS = ("fc", "classifier", "fc8", i3d.HEAD)
 C3D_FEATURES = 512 * 1 * 4 * 4  # of a clip of 16 frames and 112x112 pixels
 
 
@@ -18,16 +17,15 @@ class Network:
     """What tensors tell of a network. `arguments` lacks what only training flags knew (strides, pooling)."""
 
     architecture: str
-    num_classes: int
     input_channels: int
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
 def infer_network(checkpoint: Checkpoint) -> Network:
-    """Returns the network that a checkpoint's tensors belong to.
+    """Returns the network that a checkpoint's tensors belong to, one of which is of SIGNS in `networks_in_file.py`.
 
     Only as many tensors are looked at as tell the networks apart: the builder's shapes are compared with all of
-    them later. Raises UserError when they belong to no network of this package.
+    them later. Raises UserError when no network of this package has their depth or widths.
     """
     if "conv5b.weight" in checkpoint.tensors:
         architecture, arguments, stem = _c3d(checkpoint)
@@ -37,36 +35,15 @@ def infer_network(checkpoint: Checkpoint) -> Network:
         architecture, arguments, stem = "i3d", {}, "Conv3d_1a_7x7.conv3d.weight"
     elif "stem.0.weight" in checkpoint.tensors:
         architecture, arguments, stem = _torchvision(checkpoint), {}, "stem.0.weight"
-    elif "layer4.0.bn1.weight" in checkpoint.tensors or "layer4.0.bn1_s.weight" in checkpoint.tensors:
-        architecture, arguments, stem = _residual(checkpoint)
     else:
-        first = next(iter(checkpoint.tensors))
-        raise UserError(
-            f"{checkpoint.path} is of no network of this package (its first tensor is {first}): known are the authors' "
-            f"3D ResNets, R(2+1)D, pre-activation, wide, ResNeXt, DenseNet nets, C3D, I3D, and torchvision's ResNets"
-        )
+        architecture, arguments, stem = _residual(checkpoint)
     if architecture not in ARCHITECTURES:
         raise UserError(f"{checkpoint.path} looks like {architecture}, which is not among the known depths")
     if resnet.is_network_of_frames(architecture):
         channels = _channels_of_frames(checkpoint, stem)
     else:
         channels = _dimensions(checkpoint, stem, 5)[1]
-    return Network(architecture, _num_classes(checkpoint), channels, arguments)
-
-
-def find_head(checkpoint: Checkpoint) -> str:
-    """Returns the name of the linear layer that gives the logits; raises UserError when there is none."""
-    for name in HEADS:
-        if f"{name}.weight" in checkpoint.tensors:
-            return name
-    raise UserError(
-        f"{checkpoint.path} has no head: none of its tensors is {' or '.join(f'{n}.weight' for n in HEADS)}"
-    )
-
-
-def _num_classes(checkpoint: Checkpoint) -> int:
-    head = find_head(checkpoint)
-    return _dimensions(checkpoint, f"{head}.weight", 5 if head == i3d.HEAD else 2)[0]
+    return Network(architecture, channels, arguments)
 
 
 def _dimensions(checkpoint: Checkpoint, name: str, count: int) -> tuple[int, ...]:

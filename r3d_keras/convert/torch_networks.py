@@ -35,7 +35,10 @@ class TorchNetwork:
         self.training = training
 
     def __call__(self, clips: torch.Tensor) -> torch.Tensor:
-        """Returns logits [batch, classes] of normalized clips [batch, channels, frames, height, width]."""
+        """Returns logits [batch, classes] of normalized clips [batch, channels, frames, height, width].
+
+        Of weights without a head, features [batch, channels].
+        """
         if self.family == "c3d":
             return self._c3d(clips)
         if self.family == "i3d":
@@ -43,10 +46,10 @@ class TorchNetwork:
         if self.family == "frames":
             return self._frames(clips)
         if self.family == "densenet":
-            return self._linear(self._densenet(clips).mean(dim=(2, 3, 4)), "classifier")
+            return self._head(self._densenet(clips).mean(dim=(2, 3, 4)), "classifier")
         if "stem.0.weight" in self.state:
-            return self._linear(self._torchvision(clips).mean(dim=(2, 3, 4)), "fc")
-        return self._linear(self._resnet(clips).mean(dim=(2, 3, 4)), "fc")
+            return self._head(self._torchvision(clips).mean(dim=(2, 3, 4)), "fc")
+        return self._head(self._resnet(clips).mean(dim=(2, 3, 4)), "fc")
 
     def _has(self, name: str) -> bool:
         return f"{name}.weight" in self.state
@@ -68,6 +71,9 @@ class TorchNetwork:
 
     def _linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return functional.linear(x, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
+
+    def _head(self, features: torch.Tensor, name: str) -> torch.Tensor:
+        return self._linear(features, name) if self._has(name) else features
 
     def _factorized(self, x: torch.Tensor, conv: str, norm: str, space_stride: int, time_stride: int) -> torch.Tensor:
         x = self._conv(x, f"{conv}_s", (1, space_stride, space_stride))
@@ -182,19 +188,19 @@ class TorchNetwork:
         x = x.flatten(1)
         for name in ("fc6", "fc7"):
             x = functional.relu(self._optional_norm(self._linear(x, name), name))
-        return self._linear(x, "fc8")
+        return self._head(x, "fc8")
 
     def _optional_norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return self._norm(x, f"{name}.bn") if self._has(f"{name}.bn") else x
 
     def _frames(self, x: torch.Tensor) -> torch.Tensor:
-        """Returns the logits of the single frames, or of every stack of so many as the first kernel sees, averaged."""
+        """Returns the outputs of the single frames, or of every stack of so many as the first kernel sees, averaged."""
         stack = self.state["conv1.weight"].shape[1] // x.shape[1]
         # [batch, channels, places, height, width, stack] to pictures of stack x channels
         stacks = x.unfold(2, stack, 1).permute(0, 2, 5, 1, 3, 4)
         pictures = stacks.flatten(0, 1).flatten(1, 2)
-        logits = self._linear(self._resnet(pictures).mean(dim=(2, 3)), "fc")
-        return logits.unflatten(0, stacks.shape[:2]).mean(dim=1)
+        outputs = self._head(self._resnet(pictures).mean(dim=(2, 3)), "fc")
+        return outputs.unflatten(0, stacks.shape[:2]).mean(dim=1)
 
     def _i3d(self, x: torch.Tensor) -> torch.Tensor:
         x = self._i3d_unit(x, "Conv3d_1a_7x7", 2)
@@ -206,7 +212,8 @@ class TorchNetwork:
             x = self._i3d_module(x, f"Mixed_{module}")
         # The port's average of 2x7x7 places is one of two over time at 224 pixels; its dropout does nothing here.
         x = functional.avg_pool3d(x, (2, *x.shape[3:]), 1)
-        return self._conv(x, "logits.conv3d").flatten(2).mean(dim=2)
+        x = self._conv(x, "logits.conv3d") if self._has("logits.conv3d") else x
+        return x.flatten(2).mean(dim=2)
 
     def _i3d_module(self, x: torch.Tensor, name: str) -> torch.Tensor:
         branches = [self._i3d_unit(x, f"{name}.b0")]

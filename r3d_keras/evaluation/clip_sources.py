@@ -45,8 +45,7 @@ def open_clips_to_measure(
         if other.clip_frames != first.clip_frames:
             raise UserError("models are compared only with the same frames of a clip")
     for name, each in models:
-        if not each.label_names:
-            raise UserError(f"{name} has no label names: convert it again with its labels")
+        each.check_label_names(name)
     if _holds_shards(data_dir):
         data = open_clip_data(data_dir, first.clip_frames)
         stride = options.frame_stride or first.recipe.frame_stride

@@ -44,6 +44,7 @@ def build_model(
     normalization: str | Normalization | None = None,
     weights: str | Path | ClipClassifier | None = None,
     precision: str | None = None,
+    headless: bool = False,
     origin: str = "",
     **arguments,
 ) -> ClipClassifier:
@@ -69,6 +70,8 @@ def build_model(
         precision: what the layers compute in, "float32", "mixed_bfloat16" or "mixed_float16" (default Keras's dtype
             policy). Weights, statistics of batch normalization, the normalization of the clips, the global pooling
             and the head are float32 in all of them.
+        headless: whether to leave out the head, and with it `num_classes` and `label_names`: the model gives features
+            [batch, channels], to start a training from or to compare videos by.
         origin: where the weights come from, in words.
         **arguments: the architecture's own: `residual_network`, `densenet`, `i3d` and `c3d` in this package explain
             them.
@@ -97,7 +100,7 @@ def build_model(
     if architecture is None:
         raise UserError("a model needs an architecture, for example resnet-34, or weights to start from")
     row = find_architecture(architecture)
-    num_classes = _count_classes(num_classes, label_names)
+    num_classes = 0 if headless else _count_classes(num_classes, label_names)
     normalization = find_normalization(normalization or defaults.NORMALIZATION, input_channels or 3)
     recipe, frame_size = _recipe(recipe or Recipe(), clip_frames), frame_size or defaults.FRAME_SIZE
     recipe = replace(recipe, modality=modality_of(len(normalization.mean)))
@@ -116,9 +119,9 @@ def build_model(
                 f"{architecture} cannot take clips of {size[0]} frames and {frame_size}x{frame_size} pixels, of which "
                 f"nothing would reach its head: choose more clip_frames or a larger frame_size"
             ) from error
-        logits = dense(features, num_classes, row.head, dtype=keras.config.floatx())
+        outputs = features if headless else dense(features, num_classes, row.head, dtype=keras.config.floatx())
 
-    model = ClipClassifier(inputs=clips, outputs=logits, name=architecture)
+    model = ClipClassifier(inputs=clips, outputs=outputs, name=architecture)
     model.metadata = Metadata(
         architecture, arguments, num_classes, tuple(label_names), recipe, frame_size, normalization, origin
     )

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from r3d_keras import defaults
+from r3d_keras.errors import UserError
 from r3d_keras.models.normalization import ClipNormalization, Normalization
 from r3d_keras.untrusted import check_types
 from r3d_keras.video.recipe import Recipe, modality_of
@@ -20,7 +21,7 @@ class Metadata:
 
     architecture  name as in `build_model`, for example "resnet-18"
     arguments     the architecture's own arguments (shortcut, widen_factor, ...)
-    num_classes   length of the logits
+    num_classes   length of the logits; 0 of a model without a head, which gives features
     label_names   names of the classes in the order of the logits; empty when unknown
     recipe        how the clips it was trained on were made of videos
     frame_size    height and width of a clip it was trained on, in pixels
@@ -66,6 +67,13 @@ class Metadata:
         """Frames of a clip."""
         return self.recipe.clip_frames
 
+    def check_label_names(self, name: str) -> None:
+        """Raises UserError when the model, called `name` in the error, cannot answer with names of classes."""
+        if not self.label_names and not self.num_classes:
+            raise UserError(f"{name} has no head: it gives features alone, until r3d train has trained it on videos")
+        if not self.label_names:
+            raise UserError(f"{name} has no label names: convert it again with its labels")
+
     @property
     def channels(self) -> int:
         """Channels of a clip: 3 of RGB, 2 of optical flow, 1 of gray."""
@@ -77,7 +85,7 @@ class ClipClassifier(keras.Model):
     """A functional model from raw clips to logits, with `metadata` that survives saving and loading.
 
     Input: [batch, frames, height, width, channels], uint8 or float 0 to 255. Output: float32 logits
-    [batch, classes].
+    [batch, classes]; of a model without a head, features [batch, channels].
     """
 
     @classmethod

@@ -145,6 +145,10 @@ def _keeps_head(source: ClipClassifier, num_classes: int | None, label_names: tu
     """Tells whether the head stays, and why, in words."""
     metadata = source.metadata
     wanted = len(label_names) or metadata.num_classes if num_classes is None else num_classes
+    if num_classes is None and not wanted:
+        raise UserError("the weights have no head: a model needs num_classes or label_names")
+    if not metadata.num_classes:
+        return False, f"every weight kept, the head is new ({wanted} classes; there was none)"
     if wanted != metadata.num_classes:
         return False, f"every weight kept but the head, which is new ({wanted} classes, not {metadata.num_classes})"
     if label_names and label_names != metadata.label_names:

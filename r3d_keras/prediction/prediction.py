@@ -140,8 +140,7 @@ def answer_recipe(scorer: Scorer, clip_stride: int | None) -> Recipe:
 def _check(scorer: Scorer, videos: Sequence[Video], options: AnswerOptions) -> None:
     if not videos:
         raise UserError("no video named")
-    if not scorer.metadata.label_names:
-        raise UserError("the model has no label names: convert it again with its labels")
+    scorer.metadata.check_label_names("the model")
     if options.clip_stride and not (options.timeline or options.html or options.render):
         raise UserError(CLIP_STRIDE_ALONE)
     if options.explain and scorer.model is None:

@@ -187,7 +187,7 @@ def test_mistakes_get_one_line(model, tmp_path):
     with pytest.raises(UserError, match=r"^format must be one of saved_model, onnx, litert, openvino, not 'onx'$"):
         publish(model, tmp_path / "bundle", format="onx")
     nameless = build_model("resnet-10", 2, widen_factor=0.125)
-    with pytest.raises(UserError, match="carries no label names"):
+    with pytest.raises(UserError, match="the model has no label names"):
         publish(nameless, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
     (tmp_path / "file").write_text("")
