@@ -6,7 +6,7 @@ from typing import Any
 
 from r3d_keras.convert.state_dict import Checkpoint
 from r3d_keras.errors import UserError
-from r3d_keras.models import densenet, i3d, resnet
+from r3d_keras.models import densenet, resnet
 from r3d_keras.models.architectures import ARCHITECTURES
 
 C3D_FEATURES = 512 * 1 * 4 * 4  # of a clip of 16 frames and 112x112 pixels

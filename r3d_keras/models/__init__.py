@@ -206,7 +206,9 @@ def save_model(model: ClipClassifier, path: str | Path) -> None:
 def _check_metadata(model: ClipClassifier) -> None:
     """Raises an exception when there are none, or when they are of another network."""
     metadata = model.metadata
-    sizes, expected = (model.input_shape[-1], model.output_shape[-1]), (metadata.channels, metadata.num_classes)
+    has_head = any(layer.name == find_architecture(metadata.architecture).head for layer in model.layers)
+    sizes = (model.input_shape[-1], model.output_shape[-1] if has_head else 0)
+    expected = (metadata.channels, metadata.num_classes)
     if sizes != expected:
         raise ValueError(f"its network has {sizes[0]} channels and {sizes[1]} classes, its metadata {expected}")
 
