@@ -94,7 +94,7 @@ class PreparationOptions(ClipOptions):
         "requirements/tfio.txt).",
     )
     seed: int = option(
-        0, "Seed of the order of the clips, of folder's validation split, and of rendered videos.", minimum=0
+        0, "Seed of the order of the clips, of folder's validation split, of rendered videos.", minimum=0
     )
     max_bad_fraction: float = option(1.0, "Stop when more than this part of the videos is bad.", minimum=0, maximum=1)
     workers: int | None = option(None, "Processes that decode at the same time. Default: one for each core.", minimum=1)
