@@ -49,16 +49,23 @@ MARGIN = 0.3  # how far behind the edge an object begins again
 
 @dataclass(frozen=True)
 class Scene:
-    """What a video is drawn with: its random generator, its camera, and its frames, uint8 [frames, size, size, 3]."""
+    """What a video is drawn with.
+
+    rng         where all randomness comes from
+    camera      its pose in each frame
+    difficulty  from 0 to 1: how much there is that hides the motion
+    frames      what is drawn, uint8 [frames, size, size, 3]
+    """
 
     rng: np.random.Generator
     camera: Pose
+    difficulty: float
     frames: np.ndarray
 
     def place(self, picture: np.ndarray, x, y, size, angle) -> None:
         """Places an object of the world, sometimes bent by waves."""
         waves = None
-        if self.rng.random() < 0.4:
+        if self.rng.random() < 0.6 * self.difficulty:
             waves = draw_waves(self.rng, FRAMES, self.frames.shape[1], self.rng.uniform(0.02, 0.08))
         place_object(self.frames, picture, Pose(x, y, size, angle).seen_by(self.camera), waves)
 
@@ -69,11 +76,11 @@ class Scene:
 
 
 def draw_objects(scene: Scene, direction: str, turn: str, growth: str) -> None:
-    """Draws up to four objects that move alike, often beside one that stands still."""
+    """Draws up to seven objects that move alike, sometimes beside one that stands still."""
     rng, times = scene.rng, _draw_times(scene.rng)
-    speed, turning, growing = rng.uniform(0.015, 0.06), rng.uniform(0.06, 0.25), rng.uniform(0.02, 0.07)
-    (right, down), count = DIRECTIONS[direction], rng.integers(1, 5)
-    if rng.random() < 0.5:
+    speed, turning, growing = rng.uniform(0.02, 0.06), rng.uniform(0.08, 0.25), rng.uniform(0.025, 0.06)
+    (right, down), count = DIRECTIONS[direction], rng.integers(2, 8)
+    if rng.random() < 0.4 * scene.difficulty:
         x, y = rng.uniform(-0.5, 0.5, 2)
         scene.place(draw_textured_object(rng), x, y, rng.uniform(0.15, 0.5), rng.uniform(0, TURN))
     pictures = [draw_textured_object(rng) for _ in range(min(count, 2))]
@@ -81,7 +88,7 @@ def draw_objects(scene: Scene, direction: str, turn: str, growth: str) -> None:
         x, y = rng.uniform(-0.5 - MARGIN, 0.5 + MARGIN, 2)
         if index == 0:
             x, y = rng.uniform(-0.4, 0.4, 2) - np.array([right, down]) * speed * rng.uniform(0, FRAMES - 1)
-        size = 0.2 * 4 ** ((rng.random() + GROWTHS[growth] * growing * times) % 1)
+        size = 0.25 * 3 ** ((rng.random() + GROWTHS[growth] * growing * times) % 1)
         angle = rng.uniform(0, TURN) + TURNS[turn] * turning * times
         picture = pictures[index % len(pictures)]
         scene.place(picture, _around(x + right * speed * times), _around(y + down * speed * times), size, angle)
@@ -177,13 +184,14 @@ def draw_act(scene: Scene, act: str, order: str) -> None:
 def render_generated(label: str, rng: np.random.Generator) -> np.ndarray:
     """Renders a video of class `label`, uint8 [16, 64, 64, 3]; all randomness comes from `rng`."""
     family, arguments = SCENES[label]
-    scene = Scene(rng, _draw_camera(rng), np.empty((FRAMES, SIZE, SIZE, 3), np.uint8))
-    fill_background(scene.frames, rng, scene.camera)
+    difficulty = rng.random()
+    scene = Scene(rng, _draw_camera(rng, difficulty), difficulty, np.empty((FRAMES, SIZE, SIZE, 3), np.uint8))
+    fill_background(scene.frames, rng, scene.camera, contrast=0.15 + 0.85 * difficulty)
     family(scene, *arguments)
-    if rng.random() < 0.3:  # something stands in front, at a side
+    if rng.random() < 0.4 * difficulty:  # something stands in front, at a side
         x, y = rng.choice([-1, 1]) * rng.uniform(0.2, 0.6), rng.uniform(-0.5, 0.5)
         scene.place(draw_textured_object(rng), x, y, rng.uniform(0.2, 0.6), rng.uniform(0, TURN))
-    return _filmed(scene.frames, rng)
+    return _filmed(scene.frames, rng, difficulty)
 
 
 def _draw_changing_pattern(rng: np.random.Generator, changes: int) -> np.ndarray:
@@ -236,28 +244,27 @@ def _around(place: np.ndarray) -> np.ndarray:
     return (place + 0.5 + MARGIN) % (1 + 2 * MARGIN) - 0.5 - MARGIN
 
 
-def _draw_camera(rng: np.random.Generator) -> Pose:
+def _draw_camera(rng: np.random.Generator, difficulty: float) -> Pose:
     """Draws a camera that stands still, shakes, or pans, zooms and turns a little."""
-    still, times = np.zeros(FRAMES), PARTS - 0.5
-    kind = rng.random()
-    if kind < 0.2:
+    still, times, kind = np.zeros(FRAMES), PARTS - 0.5, rng.random()
+    if kind > difficulty:
         return Pose(still, still, still + 1, still)
-    if kind < 0.55:
+    if kind > difficulty / 2:
         return Pose(*np.cumsum(rng.normal(0, 0.004, (2, FRAMES)), axis=1), still + 1, still)
-    heading, speed = rng.uniform(0, TURN), rng.uniform(0, 0.5)
+    heading, speed = rng.uniform(0, TURN), rng.uniform(0, 0.5 * difficulty)
     size, angle = np.exp(rng.normal(0, 0.2) * times), rng.normal(0, 0.15) * times
     return Pose(speed * np.cos(heading) * times, speed * np.sin(heading) * times, size, angle)
 
 
-def _filmed(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _filmed(frames: np.ndarray, rng: np.random.Generator, difficulty: float) -> np.ndarray:
     """Returns the frames, uint8, with other contrast and brightness, often with noise, sometimes blurred."""
     values = frames * np.float32(rng.uniform(0.6, 1.2)) + np.float32(rng.uniform(-30, 30))
-    if rng.random() < 0.5:
+    if rng.random() < difficulty:
         deviation = 255 / np.sqrt(12)  # of uniform bytes
         bytes_of_noise = rng.integers(0, 256, frames.shape, np.uint8).astype(np.float32)
         values += (bytes_of_noise - np.float32(127.5)) * np.float32(rng.uniform(1, 8) / deviation)
     filmed = values.clip(0, 255).astype(np.uint8)
-    if rng.random() < 0.3:
+    if rng.random() < 0.6 * difficulty:
         deviation = rng.uniform(0.4, 1)
         filmed = np.stack([cv2.GaussianBlur(frame, (3, 3), deviation) for frame in filmed])
     return filmed

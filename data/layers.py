@@ -104,9 +104,14 @@ def draw_shape(rng: np.random.Generator) -> np.ndarray:
     return coverage
 
 
-def fill_background(frames: np.ndarray, rng: np.random.Generator, camera: Pose) -> None:
-    """Fills `frames` (uint8 [frames, size, size, 3]) with a texture, sharp or blurred, that a camera moves over."""
+def fill_background(frames: np.ndarray, rng: np.random.Generator, camera: Pose, contrast: float) -> None:
+    """Fills `frames` (uint8 [frames, size, size, 3]) with a texture, sharp or blurred, that a camera moves over.
+
+    `contrast` is that part of the texture's own which is left.
+    """
     texture = draw_texture(rng)
+    mean = texture.mean(axis=(0, 1))
+    texture = (mean + contrast * (texture - mean)).astype(np.uint8)
     if rng.random() < 0.3:
         texture = cv2.GaussianBlur(texture, (0, 0), rng.uniform(1, 4))
     pose = Pose(0.0, 0.0, rng.uniform(1.2, 3), rng.uniform(0, TURN)).seen_by(camera)

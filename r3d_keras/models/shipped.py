@@ -29,7 +29,7 @@ def shipped_names() -> list[str]:
 
 
 def is_shipped(name: str | os.PathLike) -> bool:
-    """Tells whether a name means weights of this package: it begins as theirs do, and no such file or folder is there."""
+    """Tells whether a name means weights of this package: it begins as theirs do, and no such file or folder exists."""
     return str(name).startswith(PREFIX) and not Path(name).exists()
 
 
