@@ -1,4 +1,4 @@
-"""The generated data set: what it holds, that its seed decides all of it, and that only time tells its classes apart."""
+"""The generated data set: what it holds, that its seed decides all of it, that only time tells its classes apart."""
 
 import itertools
 from collections import Counter

@@ -66,7 +66,7 @@ def test_what_does_not_fit_half_precision_is_not_written(tmp_path):
 
 
 def test_an_unknown_name_and_a_folder_of_such_a_name(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="no weights generated-x come with this package.*generated-resnet-18-quarter"):
+    with pytest.raises(UserError, match=r"no weights generated-x come with this package.*generated-resnet-18-quarter"):
         r3d_keras.load_model("generated-x")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "generated-x").mkdir()
