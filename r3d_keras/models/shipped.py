@@ -20,6 +20,7 @@ from r3d_keras.models.initial_values import skipped_initial_values
 
 FOLDER, SUFFIX = Path(__file__).parent / "weights", ".npz"
 PREFIX = "generated-"
+ORIGIN = "trained by r3d_keras on videos that it rendered itself (recipes/generated.flags)"
 DEFAULT = "generated-resnet-18-quarter"  # what a run on a small data set starts from
 
 
@@ -53,7 +54,7 @@ def load_shipped(name: str) -> ClipClassifier:
     return model
 
 
-def pack(model: ClipClassifier, path: str | os.PathLike, origin: str) -> None:
+def pack(model: ClipClassifier, path: str | os.PathLike, origin: str = ORIGIN) -> None:
     """Writes a model as such a file, `path` with the suffix .npz; `origin` says in words where its weights come from.
 
     Raises ValueError when a weight is too large for float16, and OSError when the file cannot be written.
