@@ -26,6 +26,10 @@ Synthetic videos of eight motions, made first when the folder is missing:
 
     r3d prepare --dataset=motions --video_dir=motions --data_dir=motions_shards
 
+Synthetic clips of many classes of motion, to pretrain networks on, made alike:
+
+    r3d prepare --dataset=generated --video_dir=generated --data_dir=generated_shards
+
 On a cluster, or in several processes under Apache Beam, whose own flags follow after --:
 
     r3d prepare --dataset=folder --video_dir=videos --data_dir=shards --runner=DirectRunner \\

@@ -63,7 +63,8 @@ def build_model(
             normalization, as the authors' code does.
         normalization: a key of NORMALIZATIONS, or mean and standard deviation on the scale 0 to 255 (default
             "activitynet-2018"; "flow" where RGB weights are taken over for flow).
-        weights: a model of this package, or the path of one, to fine-tune. Architecture, arguments, normalization,
+        weights: a model of this package, the path of one, or the name of one that comes with it (as in
+            "generated-resnet-18-quarter"), to fine-tune. Architecture, arguments, normalization,
             frames and size are its own, and so is every weight but the head's. The head is kept too when
             `num_classes` and `label_names` are left out or agree with it; `metadata.origin` says what was done. With
             other `input_channels` the first convolution starts from the mean of its kernel over the channels.
@@ -160,6 +161,8 @@ def describe_content(folder: Path) -> str:
 def load_model(path: str | Path) -> ClipClassifier:
     """Loads a `.keras` file that this package saved, or the best model of a training run by its folder.
 
+    A name that begins with "generated-" means weights that come with this package (`r3d_keras.models.shipped`).
+
     A file from a stranger does no harm: what it holds is checked before anything of it is built, see `model_file`.
     `keras.models.load_model` reads the same files without that. Raises UserError when the file is missing, damaged,
     hostile, or holds a model that is not one of ours.
@@ -167,6 +170,10 @@ def load_model(path: str | Path) -> ClipClassifier:
     Example:
         model = r3d_keras.load_model("run1")
     """
+    from r3d_keras.models.shipped import is_shipped, load_shipped
+
+    if is_shipped(path):
+        return load_shipped(str(path))
     path = model_path(path)
     if not path.is_file():
         raise UserError(f"no such model file or run's folder: {path}")

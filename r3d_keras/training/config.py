@@ -29,6 +29,9 @@ FREE_FIELDS = (
 FIXED_FIELDS = ("architecture", "normalization", "frame_size", "frame_stride", "clip_frames")
 
 
+NO_WEIGHTS = "none"  # what `weights` is called to start from random ones in any case
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataOptions(Options):
     """Where the clips come from."""
@@ -62,8 +65,10 @@ class ModelOptions(Options):
     )
     weights: str | None = option(
         None,
-        "A .keras file, or a PyTorch checkpoint that r3d convert takes, to fine-tune: all but the head is kept, and "
-        "the head too where the classes agree.",
+        "A .keras file, a PyTorch checkpoint that r3d convert takes, or weights of this package, to fine-tune: all but "
+        "the head is kept, and the head too where the classes agree. Without it, a run on few videos that names no network "
+        "starts from generated-resnet-18-quarter, a narrow network that this package trained on videos of its own; "
+        "with none it does not.",
     )
     frame_size: int | None = option(
         None,
