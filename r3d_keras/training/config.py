@@ -66,9 +66,9 @@ class ModelOptions(Options):
     weights: str | None = option(
         None,
         "A .keras file, a PyTorch checkpoint that r3d convert takes, or weights of this package, to fine-tune: all but "
-        "the head is kept, and the head too where the classes agree. Without it, a run on few videos that names no network "
-        "starts from generated-resnet-18-quarter, a narrow network that this package trained on videos of its own; "
-        "with none it does not.",
+        "the head is kept, and the head too where the classes agree. Without it, a run on few videos that names no "
+        "network starts from generated-resnet-18-quarter, a narrow network that this package trained on videos of its "
+        "own; with none it does not.",
     )
     frame_size: int | None = option(
         None,
