@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install quickstart demo test test-slow test-beam test-tfio test-formats benchmark pictures lint clean
+.PHONY: install quickstart weights demo test test-slow test-beam test-tfio test-formats benchmark pictures lint clean
 
 install: .venv/.installed
 
@@ -13,6 +13,13 @@ quickstart: .venv/.installed
 	$(BIN)/r3d evaluate quickstart/model quickstart/shards --output_dir=quickstart/results
 	$(BIN)/r3d export quickstart/model quickstart/bundle
 	$(BIN)/r3d predict quickstart/bundle quickstart/videos/validation/*/000[0-2].*
+
+# The weights that come with the package, from the network of the quickstart; see r3d_keras/models/README.md.
+weights: .venv/.installed
+	$(BIN)/r3d prepare generated/videos generated/shards --dataset=generated --videos_per_class=200
+	$(BIN)/r3d train --flagfile=generated.flags
+	$(BIN)/python -c "from r3d_keras.models import load_model, shipped; \
+	    shipped.pack(load_model('generated/model'), shipped.FOLDER / 'generated-resnet-18-quarter.npz')"
 
 # A page on this machine about the model of the quickstart: its videos, yours, the webcam.
 demo: .venv/.installed-demo
@@ -51,7 +58,7 @@ lint: .venv/.installed-test
 	$(BIN)/ruff check .
 
 clean:
-	rm -rf .venv .venv-* quickstart build dist *.egg-info
+	rm -rf .venv .venv-* quickstart generated build dist *.egg-info
 
 .venv/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info < (3, 14) else "error: TensorFlow needs \

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from r3d_keras.annotation_files import field, read_json, split_of
 from r3d_keras.errors import UserError
+from r3d_keras.official_ids import activitynet_sample
 from r3d_keras.video.listing import TEST, Listing, Segment
 
-from .annotation_files import field, read_json, split_of
 from .samples import Samples
 from .video_files import VideosByName
 
@@ -33,13 +34,13 @@ def list_activitynet(video_dir: Path, annotations: Path) -> Listing:
         split = split_of(place, field(place, entry, "subset", str))
         path = videos.find(f"v_{youtube_id}") or videos.find(youtube_id)
         if split == TEST:
-            samples.add(f"v_{youtube_id}", None, split, path)
+            samples.add(activitynet_sample(youtube_id), None, split, path)
             continue
-        annotated = field(place, entry, "annotations", list)
+        annotated = field(place, entry, "annotations", list) if entry.get("annotations") is not None else []
         if not annotated:
-            samples.leave_out(f"v_{youtube_id}", "no segment of it is annotated", split)
+            samples.leave_out(activitynet_sample(youtube_id), "no segment of it is annotated", split)
         for number, annotation in enumerate(annotated):
-            video_id = f"v_{youtube_id}_{number}"
+            video_id = activitynet_sample(youtube_id, number)
             label = field(place, annotation, "label", str)
             if label not in known_labels:
                 raise UserError(f"{place}: {label!r} is no leaf of the taxonomy")

@@ -59,7 +59,7 @@ class CrossValidation:
             (f"fold {number}", fold.video_metrics, fold.intervals["top1"])
             for number, fold in enumerate(self.folds, start=1)
         ]
-        table = format_metrics(rows, len(self.folds[0].source.label_names))
+        table = format_metrics(rows, len(self.folds[0].label_names))
         videos = sum(fold.video_metrics.count for fold in self.folds)
         top1, classes = (
             f"{100 * self.mean(name):.1f}% +- {100 * self.standard_deviation(name):.1f}"

@@ -12,7 +12,8 @@ each fold, and mean and standard deviation over the folds, which OUTPUT_DIR/metr
 
 from r3d_keras import quiet
 from r3d_keras.command_line import Command
-from r3d_keras.terminal import next_command, say, wrote
+from r3d_keras.commands import next_command
+from r3d_keras.terminal import say, wrote
 from r3d_keras.training.config import TrainingConfig
 
 from .options import CrossValidationOptions
@@ -29,7 +30,7 @@ def main(options: CrossValidationOptions) -> None:
         say(result)
         say(wrote(f"{options.output_dir}/{METRICS_FILE}"))
         pattern = [f"--group_pattern={options.group_pattern}"] if options.group_pattern else []
-        say(next_command("r3d", "prepare", options.video_dir, "shards", *pattern))
+        say(next_command("prepare", options.video_dir, "shards", *pattern))
 
 
 COMMAND = Command(main, CrossValidationOptions, arguments=("video_dir", "output_dir"), after_dashes="training_flags")

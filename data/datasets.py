@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from r3d_keras.video.listing import Listing
 from r3d_keras.video.recipe import Recipe
 
 from .activitynet import list_activitynet
 from .folder import list_folder
+from .generated import GENERATED
 from .hmdb51 import list_hmdb51
 from .kinetics import list_kinetics
-from .motions import list_motions
+from .motions import MOTIONS
 from .reference import list_reference
+from .rendered import list_rendered
 from .table import list_table
 from .ucf101 import list_ucf101
 
@@ -75,5 +78,6 @@ DATASETS = {
         list_reference,
         annotations="the json file that its tools made",
     ),
-    "motions": DataSet(list_motions, options=("seed", "workers")),
+    "generated": DataSet(partial(list_rendered, GENERATED), options=("seed", "workers", "videos_per_class")),
+    "motions": DataSet(partial(list_rendered, MOTIONS), options=("seed", "workers", "videos_per_class")),
 }

@@ -12,8 +12,9 @@ as --normalization instead of the built-in ones. The exit code is 1 when anythin
 """
 
 from r3d_keras.command_line import Command
+from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
-from r3d_keras.terminal import next_command, say, wrote
+from r3d_keras.terminal import say, wrote
 
 from .options import InspectionOptions
 
@@ -30,7 +31,7 @@ def main(options: InspectionOptions) -> None:
     if files := list(filter(None, (options.statistics, options.contact_sheet))):
         say(wrote(*files))
     normalization = [f"--normalization={options.statistics}"] if options.statistics else []
-    say(next_command("r3d", "train", options.data_dir, "run1", *normalization))
+    say(next_command("train", options.data_dir, "run1", *normalization))
 
 
 COMMAND = Command(main, InspectionOptions, arguments=("data_dir",))

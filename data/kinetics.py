@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from r3d_keras.annotation_files import read_rows, seconds, split_of
 from r3d_keras.errors import UserError
+from r3d_keras.official_ids import kinetics_sample
 from r3d_keras.video.listing import TEST, Listing
 
-from .annotation_files import read_rows, seconds, split_of
 from .samples import ClassNames, Samples
 from .video_files import VideosByName
 
@@ -64,4 +65,4 @@ def _read_annotations(file: Path) -> Iterator[tuple[str, str, str | None, str]]:
         if not row["youtube_id"]:
             raise UserError(f"{place}: no youtube_id")
         start, end = seconds(place, row["time_start"]), seconds(place, row["time_end"])
-        yield place, f"{row['youtube_id']}_{int(start):06d}_{int(end):06d}", label, split
+        yield place, kinetics_sample(row["youtube_id"], start, end), label, split

@@ -45,6 +45,11 @@ class VideoOptions(Options):
     fold: str | None = option(
         None, "folder: hold out the first of five parts of each class (1/5), the second (2/5), ...; see crossvalidate."
     )
+    videos_per_class: int | None = option(
+        None,
+        "generated, motions: training videos of each class to render. Default: 100 and 60.",
+        minimum=1,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +102,9 @@ class PreparationOptions(ClipOptions, VideoOptions):
         "Folder for the shards; made if missing. Also gs://, or s3:// and az:// (the repository's "
         "requirements/tfio.txt).",
     )
-    seed: int = option(0, "Seed of the order of the clips, of folder's validation split, and of motions.", minimum=0)
+    seed: int = option(
+        0, "Seed of the order of the clips, of folder's validation split, of rendered videos.", minimum=0
+    )
     max_bad_fraction: float = option(1.0, "Stop when more than this part of the videos is bad.", minimum=0, maximum=1)
     workers: int | None = option(None, "Processes that decode at the same time. Default: one for each core.", minimum=1)
     runner: str | None = option(

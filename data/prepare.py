@@ -26,6 +26,10 @@ Synthetic videos of eight motions, made first when the folder is missing:
 
     r3d prepare --dataset=motions --video_dir=motions --data_dir=motions_shards
 
+Synthetic clips of many classes of motion, to pretrain networks on, made alike:
+
+    r3d prepare --dataset=generated --video_dir=generated --data_dir=generated_shards
+
 On a cluster, or in several processes under Apache Beam, whose own flags follow after --:
 
     r3d prepare --dataset=folder --video_dir=videos --data_dir=shards --runner=DirectRunner \\
@@ -38,7 +42,8 @@ The same videos and settings give the same bytes.
 """
 
 from r3d_keras.command_line import Command
-from r3d_keras.terminal import next_command, say, wrote
+from r3d_keras.commands import next_command
+from r3d_keras.terminal import say, wrote
 
 from .options import PreparationOptions
 
@@ -51,7 +56,7 @@ def main(options: PreparationOptions) -> None:
     if report.is_new:
         say(wrote(f"{report.data_dir} ({sum(split.clips for split in report.splits.values())} clips)"))
     words = ("train", report.data_dir, "run1") if "train" in report.splits else ("inspect", report.data_dir)
-    say(next_command("r3d", *words))
+    say(next_command(*words))
 
 
 COMMAND = Command(main, PreparationOptions, arguments=("video_dir", "data_dir"), after_dashes="runner_flags")

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from r3d_keras.annotation_files import field, read_json, split_of
 from r3d_keras.errors import UserError
 from r3d_keras.terminal import Progress
 from r3d_keras.video.folders import printable, require_folder
 from r3d_keras.video.listing import TEST, LeftOut, Listing
 
-from .annotation_files import field, read_json, split_of
 from .samples import Samples
 from .video_files import NOT_ANNOTATED
 
@@ -41,7 +41,11 @@ def list_reference(video_dir: Path, annotations: Path) -> Listing:
         for video_id, entry in database.items():
             place = f"{annotations}, video {video_id!r}"
             split = split_of(place, field(place, entry, "subset", str))
-            annotation = field(place, entry, "annotations", dict) if "annotations" in entry else {}
+            annotation = field(place, entry, "annotations", dict) if entry.get("annotations") else {}
+            bar.add(1)
+            if not annotation and split != TEST:
+                samples.leave_out(video_id, "it is not annotated", split)
+                continue
             label = None if split == TEST and "label" not in annotation else field(place, annotation, "label", str)
             if label is not None and label not in known_labels:
                 raise UserError(f"{place}: {label!r} is not among the labels of the file")
@@ -51,7 +55,6 @@ def list_reference(video_dir: Path, annotations: Path) -> Listing:
                 samples.leave_out(video_id, "only a part of its frames is meant: prepare it from the video file", split)
             else:
                 samples.add(video_id, label, split, path)
-            bar.add(1)
     expected = "<label>/<id>/image_00001.jpg or <label>/<id>.hdf5 are expected in it"
     return samples.listing(video_dir, label_names, list(frames.left_out()), expected)
 

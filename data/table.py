@@ -3,12 +3,12 @@
 import posixpath
 from pathlib import Path
 
+from r3d_keras.annotation_files import read_rows, seconds, split_of
 from r3d_keras.errors import UserError
 from r3d_keras.video.folders import NOT_A_VIDEO
 from r3d_keras.video.listing import TEST, LeftOut, Listing, Segment
 from r3d_keras.video.sources import is_video
 
-from .annotation_files import read_rows, seconds, split_of
 from .samples import ClassNames, Samples
 from .video_files import NOT_ANNOTATED, list_videos
 

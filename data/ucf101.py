@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from r3d_keras.annotation_files import read_lines
 from r3d_keras.errors import UserError
 from r3d_keras.video.folders import require_folder
 from r3d_keras.video.listing import TRAIN, VALIDATION, Listing
 
-from .annotation_files import read_lines
 from .samples import Samples
 from .video_files import VideosByName, name_of
 

@@ -3,14 +3,17 @@
 Examples:
     r3d client --server=localhost:8501 --model_name=actions video.mp4 folder_of_videos
     python -m export.client --server=localhost:8500 --protocol=grpc --model_name=actions --json --top_k=5 video.mp4
+    r3d client --server=https://models.example.org/video --model_name=actions video.mp4
     r3d client --server=localhost:8501 --model_name=actions --latency video.mp4
 
 Clips are made as those that the model was trained on, which a bundle of r3d export says of itself, and sent as
 JPEG frames to its signature `frames`; a video's score is the mean of its clips, as in evaluation. Over REST it needs
-requirements/client.txt alone, and no TensorFlow. --json prints one object a line: video, duration (seconds), clips, and
-classes (label and score, best first). --latency sends the first clip of a video again and again, and prints the
-milliseconds in which 50, 95 and 99 % of the requests are answered, and clips/s, for requests of 1 to 16 clips of which
-1 to 16 are under way.
+requirements/client.txt alone, and no TensorFlow. The token in the environment variable R3D_SERVER_TOKEN goes with
+every request, and SSL_CERT_FILE names a file of certificates to trust in place of the usual authorities. --json prints
+one object a line: video, duration (seconds), clips, and classes (label and score, best first). --latency sends the
+first clip of a video again and again, and prints the milliseconds in which 50, 95 and 99 % of the requests are
+answered, and clips/s, for requests of 1 to 16 clips of which 1 to 16 are under way; the concurrency with the most
+clips/s is that of the command that it ends with.
 """
 
 import json
@@ -19,9 +22,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from r3d_keras.command_line import Command
+from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, option, required
-from r3d_keras.terminal import Progress, next_command, say, say_aside, say_data
+from r3d_keras.terminal import Progress, say, say_aside, say_data
 
 if TYPE_CHECKING:
     from .server_access import Server
@@ -33,7 +37,10 @@ class ClientOptions(Options):
 
     title = "Flags"
     videos: tuple[str, ...] = option((), "Video files, folders of them, folders of frames, or addresses.")
-    server: str = required("localhost:8501", "HOST:PORT of the server: 8501 is TF Serving's for REST, 8500 for gRPC.")
+    server: str = required(
+        "localhost:8501",
+        "HOST:PORT of the server (8501 is TF Serving's for REST, 8500 for gRPC), or https://HOST/PATH.",
+    )
     model_name: str = required("actions", "Name of the model on the server.")
     protocol: str = option("rest", "rest, or grpc with tensorflow-serving-api.", choices=("rest", "grpc"))
     json: bool = option(False, "Print one JSON object a line instead of a table.")
@@ -86,8 +93,7 @@ def _print_answers(server: "Server", videos: list[str], options: ClientOptions) 
                 say(f"{video}: " + ", ".join(f"{each['label']} {100 * each['score']:.1f}%" for each in classes))
     if failures:
         raise UserError(f"{failures} of {len(videos)} videos have no answer")
-    words = COMMAND.words(options, videos=tuple(map(str, videos[:1])), json=False, top_k=1, latency=True)
-    say(next_command("r3d", "client", *words), sys.stderr if options.json else sys.stdout)
+    _say_next(options, videos=tuple(map(str, videos[:1])), json=False, top_k=1, latency=True)
 
 
 def _print_latencies(server: "Server", video: str, options: ClientOptions) -> None:
@@ -97,8 +103,16 @@ def _print_latencies(server: "Server", video: str, options: ClientOptions) -> No
     frames = first_clip(video, server.describe())
     if not options.json:
         say(HEADER)
+    rows = []
     for row in measure_latencies(server, frames, options.latency_seconds):
+        rows.append(row)
         say_data(json.dumps(asdict(row)) if options.json else str(row))
+    fastest = max(rows, key=lambda row: row.clips_per_second)
+    _say_next(options, latency=False, latency_seconds=ClientOptions.latency_seconds, concurrency=fastest.concurrency)
+
+
+def _say_next(options: ClientOptions, **changes: object) -> None:
+    say(next_command("client", *COMMAND.words(options, **changes)), sys.stderr if options.json else sys.stdout)
 
 
 COMMAND = Command(main, ClientOptions, arguments=("videos...",))

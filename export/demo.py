@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, option
+from r3d_keras.terminal import say
 
 if TYPE_CHECKING:
     from .demo_models import AskedModel
@@ -34,7 +35,7 @@ class DemoOptions(Options):
 
     title = "Flags"
     model: str | None = option(None, "A .keras file, the folder of a training run, or that of an exported bundle.")
-    server: str | None = option(None, "HOST:PORT of a model server, in place of a model.")
+    server: str | None = option(None, "HOST:PORT or https://HOST/PATH of a model server, in place of a model.")
     model_name: str | None = option(None, "Name of the model on the server.")
     protocol: str = option("rest", "How the server is asked.", choices=("rest", "grpc"))
     timeout: float = option(120.0, "Seconds in which each request to the server must be answered.", minimum=0.001)
@@ -76,7 +77,7 @@ def main(options: DemoOptions) -> None:
         options.host,
     )
     host = f"[{options.host}]" if ":" in options.host else options.host
-    print(f"http://{host}:{listening.getsockname()[1]} shows what {model.name} says (Ctrl-C ends it)", flush=True)
+    say(f"http://{host}:{listening.getsockname()[1]} shows what {model.name} says (Ctrl-C ends it)")
     uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=3)).run([listening])
 
 

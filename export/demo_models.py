@@ -43,8 +43,7 @@ class LoadedModel:
         self._scorer = load_scorer(path)
         self.name, self.recipe = str(path), self._scorer.metadata.recipe
         self.label_names = self._scorer.metadata.label_names
-        if not self.label_names:
-            raise UserError(f"the model {path} has no label names: convert it again with its labels")
+        self._scorer.metadata.check_label_names(f"the model {path}")
 
     def scores(self, clips: VideoClips) -> tuple[np.ndarray, np.ndarray]:
         from r3d_keras.prediction.videos import clip_values

@@ -13,6 +13,7 @@ from keras import ops
 from r3d_keras.errors import UserError
 from r3d_keras.models.initial_values import skipped_initial_values
 from r3d_keras.models.layers import GroupedConvolution
+from r3d_keras.prediction.runtimes import LOADERS
 
 from .grouped_convolution import BlockConvolution
 
@@ -23,61 +24,37 @@ class Format:
 
     file_name  what Keras writes
     packages   what its conversion and its runtime need, as pip names them
-    run        function from the file and float32 clips to logits, in the format's own runtime
     """
 
     file_name: str
     packages: tuple[str, ...]
-    run: Callable[[Path, np.ndarray], np.ndarray]
-
-
-def _run_onnx(path: Path, clips: np.ndarray) -> np.ndarray:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: clips})[0]
-
-
-def _run_litert(path: Path, clips: np.ndarray) -> np.ndarray:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(path))
-    [given], [answer] = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.resize_tensor_input(given["index"], clips.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(given["index"], clips)
-    interpreter.invoke()
-    return interpreter.get_tensor(answer["index"])
-
-
-def _run_openvino(path: Path, clips: np.ndarray) -> np.ndarray:
-    import openvino
-
-    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return compiled(clips)[0]
 
 
 FORMATS = {
-    "onnx": Format("model.onnx", ("tf2onnx", "onnx", "onnxruntime"), _run_onnx),
-    "litert": Format("model.tflite", ("ai-edge-litert",), _run_litert),
-    "openvino": Format("model.xml", ("openvino",), _run_openvino),
+    "onnx": Format("model.onnx", ("tf2onnx", "onnx", "onnxruntime")),
+    "litert": Format("model.tflite", ("ai-edge-litert",)),
+    "openvino": Format("model.xml", ("openvino",)),
 }
 
 
-class PlanarMaxPooling(keras.layers.Layer):
-    """A max pooling of [batch, time, height, width, channels] as two of planes, which LiteRT has; the same values."""
+# What pools planes as a layer pools clips: of equal windows, the average of the averages is that of all.
+PLANAR_POOLINGS = {keras.layers.MaxPooling3D: ops.max_pool, keras.layers.AveragePooling3D: ops.average_pool}
 
-    def __init__(self, pool_size: tuple[int, int, int], strides: tuple[int, int, int], **options):
+
+class PlanarPooling(keras.layers.Layer):
+    """A pooling of [batch, time, height, width, channels] as two of planes, which LiteRT has; the same values."""
+
+    def __init__(self, pool: Callable, pool_size: tuple[int, int, int], strides: tuple[int, int, int], **options):
         super().__init__(**options)
-        self._pool_size, self._strides = pool_size, strides
+        self._pool, self._pool_size, self._strides = pool, pool_size, strides
 
     def call(self, clips):
         _, time, height, width, channels = clips.shape
         planes = ops.reshape(clips, (-1, height, width, channels))
-        planes = ops.max_pool(planes, self._pool_size[1:], self._strides[1:])
+        planes = self._pool(planes, self._pool_size[1:], self._strides[1:])
         height, width = planes.shape[1:3]
         lines = ops.reshape(planes, (-1, time, height * width, channels))
-        lines = ops.max_pool(lines, (self._pool_size[0], 1), (self._strides[0], 1))
+        lines = self._pool(lines, (self._pool_size[0], 1), (self._strides[0], 1))
         return ops.reshape(lines, (-1, lines.shape[1], height, width, channels))
 
 
@@ -85,8 +62,8 @@ def _for_other_runtimes(network: keras.Model, clips: np.ndarray, planar_pooling:
     """Returns the same network, for clips of one size, of layers that converters know."""
 
     def clone(layer):
-        if planar_pooling and isinstance(layer, keras.layers.MaxPooling3D) and layer.padding == "valid":
-            return PlanarMaxPooling(layer.pool_size, layer.strides, name=layer.name)
+        if planar_pooling and type(layer) in PLANAR_POOLINGS and layer.padding == "valid":
+            return PlanarPooling(PLANAR_POOLINGS[type(layer)], layer.pool_size, layer.strides, name=layer.name)
         layer_class = BlockConvolution if isinstance(layer, GroupedConvolution) else type(layer)
         return layer_class.from_config(layer.get_config())
 
@@ -115,7 +92,7 @@ def write_format(name: str, network: keras.Model, clips: np.ndarray, folder: Pat
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             network.export(str(path), format=name, input_signature=signature, verbose=False)
-        return row.run(path, clips.astype(np.float32))
+        return LOADERS[row.file_name](path)(clips.astype(np.float32))
     except ImportError as error:
         raise UserError(f"format={name} needs: pip install 'r3d_keras[formats]' ({error})") from error
     except Exception as error:  # every converter and runtime has errors of its own

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
 from r3d_keras.files import sha256
 from r3d_keras.models import ClipClassifier, load_model, model_path
@@ -22,7 +23,7 @@ from .bundle import INPUT_LIMITS, write_bundle, write_labels_and_card
 from .folding import fold
 from .formats import write_format
 from .options import ExportOptions
-from .server_files import write_server_files
+from .server_files import check_server_name, write_server_files
 from .versions import publish_version
 from .warm_up import moving_frames
 
@@ -52,14 +53,15 @@ class Published:
 
     def __str__(self) -> str:
         rates = ", ".join(f"{rate:.1f} with {size}" for size, rate in self.rates.items())
-        next_line = f"{'next':8}(cd {shlex.quote(str(self.path.parent))} && docker compose up -d)"
+        is_bundle = bool(self.rates)
+        start = f"{'next':8}(cd {shlex.quote(str(self.path.parent))} && docker compose up -d)"
         return "\n".join(
             [
-                *([f"clips/s on this machine by batch size: {rates}"] if rates else []),
+                *([f"clips/s on this machine by batch size: {rates}"] if is_bundle else []),
                 f"largest difference of a logit: {self.card['largest_logit_difference']:.1e} "
                 f"(largest logit {self.card['largest_logit']:.1f})",
                 wrote(self.path),
-                *([next_line] if rates else []),
+                start if is_bundle else next_command("demo", self.path.parent),
             ]
         )
 
@@ -83,12 +85,14 @@ def publish(
             `export.formats.FORMATS`, a file from clips float32 [batch, frames, size, size, channels], 0 to 255, of the
             model's own size, to logits.
         precision: what the layers of a bundle compute in: "float32", "bfloat16" or "float16".
-        model_name: of the bundle on a server; the name of `output_dir` by default.
+        model_name: of the bundle on a server, made of letters, digits, dots, hyphens and underscores; the name of
+            `output_dir` by default.
         metrics: of an evaluation of the model, or the path of its metrics.json, for the model card.
 
     Raises:
-        UserError: no such format or precision; the model carries no label names, or cannot be read; `output_dir` cannot
-            be written; the format cannot hold the model, or its packages are missing.
+        UserError: no such format or precision; a name that is none for a server; the model carries no label names, or
+            cannot be read; `output_dir` cannot be written; the format cannot hold the model, or its packages are
+            missing.
 
     Example:
         print(publish("run1", "actions", precision="bfloat16"))
@@ -102,19 +106,21 @@ def publish(
     )
     if format != SAVED_MODEL and (precision != "float32" or model_name):
         raise UserError(f"format={format} goes with precision=float32 and no model_name: they are of a bundle")
+    base = Path(output_dir)
+    name = model_name or base.resolve().name
+    if format == SAVED_MODEL:
+        check_server_name(name, "model_name" if model_name else "output_dir")
     source: dict[str, Any] = {"metrics": _read_metrics(metrics) if isinstance(metrics, str | Path) else metrics}
     if not isinstance(model, ClipClassifier):
         path = model_path(model)
         model = load_model(path)
         source = {"file": path.name, "sha256": sha256(path), **source}
-    if not model.metadata.label_names:
-        raise UserError("the model carries no label names: a server could only answer with numbers")
+    model.metadata.check_label_names("the model")
 
     network = fold(model, precision)
     clips = _clips_to_compare(model.metadata)
     expected = model(clips, training=False).numpy()
-    card, rates, base = _model_card(model, precision, source), {}, Path(output_dir)
-    name = model_name or base.resolve().name
+    card, rates = _model_card(model, precision, source), {}
 
     def write(folder: Path) -> None:
         if format == SAVED_MODEL:

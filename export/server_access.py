@@ -2,14 +2,18 @@
 
 import base64
 import json
+import os
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import quote
 
 import numpy as np
 
 from r3d_keras import quiet
 from r3d_keras.errors import UserError
 from r3d_keras.video.recipe import Recipe
+
+from .server_address import CERTIFICATES, TOKEN, Address, bearer_token, parse_address, ssl_context, trusted_certificates
 
 Inputs = dict[str, np.ndarray]
 Outputs = dict[str, np.ndarray]
@@ -18,6 +22,13 @@ Outputs = dict[str, np.ndarray]
 LARGEST_MESSAGE = 256 * 1024 * 1024
 ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 0.5
+# What OpenSSL says of a handshake that fails, and what can be done.
+TLS_ADVICE = {
+    "issuer certificate": f"{CERTIFICATES} may name a file of certificates to trust",
+    "self-signed certificate": f"{CERTIFICATES} may name a file of certificates to trust",
+    "self signed certificate": f"{CERTIFICATES} may name a file of certificates to trust",
+    "WRONG_VERSION_NUMBER": "a server without TLS is asked without https://",
+}
 
 
 @dataclass(frozen=True)
@@ -42,32 +53,43 @@ class Server(Protocol):
 
 
 def connect(address: str, model_name: str, protocol: str, timeout_seconds: float) -> Server:
-    """Returns the model `model_name` on the server HOST:PORT.
+    """Returns the model `model_name` on a server.
 
     Args:
+        address: HOST:PORT, or https://HOST:PORT where TLS protects what is sent. An IPv6 address stands in brackets.
+            With protocol "rest" a path may follow, as a gateway may have it.
         protocol: "rest" or "grpc".
         timeout_seconds: in which every answer must come, after which the request has failed.
+
+    A server's certificate is checked by the usual authorities, or by the file that the environment variable
+    SSL_CERT_FILE names. The token in R3D_SERVER_TOKEN is sent with every request (`Authorization: Bearer`), over TLS or
+    to this machine. Raises UserError for another address, for such a file that cannot be read, and for a token that
+    would leave this machine unprotected.
     """
-    host, _, port = address.removeprefix("http://").rpartition(":")
-    if not host or not port.isdecimal():
-        raise UserError(f"server={address} is not of the form HOST:PORT, for example localhost:8501")
-    return {"rest": RestServer, "grpc": GrpcServer}[protocol](f"{host}:{port}", model_name, timeout_seconds)
+    parsed = parse_address(address)
+    if protocol == "grpc" and parsed.path:
+        raise UserError(f"server={address}: gRPC has no path behind the port, protocol=rest has")
+    return {"rest": RestServer, "grpc": GrpcServer}[protocol](parsed, model_name, timeout_seconds)
 
 
 class RestServer:
     """The REST interface of TF Serving, version 1."""
 
-    def __init__(self, address: str, model_name: str, timeout_seconds: float):
+    def __init__(self, address: Address, model_name: str, timeout_seconds: float):
         import urllib3
 
-        self._address = address
-        self._url = f"http://{address}/v1/models/{model_name}"
+        self._address, self._token = address, bearer_token(address)
+        self._url = f"{address}/v1/models/{quote(model_name, safe='')}"
         self._http = urllib3.PoolManager(
             maxsize=64,
             timeout=urllib3.Timeout(connect=min(10.0, timeout_seconds), read=timeout_seconds),
+            headers={"Authorization": f"Bearer {self._token}"} if self._token else {},
+            ssl_context=ssl_context(trusted_certificates()) if address.is_secure else None,
             retries=urllib3.Retry(
                 total=ATTEMPTS - 1,
                 read=0,
+                other=0,  # a certificate that is not trusted
+                redirect=False,  # videos and the token go nowhere else
                 allowed_methods=None,
                 status_forcelist=(429, 502, 503),
                 backoff_factor=FIRST_PAUSE_SECONDS,
@@ -101,20 +123,30 @@ class RestServer:
             response = self._http.request(method, url, json=body)
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
-            raise UserError(f"no answer from http://{self._address}: {_first_line(str(reason))}") from error
+            raise UserError(f"no answer from {self._address}: {_words(str(reason), self._token)}") from error
+        if response.status in (401, 403):
+            raise UserError(_token_refused(self._address, self._token))
+        if 300 <= response.status < 400:
+            elsewhere = _words(response.headers.get("Location", ""), self._token)
+            raise UserError(f"{self._address} sends elsewhere, to {elsewhere}: name that server if you trust it")
         try:
             answer = json.loads(response.data)
         except ValueError as error:
-            raise UserError(f"http://{self._address} is no model server: its answer is not JSON") from error
+            raise UserError(
+                f"{self._address} is no model server: its answer is not JSON (HTTP status {response.status})"
+            ) from error
         if response.status != 200:
-            raise UserError(f"the server says: {_first_line(str(answer.get('error', response.status)))}")
+            said = answer.get("error", response.status) if isinstance(answer, dict) else response.status
+            raise UserError(f"the server says: {_words(str(said), self._token)}")
         return answer
 
 
 class GrpcServer:
     """The gRPC interface of TF Serving; needs the package tensorflow-serving-api."""
 
-    def __init__(self, address: str, model_name: str, timeout_seconds: float):
+    def __init__(self, address: Address, model_name: str, timeout_seconds: float):
+        # A handshake that fails is told in the error; gRPC would write lines of its own about each attempt.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         try:
             quiet.import_tensorflow()
             import grpc
@@ -129,18 +161,21 @@ class GrpcServer:
             "backoffMultiplier": 2,
             "retryableStatusCodes": ["UNAVAILABLE"],
         }
-        channel = grpc.insecure_channel(
-            address,
-            options=[
-                ("grpc.max_send_message_length", LARGEST_MESSAGE),
-                ("grpc.max_receive_message_length", LARGEST_MESSAGE),
-                # What is larger than this is not sent again; the frames of a video exceed the usual 256 KiB.
-                ("grpc.per_rpc_retry_buffer_size", LARGEST_MESSAGE),
-                ("grpc.service_config", json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": retries}]})),
-            ],
-        )
+        options = [
+            ("grpc.max_send_message_length", LARGEST_MESSAGE),
+            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+            # What is larger than this is not sent again; the frames of a video exceed the usual 256 KiB.
+            ("grpc.per_rpc_retry_buffer_size", LARGEST_MESSAGE),
+            ("grpc.service_config", json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": retries}]})),
+        ]
+        if address.is_secure:
+            credentials = grpc.ssl_channel_credentials(trusted_certificates())
+            channel = grpc.secure_channel(address.target, credentials, options)
+        else:
+            channel = grpc.insecure_channel(address.target, options)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         self._address, self._model_name, self._timeout_seconds = address, model_name, timeout_seconds
+        self._token = bearer_token(address)
 
     def describe(self) -> Description:
         """See `Server`."""
@@ -177,19 +212,23 @@ class GrpcServer:
     def _ask(self, method, request):
         import grpc
 
+        metadata = [("authorization", f"Bearer {self._token}")] if self._token else None
         try:
-            return method(request, timeout=self._timeout_seconds)
+            return method(request, timeout=self._timeout_seconds, metadata=metadata)
         except grpc.RpcError as error:
-            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                raise UserError(f"no answer from {self._address}: {_first_line(error.details())}") from error
-            raise UserError(f"the server says: {_first_line(error.details())}") from error
+            code, details = error.code(), _words(error.details() or "", self._token)
+            if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+                raise UserError(_token_refused(self._address, self._token)) from error
+            if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                raise UserError(f"no answer from {self._address.target}: {details}") from error
+            raise UserError(f"the server says: {details}") from error
 
 
 def _rest_shape(signature: dict) -> list[dict]:
     return [size for value in signature.get("inputs", {}).values() for size in value["tensor_shape"].get("dim", [])]
 
 
-def _description(server: Server, shapes: dict[str, list[int]], address: str) -> Description:
+def _description(server: Server, shapes: dict[str, list[int]], address: Address) -> Description:
     """Asks a model whose signatures have inputs of these shapes."""
     if len(shapes.get("frames", [])) != 2 or "video" not in shapes:
         raise UserError(f"the model on {address} was not exported by r3d_keras: it has no signatures `frames`, `video`")
@@ -209,5 +248,16 @@ def _jsonable(values):
     return {"b64": base64.b64encode(values).decode("ascii")} if isinstance(values, bytes) else values
 
 
-def _first_line(text: str) -> str:
-    return (text.strip() or "no reason given").splitlines()[0]
+def _token_refused(address: Address, token: str | None) -> str:
+    if token is None:
+        return f"{address} asks for a token: set the environment variable {TOKEN}"
+    return f"{address} refuses the token in {TOKEN}"
+
+
+def _words(text: str, token: str | None) -> str:
+    """Returns the first line of what a server or a library says, without the token and with advice on TLS."""
+    line = (text.strip() or "no reason given").splitlines()[0]
+    if token:
+        line = line.replace(token, "***")
+    advice = next((advice for reason, advice in TLS_ADVICE.items() if reason in line), None)
+    return f"{line} ({advice})" if advice else line

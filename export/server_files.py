@@ -1,11 +1,13 @@
 """What a server is started with: its configuration, beside the versions of the model."""
 
 import os
+import re
 import time
 from pathlib import Path
 
 import numpy as np
 
+from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
 from r3d_keras.models.classifier import Metadata
 
@@ -52,8 +54,9 @@ prometheus_config {
 
 COMPOSE = """\
 # docker compose up; then: r3d client --server=localhost:8501 --model_name={name} VIDEO...
+name: "{project}"
 services:
-  {name}:
+  "{name}":
     image: tensorflow/serving:latest
     restart: unless-stopped
     ports:
@@ -74,6 +77,20 @@ services:
       - --grpc_channel_arguments=grpc.max_receive_message_length=268435456
       - --file_system_poll_wait_seconds=1
 """
+
+
+def check_server_name(name: str, option: str) -> None:
+    """Raises UserError for a name that Compose, or the address of a model, does not take.
+
+    Compose: the keys of `services` match ^[a-zA-Z0-9._-]+$ (its schema). An address ends a name at / and :.
+    """
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        return
+    proposed = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-_") or "actions"
+    raise UserError(
+        f"{option}={name} is no name for a model on a server, which is made of letters, digits, dots, hyphens and "
+        f"underscores: choose one, as in model_name={proposed}"
+    )
 
 
 def measure_batch_sizes(run: Session, metadata: Metadata) -> dict[int, float]:
@@ -114,7 +131,9 @@ def write_server_files(base: Path, name: str, rates: dict[int, float]) -> None:
         wait_microseconds=0 if batch_size == 1 else round(0.5e6 / rates[1]),
         waiting_batches=max(100, LARGEST_REQUEST // batch_size * 16),
     )
-    compose = COMPOSE.format(name=name, timeout_milliseconds=1000 * REST_TIMEOUT_SECONDS)
+    # Compose takes the folder's name otherwise, which may have no letter that it knows.
+    project = name.lower().replace(".", "-")
+    compose = COMPOSE.format(name=name, project=project, timeout_milliseconds=1000 * REST_TIMEOUT_SECONDS)
     for file_name, text in (
         ("batching_params.pbtxt", batching),
         ("models.config", MODELS.format(name=name)),

@@ -19,6 +19,7 @@ from absl import flags
 
 import r3d_keras
 from r3d_keras import remote
+from r3d_keras.commands import COMMANDS
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, define_flags, describe, from_values, groups, to_flags
 from r3d_keras.terminal import say_aside
@@ -26,19 +27,6 @@ from r3d_keras.terminal import say_aside
 HELP_FLAGS = ("--help", "-help", "-h", "--helpshort", "-helpshort")
 # The folders of recipes: in an installed package, and in a checkout.
 RECIPES = (Path(__file__).parent / "recipes", Path(__file__).parent.parent / "recipes")
-COMMANDS = {
-    "prepare": ("r3d_keras.data.prepare", "videos to shards of clips"),
-    "crossvalidate": ("r3d_keras.data.crossvalidate", "mean accuracy of several runs, each video held out by one"),
-    "inspect": ("r3d_keras.data.inspect", "what is in shards, and whether it is whole"),
-    "train": ("r3d_keras.train", "shards to a model"),
-    "evaluate": ("r3d_keras.evaluate", "accuracy of a model on shards or videos"),
-    "score": ("r3d_keras.score", "accuracy of result files, averages of several"),
-    "predict": ("r3d_keras.predict", "what happens in videos"),
-    "convert": ("r3d_keras.convert", "a PyTorch checkpoint to a model"),
-    "export": ("r3d_keras.export.saved_model", "a model to a bundle for TF Serving, or to another runtime"),
-    "demo": ("r3d_keras.export.demo", "a page that shows what a model says of videos and the webcam"),
-    "client": ("r3d_keras.export.client", "asks a server about videos"),
-}
 
 
 @dataclass(frozen=True)

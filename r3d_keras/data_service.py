@@ -1,7 +1,7 @@
 """Makes training batches for trainers on other machines, whose own processors are too few for their GPUs.
 
 Examples:
-    python -m r3d_keras.data_service --port=5050
+    r3d data_service --port=5050
     r3d train --data_dir=/mnt/shards --data_service=host1:5050,host2:5050 --model_dir=run1
 
 Run it on every input host, where the data must be the same folder under the same name as on the trainer. It serves any

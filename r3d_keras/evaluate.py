@@ -6,7 +6,9 @@ Examples:
     python -m r3d_keras.evaluate --model=r3d34.keras --compare=r3d18.keras,c3d.keras --data_dir=shards
 
 Prints accuracies and loss of clips and videos. With --output_dir it writes report.html, metrics.json, scores as json,
-csv and npz (see r3d_keras.score), those of compared models in folders named after them. Clips of videos are made as
+csv and npz (see r3d_keras.score), those of compared models in folders named after them. Classes are matched by their
+names; a model of more classes than the data may answer with any of them, or, with --restrict_classes, with those of the
+data alone. Clips of videos are made as
 those that the model was trained on, and the numbers are those of the shards that r3d prepare writes of the same folder.
 """
 
@@ -14,11 +16,12 @@ from dataclasses import dataclass
 
 from r3d_keras import quiet
 from r3d_keras.command_line import Command
+from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.files import make_folder
 from r3d_keras.options import Options, option, required
-from r3d_keras.terminal import next_command, say, say_aside, wrote
+from r3d_keras.terminal import say, say_aside, wrote
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,7 @@ def main(options: EvaluateOptions) -> None:
         frame_stride=options.frame_stride,
         crop=options.crop,
         average=options.average,
+        restrict_classes=options.restrict_classes,
         batch_size=options.batch_size,
         max_damaged_fraction=options.max_damaged_fraction,
     )
@@ -69,9 +73,9 @@ def main(options: EvaluateOptions) -> None:
     if options.output_dir:
         files = evaluation.write(options.output_dir, options.top_k)
         say(wrote(f"{', '.join(sorted(path.name for path in files))} to {options.output_dir}"))
-        say(next_command("r3d", "export", options.model, "bundle"))
+        say(next_command("export", options.model, "bundle"))
     else:
-        say(next_command("r3d", "evaluate", *COMMAND.words(options, output_dir="results")))
+        say(next_command("evaluate", *COMMAND.words(options, output_dir="results")))
 
 
 COMMAND = Command(main, EvaluateOptions, arguments=("model", "data_dir"))

@@ -1,11 +1,13 @@
 """Pages that are one file and ask no network: their templates, and pictures small enough to lie in them."""
 
 import base64
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import jinja2
+import markupsafe
 import numpy as np
 
 QUALITY = 55
@@ -21,8 +23,24 @@ _ENVIRONMENT = jinja2.Environment(
 )
 
 
+def _percent(fraction: float, digits: int = 2) -> str:
+    return f"{100 * fraction:.{digits}f}\u00a0%"  # no line ends before the sign
+
+
+def _breakable(name: str) -> markupsafe.Markup:
+    """Lets a line end behind the slashes and underscores of a name, rather than anywhere."""
+    parts = re.split(r"(?<=[/_])(?=.)", name)
+    return markupsafe.Markup("<wbr>").join(parts)
+
+
+_ENVIRONMENT.filters |= {"percent": _percent, "breakable": _breakable}
+
+
 def template(name: str) -> jinja2.Template:
-    """Returns a template of this package, such as evaluation/report.html.jinja; it escapes what it is given."""
+    """Returns a template of this package, such as evaluation/report.html.jinja; it escapes what it is given.
+
+    Beside jinja's own filters it has `percent`, of a fraction, and `breakable`, of a name.
+    """
     return _ENVIRONMENT.get_template(name)
 
 

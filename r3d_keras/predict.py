@@ -40,11 +40,12 @@ from typing import TYPE_CHECKING
 
 from r3d_keras import quiet
 from r3d_keras.command_line import Command
+from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
 from r3d_keras.files import check_output_file
 from r3d_keras.options import Options, option, required
 from r3d_keras.prediction.options import AnswerOptions
-from r3d_keras.terminal import next_command, say, say_aside, say_data, wrote
+from r3d_keras.terminal import say, say_aside, say_data, wrote
 
 if TYPE_CHECKING:
     from r3d_keras.prediction.answers import Prediction
@@ -57,7 +58,7 @@ class VideoOptions(Options):
     title = "Videos"
 
     model: str = required(
-        "run1", "A .keras file, the folder of a training run, or that of an exported bundle or OpenVINO model."
+        "run1", "A .keras file, the folder of a training run, or that of an exported model, whatever its format."
     )
     videos: tuple[str, ...] = option((), "Files, folders, addresses, or 0 for the first webcam.")
     json: bool = option(False, "Print one JSON object a line instead of a table.")
@@ -105,7 +106,7 @@ def main(options: PredictOptions) -> None:
             features.save(options.features_file)
             say(wrote(f"{options.features_file}: {features}"))
         if not failures:
-            say(next_command("r3d", "predict", options.model, *map(str, videos[:1]), "--timeline=timelines"))
+            say(next_command("predict", options.model, *map(str, videos[:1]), "--timeline=timelines"))
     else:
         is_for_machines = options.json or options.csv
         answers = _print_answers(answer_videos(scorer, videos, options, _print_note), options, len(videos))
@@ -117,7 +118,7 @@ def main(options: PredictOptions) -> None:
         if files := _files_written(options, [names[video] for video in read]):
             say(wrote(*files), stream)
         if read and not failures:
-            say(next_command("r3d", *_next_words(options, str(read[0]), scorer.model is not None)), stream)
+            say(next_command(*_next_words(options, str(read[0]), scorer.model is not None)), stream)
     if failures:
         raise UserError(f"{failures} of {len(videos)} videos could not be read")
 
@@ -132,7 +133,7 @@ def _check(options: PredictOptions) -> None:
 
 
 def _print_answers(answers: Iterable["Prediction"], options: PredictOptions, videos: int) -> list["Prediction"]:
-    """Prints each answer as it comes, and returns them all but those on live pictures, which may never end.
+    """Prints each answer as it comes, and returns them all; of live pictures, which may never end, the last one.
 
     Raises UserError when the only one of `videos` cannot be read.
     """
@@ -142,8 +143,7 @@ def _print_answers(answers: Iterable["Prediction"], options: PredictOptions, vid
     for answer in answers:
         if answer.error and videos == 1:
             raise UserError(answer.error)
-        if answer.moment is None:
-            printed.append(answer)
+        printed = [answer] if answer.moment else [*printed, answer]
         _print_asides(answer.notes, [answer.error] if answer.error else [])
         if answer.error:
             continue
@@ -180,7 +180,9 @@ def _files_written(options: PredictOptions, names: Sequence[str]) -> list[str]:
 def _next_words(options: PredictOptions, video: str, is_keras: bool) -> Sequence[str]:
     """Returns the words after `r3d` of what comes after these answers, for one of the videos."""
     if not options.timeline and os.path.exists(video):
-        return ("predict", *COMMAND.words(options, videos=(video,), timeline="timelines", json=False, csv=False))
+        files = dict.fromkeys(("html", "render", "explain"))  # those of this command stay as they are
+        printed = {"json": False, "csv": False}
+        return ("predict", *COMMAND.words(options, videos=(video,), timeline="timelines", **printed, **files))
     if is_keras:
         return ("export", options.model, "bundle")
     path = Path(options.model).resolve()

@@ -1,4 +1,7 @@
-"""Keras reads our .keras files after a bare `import r3d_keras`, which does not import Keras."""
+"""Keras reads our .keras files after a bare `import r3d_keras`, which does not import Keras.
+
+It builds whatever a file names then: `r3d_keras.load_model` is the way for files of strangers.
+"""
 
 import importlib
 import importlib.abc

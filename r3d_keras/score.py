@@ -3,18 +3,20 @@
 Examples:
     r3d score results/results.json ucf101_01.json
     r3d score results/scores.csv labels.csv --subset=val
+    r3d score results/results.json kinetics-400_val.csv
     r3d score submission.json activity_net.v1-3.min.json
     python -m r3d_keras.score --results=rgb/scores.npz,flow/scores.npz --ground_truth=ucf101_01.json
 
 Results are what r3d evaluate or the authors' inference wrote: the averaged or the per-segment json, a submission, csv
-or npz. Videos of the ground truth that are not among the results count as wrong, and are counted. Where a video has
-several labels, the metrics are those of the ActivityNet toolkit. The scores of several results are averaged, as those
-of a two-stream model; each is measured alone too.
+or npz. Videos of the ground truth that are not among the results count as wrong, and are counted. For ActivityNet, and
+where a video has several labels, the metrics are those of the ActivityNet toolkit. The scores of several results are
+averaged, as those of a two-stream model; each is measured alone too.
 """
 
 from dataclasses import dataclass
 
 from r3d_keras.command_line import Command
+from r3d_keras.commands import next_command
 from r3d_keras.options import Options, option, required
 from r3d_keras.terminal import say
 
@@ -30,23 +32,26 @@ class ScoreOptions(Options):
     )
     ground_truth: str = required(
         "ucf101_01.json",
-        "A json file of the reference or of ActivityNet, or a csv with columns video, label[, split].",
+        "A json file of the reference or of ActivityNet, Kinetics' csv, or one with columns video, label[, split].",
     )
     subset: str = option("validation", "train, validation (or val) or test: which part of the truth.")
     top_k: tuple[int, ...] | None = option(
-        None, "Which top-k to print for videos with one label; 1 by default, and 5 of more than five classes."
+        None, "Which top-k to print; by default 1, and 5 of more than five classes, or 1 and 3 by ActivityNet's rules."
     )
 
 
 def main(options: ScoreOptions) -> None:
     """Prints the metrics of each file, and of the average where there are several."""
-    from r3d_keras.evaluation.scoring import score_results
+    from r3d_keras.evaluation.scoring import find_model, score_results
 
     scores = score_results(options.results, options.ground_truth, options.subset, options.top_k)
     for score in scores:
         if len(scores) > 1:
             say(f"{score.name}:")
         say(score)
+    if measured := find_model(options.results):
+        model, metrics = measured
+        say(next_command("export", model, "bundle", f"--metrics={metrics}"))
 
 
 COMMAND = Command(main, ScoreOptions, arguments=("results", "ground_truth"))

@@ -5,7 +5,6 @@ In a pipe or a file the lines are plain, are not wrapped, and tell of progress t
 
 import os
 import re
-import shlex
 import sys
 import textwrap
 import threading
@@ -48,11 +47,6 @@ def say_aside(text: object) -> None:
 def wrote(*files: object) -> str:
     """Returns the line that names what a command wrote."""
     return f"{'wrote':8}{', '.join(map(str, files))}"
-
-
-def next_command(*words: object) -> str:
-    """Returns the line that names the command that comes next: words, quoted for a shell where they must be."""
-    return f"{'next':8}{shlex.join(map(str, words))}"
 
 
 def columns(stream: TextIO) -> int | None:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from r3d_keras import quiet
 from r3d_keras.command_line import Command
+from r3d_keras.commands import next_command
 from r3d_keras.options import option
-from r3d_keras.terminal import next_command, say
+from r3d_keras.terminal import say
 from r3d_keras.training.config import TrainingConfig
 
 
@@ -46,7 +47,7 @@ def main(options: TrainOptions) -> None:
     if result.is_chief and options.dry_run:
         evaluation = ("evaluate", options.model_dir, options.data_dir)
         words = evaluation if result.is_finished else ("train", *COMMAND.words(options, dry_run=False))
-        say(next_command("r3d", *words))
+        say(next_command(*words))
 
 
 COMMAND = Command(main, TrainOptions, arguments=("data_dir", "model_dir"))

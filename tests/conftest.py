@@ -1,11 +1,17 @@
 """What all tests share: two logical CPU devices, some small videos, and one small prepared data set."""
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 import tensorflow as tf
 
 from tests.data.videos import counted_frames
 from tests.videos import moving_square, write_video
 
+# As in a virtual environment that is activated: what comes next is `r3d ...`.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 # Replicas of a test; they must exist before TensorFlow starts.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2

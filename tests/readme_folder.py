@@ -56,9 +56,12 @@ def write_bundle(path: Path) -> None:
 
 
 def write_checkpoint(path: Path) -> None:
-    """Writes the published file of that name, but narrow: r3d50_K_200ep.pth or resnet-18-kinetics.pth."""
+    """Writes the published file of that name, but narrow: r3d50_K_200ep.pth, resnet-18-kinetics.pth, resnet18.pth."""
     from tests.convert.checkpoints import as_of_2018, save, state_dict, with_counters
 
+    if match := re.fullmatch(r"resnet(\d+)\.pth", path.name):
+        save(path, state_dict(f"frames-resnet-{match[1]}", 1000, widen_factor=0.125))
+        return
     if match := re.match(r"r3d(\d+)_K_", path.name):
         architecture = f"resnet-{match[1]}"
         state = with_counters(state_dict(architecture, 700, widen_factor=0.125))

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from r3d_keras.command_line import COMMANDS, RECIPES, Command, with_flag_files
+from r3d_keras.command_line import RECIPES, Command, with_flag_files
+from r3d_keras.commands import COMMANDS
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, option, required
 from tests.commands import ROOT

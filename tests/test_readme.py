@@ -37,8 +37,7 @@ ELSEWHERE = {
     r"r3d predict .* http://127.*": "tests/prediction/test_live.py::test_a_slow_model_drops_what_it_has_no_time_for",
     r"tensorboard .*": "tests/test_tensorboard.py::test_a_scalar_is_read_over_http",
     r"TF_CONFIG=.*": "tests/training/test_workers.py::test_two_workers_have_the_losses_of_one_process",
-    r"python -m r3d_keras\.data_service .*": "tests/training/test_data_service.py::"
-    "test_training_with_hosts_is_training_without",
+    r"r3d data_service .*": "tests/training/test_data_service.py::test_training_with_hosts_is_training_without",
     r".* --data_service=.*": "tests/training/test_data_service.py::test_training_with_hosts_is_training_without",
     r".*python -m tests\.benchmarks --rows=.*": f"{BENCHMARKS}::test_a_row_is_measured_and_written",
     r".*python -m tests\.benchmarks\.serving_load .*": f"{BENCHMARKS}::test_a_server_is_kept_busy",

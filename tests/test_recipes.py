@@ -64,7 +64,9 @@ EXPECTED = {
         "epochs": 200,
     },
     "c3d.flags": {**PAPER, "architecture": "c3d", "batch_norm": True, "shortcut": None},
-    "quickstart.flags": {"architecture": "resnet-18", "flip": False, "dampening": 0.0},
+    "quickstart.flags": {"architecture": "resnet-18", "flip": False, "dampening": 0.0, "weights": "none"},
+    "generated.flags": {"architecture": None, "weights": "quickstart/model", "flip": False},
+    "generated_full.flags": {"architecture": "resnet-18", "weights": "none", "flip": False},
 }
 
 

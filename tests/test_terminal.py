@@ -10,8 +10,9 @@ import time
 import pytest
 
 import r3d_keras
+from r3d_keras.commands import next_command
 from r3d_keras.options import to_flags
-from r3d_keras.terminal import next_command, say, wrapped, wrote
+from r3d_keras.terminal import say, wrapped, wrote
 from r3d_keras.training.config import TrainingConfig
 from tests.commands import run
 from tests.terminals import STYLE, run_on_terminal, screen, widest
@@ -91,7 +92,7 @@ def test_progress_in_a_pipe_is_a_line_now_and_then():
 
 
 def test_a_command_wraps_between_its_words_alone():
-    line = next_command("r3d", "predict", "run 1", "a b c d e f.mp4")
+    line = next_command("predict", "run 1", "a b c d e f.mp4")
     assert line == "next    r3d predict 'run 1' 'a b c d e f.mp4'"
     assert wrapped(line, 30) == ["next    r3d predict 'run 1' \\", "        'a b c d e f.mp4'"]
     assert wrapped("a/path/without/any/space", 10) == ["a/path/without/any/space"]

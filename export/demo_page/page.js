@@ -226,6 +226,7 @@ async function watch(signal) {
       await new Promise((done) => setTimeout(done, 100));
       continue;
     }
+    const newest = frames.at(-1).time;
     const body = JSON.stringify({ frames: frames.map((each) => each.file), times: frames.map((each) => each.time) });
     try {
       const answer = await (await fetch("camera", { method: "POST", body, signal })).json();
@@ -240,6 +241,7 @@ async function watch(signal) {
     classes.sort((one, other) => other.score - one.score);
     part("label").textContent = classes[0].score >= model.threshold ? classes[0].label : "nothing sure";
     showClasses(classes.slice(0, 5));
+    part("now").textContent = `${(performance.now() / 1000 - newest).toFixed(2)} s after the newest picture`;
   }
 }
 
@@ -270,7 +272,7 @@ part("model").textContent = `${model.name}: ${model.labels.length} classes`;
 part("limits").textContent = `at most ${model.max_megabytes} MB and ${model.max_seconds} seconds; it stays on this machine`;
 model.examples.forEach((name, number) => {
   const picture = element("img", { src: `examples/${number}/picture`, alt: "", loading: "lazy" });
-  const words = name.replace("/", "/\u200b"); // where a line may end
+  const words = name.replace(/[/_]/g, "$&\u200b"); // where a line may end
   const button = element("button", { type: "button", ariaPressed: "false" }, picture, words);
   button.addEventListener("click", () => {
     ask(name, `examples/${number}`);

@@ -9,7 +9,6 @@ from r3d_keras.errors import UserError
 from r3d_keras.models import densenet, resnet
 from r3d_keras.models.architectures import ARCHITECTURES
 
-HEADS = ("fc", "classifier", "fc8")
 C3D_FEATURES = 512 * 1 * 4 * 4  # of a clip of 16 frames and 112x112 pixels
 
 
@@ -18,48 +17,33 @@ class Network:
     """What tensors tell of a network. `arguments` lacks what only training flags knew (strides, pooling)."""
 
     architecture: str
-    num_classes: int
     input_channels: int
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
 def infer_network(checkpoint: Checkpoint) -> Network:
-    """Returns the network that a checkpoint's tensors belong to.
+    """Returns the network that a checkpoint's tensors belong to, one of which is of SIGNS in `networks_in_file.py`.
 
     Only as many tensors are looked at as tell the networks apart: the builder's shapes are compared with all of
-    them later. Raises UserError when they belong to no network of this package.
+    them later. Raises UserError when no network of this package has their depth or widths.
     """
     if "conv5b.weight" in checkpoint.tensors:
         architecture, arguments, stem = _c3d(checkpoint)
     elif "features.norm5.weight" in checkpoint.tensors:
         architecture, arguments, stem = _densenet(checkpoint)
+    elif "Conv3d_1a_7x7.conv3d.weight" in checkpoint.tensors:
+        architecture, arguments, stem = "i3d", {}, "Conv3d_1a_7x7.conv3d.weight"
     elif "stem.0.weight" in checkpoint.tensors:
         architecture, arguments, stem = _torchvision(checkpoint), {}, "stem.0.weight"
-    elif "layer4.0.bn1.weight" in checkpoint.tensors or "layer4.0.bn1_s.weight" in checkpoint.tensors:
-        architecture, arguments, stem = _residual(checkpoint)
     else:
-        first = next(iter(checkpoint.tensors))
-        raise UserError(
-            f"{checkpoint.path} is of no network of this package (its first tensor is {first}): known are the authors' "
-            f"3D ResNets, R(2+1)D, pre-activation, wide, ResNeXt, DenseNet nets, C3D, and torchvision's video ResNets"
-        )
+        architecture, arguments, stem = _residual(checkpoint)
     if architecture not in ARCHITECTURES:
         raise UserError(f"{checkpoint.path} looks like {architecture}, which is not among the known depths")
-    return Network(architecture, _num_classes(checkpoint), _dimensions(checkpoint, stem, 5)[1], arguments)
-
-
-def find_head(checkpoint: Checkpoint) -> str:
-    """Returns the name of the linear layer that gives the logits; raises UserError when there is none."""
-    for name in HEADS:
-        if f"{name}.weight" in checkpoint.tensors:
-            return name
-    raise UserError(
-        f"{checkpoint.path} has no head: none of its tensors is {' or '.join(f'{n}.weight' for n in HEADS)}"
-    )
-
-
-def _num_classes(checkpoint: Checkpoint) -> int:
-    return _dimensions(checkpoint, f"{find_head(checkpoint)}.weight", 2)[0]
+    if resnet.is_network_of_frames(architecture):
+        channels = _channels_of_frames(checkpoint, stem)
+    else:
+        channels = _dimensions(checkpoint, stem, 5)[1]
+    return Network(architecture, channels, arguments)
 
 
 def _dimensions(checkpoint: Checkpoint, name: str, count: int) -> tuple[int, ...]:
@@ -96,6 +80,18 @@ def _densenet(checkpoint: Checkpoint) -> tuple[str, dict, str]:
     raise UserError(f"{checkpoint.path} is a DenseNet of {counts} dense layers, which is none of the known depths")
 
 
+def _channels_of_frames(checkpoint: Checkpoint, stem: str) -> int:
+    """Returns the channels of a picture: 3 of a frame, 2 of one in a stack of flow."""
+    inputs = _dimensions(checkpoint, stem, 4)[1]
+    channels = {3: 3, 2 * resnet.FLOW_STACK: 2}.get(inputs)
+    if channels is None:
+        raise UserError(
+            f"{checkpoint.path}: {stem} takes {inputs} channels, where 3 of a frame are expected, or "
+            f"{2 * resnet.FLOW_STACK} of {resnet.FLOW_STACK} pictures of optical flow"
+        )
+    return channels
+
+
 def _torchvision(checkpoint: Checkpoint) -> str:
     if "stem.3.weight" in checkpoint.tensors:
         return "r2plus1d_18"
@@ -110,6 +106,8 @@ def _count(checkpoint: Checkpoint, name_of) -> int:
 
 
 def _residual(checkpoint: Checkpoint) -> tuple[str, dict, str]:
+    if len(checkpoint.shape("conv1.weight") or ()) == 4:
+        return _residual_of_frames(checkpoint)
     factorized = "conv1_s.weight" in checkpoint.tensors
     is_bottleneck = "layer1.0.conv3.weight" in checkpoint.tensors
     stem = "conv1_s.weight" if factorized else "conv1.weight"
@@ -128,6 +126,12 @@ def _residual(checkpoint: Checkpoint) -> tuple[str, dict, str]:
         family = "resnet"
         arguments["widen_factor"] = _widen_factor(checkpoint, 1, 64)
     return f"{family}-{_depth(checkpoint, is_bottleneck)}", arguments, stem
+
+
+def _residual_of_frames(checkpoint: Checkpoint) -> tuple[str, dict, str]:
+    is_bottleneck = "layer1.0.conv3.weight" in checkpoint.tensors
+    arguments = {"widen_factor": _widen_factor(checkpoint, 4 if is_bottleneck else 1, 64)}
+    return f"frames-resnet-{_depth(checkpoint, is_bottleneck)}", arguments, "conv1.weight"
 
 
 def _depth(checkpoint: Checkpoint, is_bottleneck: bool) -> int:

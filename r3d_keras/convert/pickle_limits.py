@@ -8,7 +8,7 @@ MAXIMUM_LINE = 4096
 MAXIMUM_DEPTH = 100
 # Thirty times what the largest network needs; it bounds memory and time.
 MAXIMUM_VALUES = 5_000_000
-SCALARS = (str, bytes, int, float, type(None))
+MAXIMUM_KEY_PARTS = 16
 CONTAINERS = (dict, list, tuple, set)
 
 
@@ -16,16 +16,26 @@ class UnreadablePickleError(ValueError):
     """A pickle that is damaged, or holds more than plain data; the text says which and what."""
 
 
-def check_scalars(items: list[Any]) -> list[Any]:
-    """Returns `items`, to be used as keys; raises UnreadablePickleError unless all are plain numbers, text or None.
+class Placeholder:
+    """Base of what stands for something that is not built."""
+
+
+SCALARS = (str, bytes, int, float, type(None), Placeholder)
+
+
+def check_keys(items: list[Any]) -> list[Any]:
+    """Returns `items`, to be used as keys. Raises UnreadablePickleError unless all are plain numbers, text, None,
+    placeholders, or short tuples of those.
 
     A tuple nested a million times would crash Python when it is hashed, and large integers can be chosen such that
     all have one hash, which makes a dictionary of them take hours.
     """
-    if not all(isinstance(item, SCALARS) for item in items):
-        raise UnreadablePickleError("it has a key that is neither a number nor text")
-    if any(isinstance(item, int) and item.bit_length() > MAXIMUM_KEY_BITS for item in items):
-        raise UnreadablePickleError("it has an absurdly large number as a key")
+    for item in items:
+        parts = item if isinstance(item, tuple) and len(item) <= MAXIMUM_KEY_PARTS else (item,)
+        if not all(isinstance(part, SCALARS) for part in parts):
+            raise UnreadablePickleError("it has a key that is neither a number nor text")
+        if any(isinstance(part, int) and part.bit_length() > MAXIMUM_KEY_BITS for part in parts):
+            raise UnreadablePickleError("it has an absurdly large number as a key")
     return items
 
 

@@ -1,8 +1,9 @@
 """Reads pickles of plain data without executing anything they hold.
 
 A pickle is a program for a stack machine, and Python's own unpickler runs whatever function it names. This machine
-knows the few instructions that plain data needs (https://docs.python.org/3/library/pickletools.html, protocols 2 to
-5). A name in the pickle is looked up in one table of ours and never imported; everything else is refused.
+knows the few instructions that plain data and objects need (https://docs.python.org/3/library/pickletools.html,
+protocols 2 to 5). A name in the pickle is looked up in one table of ours and never imported; which others may be
+mentioned, and which may ask for an object, is said by `pickle_names.py`.
 """
 
 import pickletools
@@ -16,18 +17,12 @@ from r3d_keras.convert.pickle_limits import (
     MAXIMUM_VALUES,
     LimitedFile,
     UnreadablePickleError,
+    check_keys,
     check_nesting,
-    check_scalars,
 )
+from r3d_keras.convert.pickle_names import Name, Names, UnbuiltObject
 
 MAXIMUM_NUMBER_BITS = 512
-
-
-@dataclass(frozen=True)
-class Name:
-    """A name that a pickle gave where Python would import something: only the table decides what it does."""
-
-    text: str
 
 
 @dataclass(frozen=True)
@@ -54,12 +49,12 @@ def read_pickle(
     Args:
         file: a binary file that can seek, positioned where the pickle begins.
         functions: what may be called, by "module name": a function of ours that stands for it, or None for a name
-            that may only be mentioned.
+            that may only be mentioned. Of another class an UnbuiltObject is made.
         find_storage: takes what a pickle says of data kept beside it; None when there is none.
 
     Returns:
-        dict, list, tuple, set, str, bytes, int, float, bool, None, Name, and what the functions return. Walking
-        through it ends: it is nested at most MAXIMUM_DEPTH deep and nothing in it holds itself.
+        dict, list, tuple, set, str, bytes, int, float, bool, None, Name, UnbuiltObject, and what the functions return.
+        Walking through it ends: it is nested at most MAXIMUM_DEPTH deep and nothing in it holds itself.
 
     Raises:
         UnreadablePickleError: a damaged pickle, or one that asks for anything else.
@@ -90,7 +85,7 @@ class _Machine:
         find_storage: Callable[[Any], Any] | None,
     ):
         self.file = file
-        self.functions = functions
+        self.names = Names(functions)
         self.find_storage = find_storage
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
@@ -148,6 +143,9 @@ class _Machine:
 
     _do_short_binstring = _do_binstring
 
+    def _do_bytearray8(self, _: bytearray) -> None:
+        self.stack.append(UnbuiltObject("bytes"))
+
     def _do_tuple(self, _: None) -> None:
         self.stack.append(tuple(self._pop_to_mark()))
 
@@ -158,7 +156,8 @@ class _Machine:
         self._extend(self._pop_to_mark())
 
     def _extend(self, items: list[Any]) -> None:
-        self._top(list).extend(items)
+        if not self._fills_unbuilt():
+            self._top(list).extend(items)
 
     def _do_setitem(self, _: None) -> None:
         self._set_items(self._pop(2))
@@ -167,14 +166,22 @@ class _Machine:
         self._set_items(self._pop_to_mark())
 
     def _set_items(self, items: list[Any]) -> None:
-        target = self._top(dict)
         if len(items) % 2:
             raise UnreadablePickleError("it is damaged: a key has no value")
-        target.update(zip(check_scalars(items[::2]), items[1::2], strict=True))
+        if not self._fills_unbuilt():
+            self._top(dict).update(zip(check_keys(items[::2]), items[1::2], strict=True))
 
     def _do_additems(self, _: None) -> None:
         items = self._pop_to_mark()
-        self._top(set).update(check_scalars(items))
+        if not self._fills_unbuilt():
+            self._top(set).update(check_keys(items))
+
+    def _do_frozenset(self, _: None) -> None:
+        self.stack.append(set(check_keys(self._pop_to_mark())))
+
+    def _fills_unbuilt(self) -> bool:
+        """Tells whether items are for an object that is not built, such as a special dictionary: they are dropped."""
+        return bool(self.stack) and isinstance(self.stack[-1], UnbuiltObject)
 
     def _top(self, kind: type) -> Any:
         if not self.stack or not isinstance(self.stack[-1], kind):
@@ -199,29 +206,22 @@ class _Machine:
     _do_long_binget = _do_binget
 
     def _do_global(self, names: str) -> None:
-        if names not in self.functions:
-            raise UnreadablePickleError(_describe_refused(names))
-        self.stack.append(Name(names))
+        self.stack.append(self.names.mention(*names.split(" ", 1)))
 
     def _do_stack_global(self, _: None) -> None:
         module, name = self._pop(2)
         if not isinstance(module, str) or not isinstance(name, str):
             raise UnreadablePickleError("it has a name that is no text; nothing was executed")
-        self._do_global(f"{module} {name}")
+        self.stack.append(self.names.mention(module, name))
 
     def _do_reduce(self, _: None) -> None:
         function, arguments = self._pop(2)
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
             raise UnreadablePickleError("it calls something that is no name; nothing was executed")
-        shown = function.text.replace(" ", ".")
-        stand_in = self.functions[function.text]
-        if stand_in is None:
-            raise UnreadablePickleError(f"it calls {shown!r}; nothing was executed")
-        self._count_copied(arguments)
-        try:
-            self.stack.append(stand_in(*arguments))
-        except TypeError as error:
-            raise UnreadablePickleError(f"it calls {shown!r} with arguments that do not fit it") from error
+        made = self.names.make(function, arguments)
+        if not isinstance(made, UnbuiltObject):
+            self._count_copied(arguments)
+        self.stack.append(made)
 
     _do_newobj = _do_reduce
 
@@ -233,6 +233,9 @@ class _Machine:
 
     def _do_build(self, _: None) -> None:
         target, state = self._pop(2)
+        if isinstance(target, UnbuiltObject):
+            self.stack.append(target)
+            return
         # A state dict carries its version numbers so; there is no use for them.
         if not isinstance(target, OrderedDict) or type(state) is not dict:
             raise UnreadablePickleError("it changes an object from within (BUILD); nothing was executed")
@@ -243,13 +246,3 @@ class _Machine:
         if self.find_storage is None:
             raise UnreadablePickleError("it refers to data beside it where there is none")
         self.stack.append(self.find_storage(description))
-
-
-def _describe_refused(names: str) -> str:
-    shown = repr(names.replace(" ", ".")[:100])
-    if names.startswith("torch") and ("_rebuild" in names or names.endswith("Storage")):
-        return f"it has a tensor of a kind that is not read here ({shown}): save plain float, integer or bool tensors"
-    return (
-        f"it names {shown}, which is more than plain data; nothing was executed. "
-        f"If you trust the file, save model.state_dict() alone from PyTorch"
-    )

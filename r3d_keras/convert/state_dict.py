@@ -1,18 +1,26 @@
 """From what a checkpoint file holds to tensors by one set of names."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from r3d_keras.convert.checkpoint_file import StoredTensor, read_checkpoint
+from r3d_keras.convert.networks_in_file import (
+    WEIGHT,
+    FoundNetwork,
+    choose_network,
+    describe,
+    find_networks,
+    shown,
+    without_wrappers,
+)
+from r3d_keras.convert.pickle_names import MAXIMUM_NAME, Name, UnbuiltObject
 from r3d_keras.errors import UserError
 
-# Where training scripts put the weights: the authors' and most others, torchvision's, PyTorch's tutorials.
-STATE_DICT_FIELDS = ("state_dict", "model", "model_state_dict")
-PREFIX = "module."
-COUNTER = "num_batches_tracked"
+COUNTERS = {"num_batches_tracked": "a counter of training steps", "n_averaged": "a counter of averaged weights"}
+# What a tensor of a loss is called: it has no part in the logits.
+LOSS = re.compile(r"(\w+_)?(criterion|loss)(_fn|_function)?")
 # The authors' 2018 DenseNet names, and what their 2020 code calls the same modules.
 DENSENET_2018_NAMES = (
     (re.compile(r"^features\.(conv|norm)0\."), r"features.\g<1>1."),
@@ -22,19 +30,25 @@ DENSENET_2018_NAMES = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The weights of a file, and what else it tells.
+    """The weights of one network of a file, and what else the file tells.
 
-    tensors        by the authors' 2020 names, without prefix and counters
+    network        where they lie
+    others         the other networks in the file
+    tensors        by the authors' 2020 names, without prefix, wrappers and counters
+    outside        tensors beside them whose names have not the network's prefix, such as a head, by their own names
     left_out       name of a tensor or field: why no use is made of it
-    fields         the other top-level fields that are plain numbers or text, such as `arch` and `epoch`
-    field_names    names of all top-level fields; empty when the file holds a bare state dict
+    fields         the top-level fields that are plain numbers or text, such as `arch` and `epoch`
+    field_names    names of all top-level fields but tensors
     had_prefix     whether the names began with "module.", as DataParallel saves them
     had_counters   whether batch normalization came with counters, as PyTorch 0.4.1 and later save it
     had_2018_names whether a DenseNet had the names of the authors' 2018 code
     """
 
     path: Path
+    network: FoundNetwork
+    others: tuple[FoundNetwork, ...]
     tensors: dict[str, StoredTensor]
+    outside: dict[str, StoredTensor]
     left_out: dict[str, str]
     fields: dict[str, Any]
     field_names: tuple[str, ...]
@@ -47,70 +61,104 @@ class Checkpoint:
         return self.tensors[name].shape if name in self.tensors else None
 
 
-def open_checkpoint(path: str | Path) -> Checkpoint:
+def open_checkpoint(path: str | Path, network: str | None = None) -> Checkpoint:
     """Opens a checkpoint file; no weight is read yet.
 
-    Accepts the authors' files (epoch, arch, state_dict, optimizer, scheduler), other training scripts' (`model`,
-    `model_state_dict`) and a bare state dict. Raises UserError when the file cannot be read or holds no weights.
+    The weights may lie under any key, and their names may begin with anything: they are known by the names that only a
+    network of this package's kinds has. `network` chooses among several by key and prefix, or the beginning of those.
+
+    Raises UserError when the file cannot be read, holds no weights of such a network, or several without a choice.
     """
     path = Path(path)
     tree = read_checkpoint(path)
-    field, state = _find_state_dict(path, tree)
-    had_prefix = all(name.startswith(PREFIX) for name in state)
-    left_out = _other_fields(tree, field) if field else {}
+    networks = find_networks(path, tree)
+    chosen = choose_network(path, networks, network)
+    others = tuple(each for each in networks if each is not chosen)
+    left_out = _other_fields(tree, chosen, others)
     tensors: dict[str, StoredTensor] = {}
-    had_counters = had_2018_names = False
-    for key, tensor in state.items():
-        name = key.removeprefix(PREFIX) if had_prefix else key
-        if name.rsplit(".", 1)[-1] == COUNTER:
-            had_counters = True
-            left_out[key] = "a counter of training steps"
-            continue
-        renamed = _modern_name(name)
-        had_2018_names |= renamed != name
-        if renamed in tensors:
-            raise UserError(f"{path}: two tensors are {renamed}, one of them under the name {key}")
-        tensors[renamed] = tensor
-    plain = {name: tree[name] for name in ("arch", "epoch") if field and isinstance(tree.get(name), str | int)}
-    names = tuple(tree) if field else ()
-    return Checkpoint(path, tensors, left_out, plain, names, had_prefix, had_counters, had_2018_names)
+    outside: dict[str, StoredTensor] = {}
+    had_2018_names = False
+    for key, tensor in _tensors(path, chosen, others, left_out).items():
+        name, place = without_wrappers(key), outside
+        if name.startswith(chosen.prefix):
+            bare, place = name.removeprefix(chosen.prefix), tensors
+            name = _modern_name(bare)
+            had_2018_names |= name != bare
+        if name in place:
+            raise UserError(f"{path}: two tensors are {name}, one of them under the name {key}")
+        place[name] = tensor
+    last_parts = {key.rsplit(".", 1)[-1] for key in chosen.state if isinstance(key, str)}
+    return Checkpoint(
+        path=path,
+        network=chosen,
+        others=others,
+        tensors=tensors,
+        outside=outside,
+        left_out=left_out,
+        fields={name: tree[name] for name in ("arch", "epoch") if isinstance(tree.get(name), str | int)},
+        field_names=tuple(shown(key) for key, value in tree.items() if not isinstance(value, StoredTensor)),
+        had_prefix="module" in chosen.written_prefix.split(".") and "n_averaged" not in last_parts,
+        had_counters="num_batches_tracked" in last_parts,
+        had_2018_names=had_2018_names,
+    )
 
 
-def _find_state_dict(path: Path, tree: Any) -> tuple[str | None, Mapping[str, StoredTensor]]:
-    if isinstance(tree, dict):
-        for field in STATE_DICT_FIELDS:
-            if isinstance(tree.get(field), dict):
-                return field, _check_entries(path, tree[field])
-        if tree and all(isinstance(value, StoredTensor) for value in tree.values()):
-            return None, _check_entries(path, tree)
-    expected = f"a state dict, or a dictionary with one as {' or '.join(map(repr, STATE_DICT_FIELDS))}, is expected"
-    raise UserError(f"{path} holds {_describe(tree)}: {expected}")
-
-
-def _check_entries(path: Path, state: dict) -> dict[str, StoredTensor]:
-    if not state:
-        raise UserError(f"{path} holds an empty state dict")
-    for key, value in state.items():
+def _tensors(
+    path: Path, chosen: FoundNetwork, others: tuple[FoundNetwork, ...], left_out: dict[str, str]
+) -> dict[str, StoredTensor]:
+    """Returns the tensors of a state dict that may be of the network, and notes the rest in `left_out`."""
+    other_prefixes = {each.prefix: each for each in others if each.keys == chosen.keys}
+    tensors = {}
+    for key, value in chosen.state.items():
+        reason = None
+        if isinstance(key, str) and (len(key) > MAXIMUM_NAME or not key.isprintable()):
+            raise UserError(f"{path}: {key[:100]!r} in the state dict is no name of a tensor")
         if not isinstance(key, str) or not isinstance(value, StoredTensor):
-            raise UserError(f"{path}: {key!r} in the state dict is {_describe(value)}, not a tensor")
-    return state
+            if isinstance(key, str) and WEIGHT.fullmatch(key):
+                raise UserError(f"{path}: {key!r} in the state dict is {describe(value)}, not a tensor")
+            reason = _reason(value)
+        else:
+            parts = without_wrappers(key).split(".")
+            prefix = _longest_prefix(".".join(parts), (chosen.prefix, *other_prefixes))
+            if parts[-1] in COUNTERS:
+                reason = COUNTERS[parts[-1]]
+            elif prefix in other_prefixes:
+                reason = _of_other(other_prefixes[prefix])
+            elif any(LOSS.fullmatch(part) for part in parts[:-1]):
+                reason = "of a loss, which has no part in the logits"
+        if reason is None:
+            tensors[key] = value
+        else:
+            left_out[shown(key)] = reason
+    return tensors
 
 
-def _describe(value: Any) -> str:
-    if isinstance(value, dict):
-        keys = ", ".join(str(key) for key in list(value)[:5])
-        return f"a dictionary with {keys}" if value else "an empty dictionary"
-    if isinstance(value, StoredTensor):
-        return "a single tensor"
-    return f"a {type(value).__name__}"
+def _longest_prefix(name: str, prefixes: tuple[str, ...]) -> str | None:
+    """Returns the longest of some prefixes that a name begins with: one network may lie in another's names."""
+    return max((prefix for prefix in prefixes if name.startswith(prefix)), key=len, default=None)
 
 
-def _other_fields(tree: dict, state_field: str) -> dict[str, str]:
-    return {
-        str(name): "a note of the training run" if isinstance(value, str | int | float) else "state of the training run"
-        for name, value in tree.items()
-        if name != state_field
-    }
+def _other_fields(tree: dict, chosen: FoundNetwork, others: tuple[FoundNetwork, ...]) -> dict[str, str]:
+    """Returns what lies in the file beside the state dict: by its keys, why no use is made of it."""
+    left_out, level = {}, tree
+    for depth, own in enumerate(chosen.keys):
+        for key, value in level.items():
+            if key != own:
+                keys = (*chosen.keys[:depth], key)
+                other = next((each for each in others if each.keys[: depth + 1] == keys), None)
+                left_out[".".join(map(shown, keys))] = _of_other(other) if other else _reason(value)
+        level = level[own]
+    return left_out
+
+
+def _of_other(network: FoundNetwork) -> str:
+    return f"another network: network={network.label} takes it"
+
+
+def _reason(value: Any) -> str:
+    if isinstance(value, UnbuiltObject | Name):
+        return f"{describe(value)}, which no weights need"
+    return "a note of the training run" if isinstance(value, str | int | float) else "state of the training run"
 
 
 def _modern_name(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from r3d_keras.convert.pickle_limits import UnreadablePickleError
-from r3d_keras.convert.pickle_reader import Name
+from r3d_keras.convert.pickle_names import Name
 from r3d_keras.errors import UserError
 
 # PyTorch's name of a storage type: (name of the numbers, the NumPy type they are read as)
@@ -24,6 +24,8 @@ STORAGE_TYPES = {
     "ByteStorage": ("uint8", np.dtype("u1")),
     "BoolStorage": ("bool", np.dtype("?")),
 }
+MAXIMUM_AXES = 64  # NumPy's limit
+MAXIMUM_BYTES = 2**63 - 1
 
 
 @dataclass
@@ -113,6 +115,30 @@ class StoredTensor:
             stride * dtype.itemsize if size > 1 else 0 for size, stride in zip(self.shape, self.strides, strict=True)
         ]
         return np.array(np.lib.stride_tricks.as_strided(run, self.shape, strides), order="C")
+
+
+def checked_tensor(storage: Any, offset: Any, shape: Any, strides: Any, file_size: int) -> StoredTensor:
+    """Returns the tensor that a file of `file_size` bytes describes.
+
+    Raises UnreadablePickleError when the parts are of other types, do not fit each other, or claim more than there is.
+    """
+    is_described = isinstance(storage, Storage) and isinstance(shape, tuple) and isinstance(strides, tuple)
+    if not is_described or len(shape) != len(strides):
+        raise UnreadablePickleError("it has a tensor that is not described as one")
+    if len(shape) > MAXIMUM_AXES:
+        raise UnreadablePickleError(f"it has a tensor of {len(shape)} axes, more than the {MAXIMUM_AXES} there can be")
+    if not all(type(number) is int and number >= 0 for number in (offset, *shape, *strides)):
+        raise UnreadablePickleError("it has a tensor with a size, stride or offset that is no whole number from 0")
+    tensor = StoredTensor(storage, offset, shape, strides)
+    # The axes of an empty tensor have limits too.
+    of_any_array = math.prod(max(size, 1) for size in shape) * storage.itemsize
+    if of_any_array > MAXIMUM_BYTES or math.prod(shape) * storage.itemsize > file_size:
+        raise UnreadablePickleError(
+            f"it has a tensor of shape {str(shape)[:100]}, which claims more bytes than the whole file has"
+        )
+    if offset + tensor.extent > storage.size:
+        raise UnreadablePickleError(f"it has a tensor of shape {str(shape)[:100]} that reaches beyond its storage")
+    return tensor
 
 
 def parse_storage(description: Any, length: int) -> tuple[str, str, int, Any]:

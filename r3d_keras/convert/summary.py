@@ -49,7 +49,7 @@ def _stages(model: ClipClassifier) -> list[str]:
 
 
 def _stage_name(layer_name: str) -> str:
-    part = layer_name.removeprefix("features.").split(".")[0].split("_")[0]
+    part = layer_name.removeprefix("features.").split(".")[0].removesuffix("_s").removesuffix("_t")
     return "stem" if part in ("conv1", "bn1", "norm1", "maxpool") else part
 
 

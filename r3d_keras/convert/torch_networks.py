@@ -11,13 +11,16 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+# Size and stride of the max pooling before a module of I3D.
+I3D_POOLS = {"3b": ((1, 3, 3), (1, 2, 2)), "4b": ((3, 3, 3), (2, 2, 2)), "5b": ((2, 2, 2), (2, 2, 2))}
+
 
 class TorchNetwork:
     """Applies the weights of `state` to clips.
 
     Args:
         architecture: a key of ARCHITECTURES.
-        state: tensors by the authors' 2020 names (torchvision's for its networks), without prefix.
+        state: tensors by the authors' 2020 names (torchvision's or the I3D port's for theirs), without prefix.
         arguments: of the architecture; `conv1_t_stride` and `max_pool` are looked at.
         training: whether batch normalization uses the batch's statistics and updates the running ones in place.
     """
@@ -32,14 +35,21 @@ class TorchNetwork:
         self.training = training
 
     def __call__(self, clips: torch.Tensor) -> torch.Tensor:
-        """Returns logits [batch, classes] of normalized clips [batch, channels, frames, height, width]."""
+        """Returns logits [batch, classes] of normalized clips [batch, channels, frames, height, width].
+
+        Of weights without a head, features [batch, channels].
+        """
         if self.family == "c3d":
             return self._c3d(clips)
+        if self.family == "i3d":
+            return self._i3d(clips)
+        if self.family == "frames":
+            return self._frames(clips)
         if self.family == "densenet":
-            return self._linear(self._densenet(clips).mean(dim=(2, 3, 4)), "classifier")
+            return self._head(self._densenet(clips).mean(dim=(2, 3, 4)), "classifier")
         if "stem.0.weight" in self.state:
-            return self._linear(self._torchvision(clips).mean(dim=(2, 3, 4)), "fc")
-        return self._linear(self._resnet(clips).mean(dim=(2, 3, 4)), "fc")
+            return self._head(self._torchvision(clips).mean(dim=(2, 3, 4)), "fc")
+        return self._head(self._resnet(clips).mean(dim=(2, 3, 4)), "fc")
 
     def _has(self, name: str) -> bool:
         return f"{name}.weight" in self.state
@@ -48,12 +58,13 @@ class TorchNetwork:
         weight = self.state[f"{name}.weight"]
         padding = tuple(size // 2 for size in weight.shape[2:])
         groups = x.shape[1] // weight.shape[1]
-        return functional.conv3d(x, weight, self.state.get(f"{name}.bias"), stride, padding, groups=groups)
+        convolve = functional.conv2d if weight.dim() == 4 else functional.conv3d
+        return convolve(x, weight, self.state.get(f"{name}.bias"), stride, padding, groups=groups)
 
-    def _norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
+    def _norm(self, x: torch.Tensor, name: str, momentum: float = 0.1, eps: float = 1e-5) -> torch.Tensor:
         weight, bias = self.state[f"{name}.weight"], self.state[f"{name}.bias"]
         mean, variance = self.state[f"{name}.running_mean"], self.state[f"{name}.running_var"]
-        return functional.batch_norm(x, mean, variance, weight, bias, self.training, momentum=0.1, eps=1e-5)
+        return functional.batch_norm(x, mean, variance, weight, bias, self.training, momentum, eps)
 
     def _norm_relu(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return functional.relu(self._norm(x, name))
@@ -61,19 +72,24 @@ class TorchNetwork:
     def _linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return functional.linear(x, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
 
+    def _head(self, features: torch.Tensor, name: str) -> torch.Tensor:
+        return self._linear(features, name) if self._has(name) else features
+
     def _factorized(self, x: torch.Tensor, conv: str, norm: str, space_stride: int, time_stride: int) -> torch.Tensor:
         x = self._conv(x, f"{conv}_s", (1, space_stride, space_stride))
         x = self._norm_relu(x, f"{norm}_s")
         return self._norm(self._conv(x, f"{conv}_t", (time_stride, 1, 1)), f"{norm}_t")
 
     def _stem_pool(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.max_pool3d(x, 3, 2, 1) if self.max_pool else x
+        pool = functional.max_pool2d if x.dim() == 4 else functional.max_pool3d
+        return pool(x, 3, 2, 1) if self.max_pool else x
 
     def _resnet(self, x: torch.Tensor) -> torch.Tensor:
         if self._has("conv1_s"):
             x = functional.relu(self._factorized(x, "conv1", "bn1", 2, self.conv1_t_stride))
         else:
-            x = self._norm_relu(self._conv(x, "conv1", (self.conv1_t_stride, 2, 2)), "bn1")
+            stride = (self.conv1_t_stride, 2, 2)
+            x = self._norm_relu(self._conv(x, "conv1", stride[5 - x.dim() :]), "bn1")
         x = self._stem_pool(x)
         block = self._pre_activated_block if self.family == "preresnet" else self._block
         for stage in range(1, 5):
@@ -172,7 +188,52 @@ class TorchNetwork:
         x = x.flatten(1)
         for name in ("fc6", "fc7"):
             x = functional.relu(self._optional_norm(self._linear(x, name), name))
-        return self._linear(x, "fc8")
+        return self._head(x, "fc8")
 
     def _optional_norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return self._norm(x, f"{name}.bn") if self._has(f"{name}.bn") else x
+
+    def _frames(self, x: torch.Tensor) -> torch.Tensor:
+        """Returns the outputs of the single frames, or of every stack of so many as the first kernel sees, averaged."""
+        stack = self.state["conv1.weight"].shape[1] // x.shape[1]
+        # [batch, channels, places, height, width, stack] to pictures of stack x channels
+        stacks = x.unfold(2, stack, 1).permute(0, 2, 5, 1, 3, 4)
+        pictures = stacks.flatten(0, 1).flatten(1, 2)
+        outputs = self._head(self._resnet(pictures).mean(dim=(2, 3)), "fc")
+        return outputs.unflatten(0, stacks.shape[:2]).mean(dim=1)
+
+    def _i3d(self, x: torch.Tensor) -> torch.Tensor:
+        x = self._i3d_unit(x, "Conv3d_1a_7x7", 2)
+        x = self._padded_pool(x, (1, 3, 3), (1, 2, 2))
+        x = self._i3d_unit(self._i3d_unit(x, "Conv3d_2b_1x1"), "Conv3d_2c_3x3")
+        for module in ("3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c"):
+            if module in I3D_POOLS:
+                x = self._padded_pool(x, *I3D_POOLS[module])
+            x = self._i3d_module(x, f"Mixed_{module}")
+        # The port's average of 2x7x7 places is one of two over time at 224 pixels; its dropout does nothing here.
+        x = functional.avg_pool3d(x, (2, *x.shape[3:]), 1)
+        x = self._conv(x, "logits.conv3d") if self._has("logits.conv3d") else x
+        return x.flatten(2).mean(dim=2)
+
+    def _i3d_module(self, x: torch.Tensor, name: str) -> torch.Tensor:
+        branches = [self._i3d_unit(x, f"{name}.b0")]
+        branches += [self._i3d_unit(self._i3d_unit(x, f"{name}.{b}a"), f"{name}.{b}b") for b in ("b1", "b2")]
+        branches.append(self._i3d_unit(self._padded_pool(x, (3,) * 3, (1,) * 3), f"{name}.b3b"))
+        return torch.cat(branches, dim=1)
+
+    def _i3d_unit(self, x: torch.Tensor, name: str, stride: int = 1) -> torch.Tensor:
+        weight = self.state[f"{name}.conv3d.weight"]
+        x = functional.conv3d(_pad_as_tensorflow(x, weight.shape[2:], (stride,) * 3), weight, stride=stride)
+        return functional.relu(self._norm(x, f"{name}.bn", momentum=0.01, eps=1e-3))
+
+    def _padded_pool(self, x: torch.Tensor, size: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
+        return functional.max_pool3d(_pad_as_tensorflow(x, size, stride), size, stride)
+
+
+def _pad_as_tensorflow(x: torch.Tensor, size: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
+    """Zeros so that ceil(n / stride) places come of n; the end gets the odd one."""
+    padding: list[int] = []
+    for n, kernel, step in zip(x.shape[2:], size, stride, strict=True):
+        missing = max(kernel - (n % step or step), 0)
+        padding = [missing // 2, missing - missing // 2, *padding]  # the last axis comes first
+    return functional.pad(x, padding)

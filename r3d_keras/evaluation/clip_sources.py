@@ -22,7 +22,7 @@ from r3d_keras.input.video_views import video_views
 from r3d_keras.models.classifier import Metadata
 from r3d_keras.video.class_folders import list_class_folders
 from r3d_keras.video.clips import VideoClips
-from r3d_keras.video.folders import describe_others, same_name
+from r3d_keras.video.folders import describe_others
 from r3d_keras.video.listing import TRAIN, LeftOut, Video
 from r3d_keras.video.recipe import Recipe, channels_of
 from r3d_keras.video.video_digests import DIGESTS_FILE, video_digest
@@ -48,16 +48,15 @@ def open_clips_to_measure(
 
     Raises UserError when there are neither, or a model does not fit the clips or the first model.
     """
-    (first_name, first), *others = models
+    (_, first), *others = models
     for _, other in others:
-        if (other.clip_frames, other.label_names) != (first.clip_frames, first.label_names):
-            raise UserError("models are compared only with the same labels and frames of a clip")
-    if not first.label_names:
-        raise UserError(f"{first_name} has no label names: convert it again with its labels")
+        if other.clip_frames != first.clip_frames:
+            raise UserError("models are compared only with the same frames of a clip")
+    for name, each in models:
+        each.check_label_names(name)
     learned_from = {digest for _, each in models for digest in each.learned_from}
     if _holds_shards(data_dir):
         data = open_clip_data(data_dir, first.clip_frames)
-        data.check_labels(first.label_names)
         stride = options.frame_stride or first.recipe.frame_stride
         source = ShardClips(data, options.split, stride, options.max_damaged_fraction)
         source.listing_note = _leak(data.video_digests.get(options.split, ()), learned_from, options.split)
@@ -94,10 +93,10 @@ def _open_videos(
         raise UserError("frame_stride is for shards: of videos, frames are taken as the model learned")
     if any(replace(each.recipe, source_rates=None) != replace(first.recipe, source_rates=None) for each in others):
         raise UserError("models are compared on video files only where their clips are made alike")
-    videos, left_out, note = list_video_files(folder, options.split, first.label_names, learned_from)
+    videos, label_names, left_out, note = list_video_files(folder, options.split, learned_from)
     notes = [describe_others(left_out)] if left_out else []
     notes += [note] if note else []
-    return FileClips(videos, first.label_names, first.recipe, "\n".join(notes) or None)
+    return FileClips(videos, options.split, label_names, first.recipe, "\n".join(notes) or None)
 
 
 def _leak(digests: Iterable[str], learned_from: Set[str], split: str) -> str | None:
@@ -113,6 +112,8 @@ class MeasuredClips(Protocol):
     """Clips to measure models on.
 
     Attributes:
+        dataset: name of the prepared data set; None of a folder of videos.
+        split: the name of the split.
         label_names: names of the classes in the order of the labels.
         recipe: of the clips.
         num_clips: how many there are; None when that is not known.
@@ -122,6 +123,8 @@ class MeasuredClips(Protocol):
             when there are none.
     """
 
+    dataset: str | None
+    split: str
     label_names: tuple[str, ...]
     recipe: Recipe
     num_clips: int | None
@@ -151,9 +154,9 @@ class ShardClips(MeasuredClips):
     listing_note: str | None = None
 
     def __init__(self, data: ClipData, split: str, frame_stride: int, max_damaged_fraction: float):
-        self.label_names = data.label_names
+        self.dataset, self.split, self.label_names = data.dataset, split, data.label_names
         self.recipe = data.recipe.strided(frame_stride)
-        self._data, self._split = data, split
+        self._data = data
         self._clips = open_split(data, split, Sampling(sampling="windows", frame_stride=frame_stride))
         self._damage = DamageLog(data, split, max_damaged_fraction)
         self.num_clips = self._clips.epoch_length
@@ -188,15 +191,23 @@ class ShardClips(MeasuredClips):
         if not tf.io.gfile.exists(path):
             return []
         entries = json.loads(tf.io.gfile.GFile(path).read())["left_out"]
-        return [(entry["path"], entry["reason"]) for entry in entries if entry["split"] == self._split]
+        return [(entry["path"], entry["reason"]) for entry in entries if entry["split"] == self.split]
 
 
 class FileClips(MeasuredClips):
     """The clips of video files, one of a video's windows after the other, decoded while they are scored."""
 
+    dataset = None
+
     def __init__(
-        self, videos: list[Video], label_names: tuple[str, ...], recipe: Recipe, listing_note: str | None = None
+        self,
+        videos: list[Video],
+        split: str,
+        label_names: tuple[str, ...],
+        recipe: Recipe,
+        listing_note: str | None = None,
     ):
+        self.split = split
         self.label_names, self.recipe, self.listing_note = label_names, recipe, listing_note
         self.num_clips = None
         self.channels = channels_of(recipe.modality)
@@ -242,40 +253,32 @@ class FileClips(MeasuredClips):
 
 
 def list_video_files(
-    video_dir: Path, split: str, label_names: tuple[str, ...], learned_from: Set[str] = frozenset()
-) -> tuple[list[Video], list[LeftOut], str | None]:
+    video_dir: Path, split: str, learned_from: Set[str] = frozenset()
+) -> tuple[list[Video], tuple[str, ...], list[LeftOut], str | None]:
     """Lists the videos of `list_class_folders`: those of a split where there are split folders, else all.
 
     Where there are none, and some of the videos are among those that the model has `learned_from` (digests), these are
-    the split "train", and the others are every other split, as when the folder was prepared. Class folders may have
-    underscores for the spaces of the model's labels.
+    the split "train", and the others are every other split, as when the folder was prepared.
 
-    Returns the videos, what was not taken, and a line on videos that the model was trained on, None without any.
-
-    Raises UserError as `list_class_folders`, when there is no such split or no video, or when the name of a class
-    folder is none of the model's labels.
+    Returns the videos, the names of the classes of all splits, what was not taken, and a line on videos that the model
+    was trained on, None without any. Raises UserError as `list_class_folders`, and when there is no such split or no
+    video.
     """
     by_split, left_out = list_class_folders(video_dir)
     if None not in by_split and split not in by_split:
         raise UserError(f"{video_dir} has no split {split!r}; it has: {', '.join(by_split)}")
-    listed = by_split.get(split, by_split.get(None, []))
-    digests = [video_digest(video) for video in listed]
-    note = _leak(digests, learned_from, split)
-    if None in by_split and not learned_from.isdisjoint(digests):
-        kept = [
-            video for video, each in zip(listed, digests, strict=True) if (each in learned_from) == (split == TRAIN)
-        ]
-        which = "was" if split == TRAIN else "was not"
-        note = f"{len(kept)} of {len(listed)} videos in {video_dir}: those that the model {which} trained on"
-        if not kept:
-            raise UserError(f"the model was trained on all {len(listed)} videos in {video_dir}: nothing is held out")
-        listed = kept
-    videos = []
-    for video in listed:
-        label = next((name for name in label_names if same_name(name, video.label)), None)
-        if label is None:
-            raise UserError(f"{video.path.parent}: the model knows no class {video.label!r}")
-        videos.append(replace(video, label=label))
+    videos = by_split.get(split, by_split.get(None, []))
     if not videos:
         raise UserError(f"no videos in {video_dir}: one folder of videos per class is expected in it")
-    return videos, left_out, note
+    digests = [video_digest(video) for video in videos]
+    note = _leak(digests, learned_from, split)
+    if None in by_split and not learned_from.isdisjoint(digests):
+        listed = len(videos)
+        videos = [
+            video for video, each in zip(videos, digests, strict=True) if (each in learned_from) == (split == TRAIN)
+        ]
+        which = "was" if split == TRAIN else "was not"
+        note = f"{len(videos)} of {listed} videos in {video_dir}: those that the model {which} trained on"
+        if not videos:
+            raise UserError(f"the model was trained on all {listed} videos in {video_dir}: nothing is held out")
+    return videos, tuple(sorted({video.label for of_split in by_split.values() for video in of_split})), left_out, note

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from r3d_keras.errors import UserError
+from r3d_keras.evaluation.classes import Classes, match_classes
 from r3d_keras.evaluation.clip_sources import MeasuredClips, open_clips_to_measure
 from r3d_keras.evaluation.comparison import Difference, paired_difference
 from r3d_keras.evaluation.metrics import (
@@ -19,6 +20,7 @@ from r3d_keras.evaluation.metrics import (
     confused_pairs,
     format_metrics,
 )
+from r3d_keras.evaluation.official import OfficialScores, official_scores
 from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.evaluation.protocol import make_logit_function, score_clips
 from r3d_keras.evaluation.scores import ClipScores, NoClipsError, Scores
@@ -37,7 +39,9 @@ class Evaluation:
                        of the items with a label; None where none has one
     left_out           (video, reason) of each that was listed and not scored
     source             where the clips came from
+    classes            which classes the scores are of, and which of the model's the data lacks
     configuration      what was measured and how, in words; "model" is its name
+    official           scores by the ids of the data set's official files; None for a data set without a server
     model_dir          folder of the model; None for one in memory
     compared           other models on the same videos, and how much more this one has
     """
@@ -49,9 +53,16 @@ class Evaluation:
     intervals: dict[str, tuple[float, float]] | None
     left_out: list[tuple[str, str]]
     source: MeasuredClips
+    classes: Classes
     configuration: dict[str, Any]
+    official: OfficialScores | None = None
     model_dir: Path | None = None
     compared: tuple[tuple["Evaluation", Difference], ...] = ()
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the scores."""
+        return self.classes.label_names
 
     @property
     def model(self) -> str:
@@ -80,7 +91,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         lines = [self.source.listing_note] if self.source.listing_note else []
-        lines += [self._headline(), *self._table()]
+        lines += [self._headline(), *self._table(), *self._untrimmed(), *self._class_notes()]
         if self.left_out:
             (video, reason), count = self.left_out[0], len(self.left_out)
             listed = count + len(self.videos.names)
@@ -90,7 +101,7 @@ class Evaluation:
     __repr__ = __str__
 
     def _headline(self) -> str:
-        classes = len(self.source.label_names)
+        classes = len(self.label_names)
         models = f"{1 + len(self.compared)} models" if self.compared else self.model
         return (
             f"evaluate  {models} on {self.source.description}: {len(self.videos.names)} videos, "
@@ -100,7 +111,7 @@ class Evaluation:
     def _table(self) -> list[str]:
         if not self.video_metrics:
             return [f"none of {len(self.videos.names)} videos has a label: scores alone"]
-        names, classes = self.source.label_names, len(self.source.label_names)
+        names, classes = self.label_names, len(self.label_names)
         if self.compared:
             rows = [("videos", each.video_metrics, each.intervals["top1"]) for each in (self, *self._others)]
             gaps = [_points(difference) for _, difference in self.compared]
@@ -113,6 +124,19 @@ class Evaluation:
         ]
         most_confused = [f"   most confused   {', '.join(pairs)}"] if pairs else []
         return format_metrics(rows, classes) + most_confused
+
+    def _untrimmed(self) -> list[str]:
+        """A line for each model where ActivityNet's rules give numbers of their own."""
+        return [
+            f"   by ActivityNet's rules   {each.official.metrics}" + (f"   {each.model}" if self.compared else "")
+            for each in (self, *self._others)
+            if each.official and each.official.metrics
+        ]
+
+    def _class_notes(self) -> list[str]:
+        """A line for each model that has classes which the data lacks."""
+        notes = [(each.model, each.classes.note()) for each in (self, *self._others)]
+        return [f"{model}: {note}" if self.compared else note for model, note in notes if note]
 
     @property
     def _others(self) -> list["Evaluation"]:
@@ -133,6 +157,7 @@ def evaluate(
     frame_stride: int | None = ProtocolOptions.frame_stride,
     crop: bool = ProtocolOptions.crop,
     average: str = ProtocolOptions.average,
+    restrict_classes: bool = ProtocolOptions.restrict_classes,
     batch_size: int = ProtocolOptions.batch_size,
     max_damaged_fraction: float = ProtocolOptions.max_damaged_fraction,
 ) -> Evaluation:
@@ -144,12 +169,16 @@ def evaluate(
             clips are made as those that the model was trained on, and give the numbers of their shards.
         split: of shards, or of videos below folders of splits. Of videos without such folders those that the model was
             not trained on are measured, where it knows some of them; with "train" the others.
-        compare: another model or several, with the same labels and frames of a clip, measured on the same videos.
+        compare: another model or several, with the same frames of a clip, measured on the same videos.
         frame_stride: take every second frame of shards (2), every third, ...; as the model learned when None.
         crop: see the center of a frame, as in the paper; otherwise all of it, its short side the model's size.
         average: what is averaged over the clips of a video, "probabilities" or "logits".
+        restrict_classes: leave the classes of the model that the data lacks out of the softmax. Otherwise they stay,
+            and a video that is answered with one of them is wrong.
         batch_size: clips scored at once; the result does not depend on it. Without `crop` it is 1.
         max_damaged_fraction: part of the split's records that may be damaged.
+
+    Classes of the model and of the data are matched by their names, see `match_classes`.
 
     Raises UserError when the model and the clips do not fit each other, nothing can be read, or too much is damaged.
 
@@ -164,6 +193,7 @@ def evaluate(
         frame_stride=frame_stride,
         crop=crop,
         average=average,
+        restrict_classes=restrict_classes,
         batch_size=batch_size,
         max_damaged_fraction=max_damaged_fraction,
     )
@@ -172,14 +202,22 @@ def evaluate(
         (_name(each), each if isinstance(each, ClipClassifier) else load_model(each)) for each in (model, *others)
     ]
     source = open_clips_to_measure(data_dir, [(name, each.metadata) for name, each in models], options)
-    first, *others = (measure(name, each, source, options) for name, each in models)
+    restricted, of_data = options.restrict_classes, source.label_names
+    classes = [
+        match_classes(name, each.metadata.label_names, of_data, str(data_dir), restricted) for name, each in models
+    ]
+    first, *others = (
+        measure(name, each, source, of_model, options) for (name, each), of_model in zip(models, classes, strict=True)
+    )
     scores = labeled(first.videos)
     compared = tuple((other, paired_difference(scores, labeled(other.videos))) for other in others)
     return Evaluation(**{**vars(first), "compared": compared})
 
 
-def measure(name: str, model: ClipClassifier, source: MeasuredClips, options: ProtocolOptions) -> Evaluation:
-    """Measures one model on clips that fit it.
+def measure(
+    name: str, model: ClipClassifier, source: MeasuredClips, classes: Classes, options: ProtocolOptions
+) -> Evaluation:
+    """Measures one model on clips that fit it, on the classes that were matched.
 
     Raises UserError when nothing can be read, or too much of a data set is damaged.
     """
@@ -189,6 +227,7 @@ def measure(name: str, model: ClipClassifier, source: MeasuredClips, options: Pr
     try:
         with Progress("evaluate", total, "batches") as progress:
             clips = score_clips(make_logit_function(model), _counted(batches, progress)).without(source.rejected())
+            clips = clips.of_classes(classes)
     except NoClipsError as error:
         video, reason = next(iter(source.left_out(set())), ("", "it has no clips"))
         raise UserError(f"{error} (the first, {video}: {reason})") from error
@@ -203,7 +242,9 @@ def measure(name: str, model: ClipClassifier, source: MeasuredClips, options: Pr
         intervals=bootstrap_intervals(labeled_videos) if is_labeled else None,
         left_out=source.left_out(set(videos.names)),
         source=source,
+        classes=classes,
         configuration=_configuration(name, model, source, options),
+        official=official_scores(source.dataset, source.split, videos, classes, source.label_names),
         model_dir=Path(name).parent if Path(name).is_file() else None,
     )
 
@@ -237,5 +278,6 @@ def _configuration(name: str, model: ClipClassifier, source: MeasuredClips, opti
         "measured on": source.description,
         "view": "center crop" if options.crop else "whole frames",
         "average over a video": options.average,
+        "classes in the softmax": "those of the data" if options.restrict_classes else "all of the model",
         "versions": f"TensorFlow {tf.__version__}, Keras {keras.__version__}",
     }

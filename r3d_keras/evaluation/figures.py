@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from r3d_keras.evaluation.metrics import CALIBRATION_BINS, confusion_matrix, is_among_top
 from r3d_keras.evaluation.scores import Scores
+from r3d_keras.fonts import shortened
 from r3d_keras.pages import evenly
 from r3d_keras.training.reference_logs import read_log
 
@@ -17,8 +18,10 @@ COVERAGE_POINTS = 200
 
 
 def confusion_figure(scores: Scores, label_names: tuple[str, ...]) -> str:
-    """Draws the part of each class's items (rows) by most probable class (columns)."""
+    """Draws the part of each class's items (rows) by most probable class (columns), of the classes that are either."""
     confusion = confusion_matrix(scores)
+    met = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
+    confusion, label_names = confusion[np.ix_(met, met)], [shortened(label_names[index]) for index in met]
     fractions = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     side = 4 + 0.12 * min(len(label_names), NAMED_CLASSES)
     figure = Figure(figsize=(side, side), layout="constrained")
@@ -44,7 +47,7 @@ def reliability_figure(runs: dict[str, Scores]) -> str:
         filled = counts > 0
         accuracy = np.bincount(bins, hits, minlength=CALIBRATION_BINS)[filled] / counts[filled]
         mean_confidence = np.bincount(bins, confidence, minlength=CALIBRATION_BINS)[filled] / counts[filled]
-        axes.plot(mean_confidence, accuracy, color=f"C{number}", linewidth=1, label=name)
+        axes.plot(mean_confidence, accuracy, color=f"C{number}", linewidth=1, label=shortened(name))
         axes.scatter(mean_confidence, accuracy, s=10 + 150 * counts[filled] / counts.max(), color=f"C{number}")
     axes.set(xlabel="highest probability", ylabel="part that is right", xlim=(0, 1.02), ylim=(-0.02, 1.02))
     return _finish(figure, len(runs) > 1)
@@ -59,7 +62,7 @@ def coverage_figure(runs: dict[str, Scores]) -> str:
         counts = np.arange(1, len(surest) + 1)
         accuracy = np.cumsum(is_among_top(scores, 1)[surest]) / counts
         drawn = evenly(len(counts), COVERAGE_POINTS)
-        axes.plot(counts[drawn] / len(counts), accuracy[drawn], label=name)
+        axes.plot(counts[drawn] / len(counts), accuracy[drawn], label=shortened(name))
     axes.set(xlabel="part of the videos, surest first", ylabel="top-1", xlim=(0, 1.02), ylim=(-0.02, 1.02))
     return _finish(figure, len(runs) > 1)
 
@@ -78,7 +81,7 @@ def training_figure(folders: dict[str, Path]) -> str | None:
         for number, (name, logs) in enumerate(runs.items()):
             for part, style, label in (("train.log", "--", "training"), ("val.log", "-", "validation")):
                 rows = logs[part]
-                label = f"{name}, {label}" if len(folders) > 1 else label
+                label = f"{shortened(name)}, {label}" if len(folders) > 1 else label
                 axes.plot(rows["epoch"], rows[column], style, marker=".", color=f"C{number}", label=label)
         axes.set(xlabel="epoch", title=title)
     return _finish(figure, True)
@@ -96,6 +99,6 @@ def _finish(figure: Figure, has_legend: bool) -> str:
 def _svg(figure: Figure) -> str:
     """Returns a figure without a background, whose black is the color of the page's text."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
+    figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True, bbox_inches="tight")
     text = file.getvalue()
     return text[text.index("<svg") :].replace("#000000", "currentColor")

@@ -1,59 +1,136 @@
 """The true labels of videos, from the annotation files that people have."""
 
-import csv
-import json
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
+from r3d_keras.annotation_files import field, read_json, read_rows, seconds, split_of
 from r3d_keras.errors import UserError
+from r3d_keras.evaluation.result_files import Ranked, average_ranked
+from r3d_keras.official_ids import activitynet_sample, kinetics_sample, without_times
+from r3d_keras.video.listing import SPLIT_NAMES
 
-# The names that the reference, the official files and ours give the splits.
-SUBSETS = {
-    "train": {"train", "training"},
-    "validation": {"validation", "val"},
-    "test": {"test", "testing"},
-}
+VIDEO_COLUMNS = ("video", "path", "youtube_id")
 
 
-def read_ground_truth(path: Path, subset: str) -> dict[str, set[str]]:
-    """Reads the labels of each video of a subset; trimmed videos have one.
+@dataclass(frozen=True)
+class GroundTruth:
+    """The true labels of a subset.
+
+    labels          of each video; trimmed videos have one
+    names           what else results may call a video or a segment of it, and the video's id in `labels`
+    unlabeled       videos of the subset that have no label
+    is_activitynet  whether the file is ActivityNet's, whose metrics are those of videos with several labels
+    """
+
+    labels: dict[str, set[str]]
+    names: dict[str, str]
+    unlabeled: frozenset[str]
+    is_activitynet: bool
+
+    def find(self, name: str) -> str:
+        """Returns the id of the video that results call `name`, which may be the path of its file; else `name`."""
+        for each in (name, PurePosixPath(name).stem):
+            if each in self.labels or each in self.unlabeled:
+                return each
+            if each in self.names:
+                return self.names[each]
+        return name
+
+    def by_video(self, results: Mapping[str, Ranked]) -> dict[str, Ranked]:
+        """Returns results by the ids of `labels`; several of one video are averaged, and labels spelled as the truth's.
+
+        In a label an underscore may stand for a space. What the truth does not name keeps its name.
+        """
+        of_video: dict[str, list[Ranked]] = {}
+        for name, ranked in results.items():
+            of_video.setdefault(self.find(name), []).append(ranked)
+        known = set().union(*self.labels.values())
+        spellings = {label.replace("_", " "): label for label in known}
+
+        def spelled(label: str) -> str:
+            return label if label in known else spellings.get(label.replace("_", " "), label)
+
+        return {
+            video: [(spelled(label), score) for label, score in average_ranked(parts)]
+            for video, parts in of_video.items()
+        }
+
+
+def read_ground_truth(path: Path, subset: str) -> GroundTruth:
+    """Reads the labels of each video of a subset.
 
     Args:
-        path: a json file of the reference or of ActivityNet ("database"), or a csv with columns video (or youtube_id or
-            path), label and, where there are several subsets, split.
-        subset: train, validation or test, or what the files call them: training, val, testing.
+        path: a json file of the reference or of ActivityNet ("database"); or a csv with columns video (or path, or
+            youtube_id), label and, where there are several subsets, split, such as the official ones of Kinetics.
+        subset: train, validation or test, or what annotation files call them: training, val, validate, testing.
 
     Raises UserError when the file is missing or of another kind, or names no labeled video of the subset.
     """
-    names = next((names for names in SUBSETS.values() if subset in names), None)
-    if names is None:
-        raise UserError(f"subset={subset} is none of {', '.join(SUBSETS)}")
+    if subset.lower() not in SPLIT_NAMES:
+        raise UserError(f"subset={subset} is none of train, validation, test")
     if not path.is_file():
         raise UserError(f"no such file: {path}")
-    try:
-        pairs = _json_pairs(path, names) if path.suffix == ".json" else _csv_pairs(path, names)
-        truth: dict[str, set[str]] = {}
-        for video, label in pairs:
-            truth.setdefault(video, set()).add(label)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} does not hold annotations: {type(error).__name__} {str(error)[:100]}") from error
-    if not truth:
+    split = SPLIT_NAMES[subset.lower()]
+    truth = _read_json(path, split) if path.suffix.lower() == ".json" else _read_csv(path, split)
+    if not truth.labels:
         raise UserError(f"{path} names no labeled video of the subset {subset}")
     return truth
 
 
-def _json_pairs(path: Path, subsets: set[str]):
-    for video, entry in json.loads(path.read_text(encoding="utf-8"))["database"].items():
-        if entry["subset"] in subsets:
-            annotations = entry.get("annotations") or []
-            # One dictionary in the reference's files, a list of segments in ActivityNet's.
-            for annotation in [annotations] if isinstance(annotations, dict) else annotations:
-                if "label" in annotation:
-                    yield video, annotation["label"]
+def _read_json(path: Path, subset: str) -> GroundTruth:
+    contents = read_json(path)
+    labels, unlabeled, names = {}, set(), {}
+    is_activitynet = "taxonomy" in contents
+    for video, entry in field(str(path), contents, "database", dict).items():
+        place = f"{path}, video {video!r}"
+        if split_of(place, field(place, entry, "subset", str)) != subset:
+            continue
+        annotations = field(place, entry, "annotations", (dict, list)) if entry.get("annotations") else []
+        if isinstance(annotations, dict):  # of the reference, whose unlabeled videos have segments alone
+            annotations = [annotations] if "label" in annotations else []
+        of_video = {field(place, each, "label", str) for each in annotations}
+        if of_video:
+            labels[video] = of_video
+        else:
+            unlabeled.add(video)
+        if is_activitynet:
+            samples = [activitynet_sample(video, number) for number in (None, *range(len(annotations)))]
+            names |= dict.fromkeys(samples, video)
+    if not is_activitynet:
+        names = _names_without_times(labels)
+    return GroundTruth(labels, names, frozenset(unlabeled), is_activitynet)
 
 
-def _csv_pairs(path: Path, subsets: set[str]):
-    with open(path, encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            video = row.get("video") or row.get("path") or row["youtube_id"]
-            if row.get("split", next(iter(subsets))) in subsets and row.get("label"):
-                yield video, row["label"]
+def _read_csv(path: Path, subset: str) -> GroundTruth:
+    labels: dict[str, set[str]] = {}
+    unlabeled = set()
+    for video, label in _csv_pairs(path, subset):
+        if label:
+            labels.setdefault(video, set()).add(label)
+        else:
+            unlabeled.add(video)
+    return GroundTruth(labels, _names_without_times(labels), frozenset(unlabeled - set(labels)), is_activitynet=False)
+
+
+def _csv_pairs(path: Path, subset: str) -> Iterator[tuple[str, str]]:
+    for place, row in read_rows(path, ("label",)):
+        video = next((row[name] for name in VIDEO_COLUMNS if row.get(name)), None)
+        if video is None:
+            raise UserError(f"{place}: no video: one of the columns {', '.join(VIDEO_COLUMNS)} is expected")
+        if "split" in row and split_of(place, row["split"]) != subset:
+            continue
+        if "youtube_id" in row and row.get("time_start") and row.get("time_end"):
+            video = kinetics_sample(video, seconds(place, row["time_start"]), seconds(place, row["time_end"]))
+        yield video, row["label"]
+
+
+def _names_without_times(labels: Mapping[str, set[str]]) -> dict[str, str]:
+    """Returns the YouTube ids that results of Kinetics may have in place of ids with times, where they are unique."""
+    counts = Counter(map(without_times, labels))
+    return {
+        without_times(video): video
+        for video in labels
+        if without_times(video) not in labels and counts[without_times(video)] == 1
+    }

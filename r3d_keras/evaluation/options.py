@@ -21,6 +21,10 @@ class ProtocolOptions(Options):
     )
     crop: bool = option(True, "See the center of the frames alone, as in the paper; otherwise all of them.")
     average: str = option("probabilities", "What is averaged over the clips of a video.", choices=AVERAGES)
+    restrict_classes: bool = option(
+        False,
+        "Leave classes that the data lacks out of the softmax; otherwise the model may answer with any.",
+    )
     batch_size: int = option(16, "Clips scored at once.", minimum=1)
     max_damaged_fraction: float = option(
         0.01, "Stop when more than this part of the split's records is damaged.", minimum=0, maximum=1

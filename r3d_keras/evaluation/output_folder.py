@@ -18,6 +18,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path, top_k: int) -> list[P
 
     report.html      where any video has a label
     metrics.json     metrics of clips and videos, intervals of the videos' metrics, classes (videos and top-1 of each),
+                     classes_not_in_data (of the model), activitynet (its own metrics, see `UntrimmedMetrics`),
                      videos_listed = videos_scored + videos_left_out, left_out, a note on what is measured, and the
                      configuration
     comparison.json  where models are compared; what was measured of the others is in folders named after them
@@ -42,13 +43,18 @@ def write_evaluation(evaluation: Evaluation, folder: Path, top_k: int) -> list[P
 
 def _write_numbers(evaluation: Evaluation, folder: Path, top_k: int) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    label_names = evaluation.source.label_names
+    label_names, classes = evaluation.label_names, evaluation.classes
     values: dict[str, Any] = {
         "videos_listed": len(evaluation.videos.names) + len(evaluation.left_out),
         "videos_scored": len(evaluation.videos.names),
         "videos_left_out": len(evaluation.left_out),
         "left_out": [{"video": video, "reason": reason} for video, reason in evaluation.left_out],
         "note": evaluation.source.listing_note,
+        "classes_not_in_data": {
+            "count": len(classes.absent),
+            "in_softmax": not classes.restricted,
+            "names": list(classes.absent),
+        },
         "configuration": evaluation.configuration,
     }
     if evaluation.video_metrics:
@@ -65,5 +71,8 @@ def _write_numbers(evaluation: Evaluation, folder: Path, top_k: int) -> list[Pat
                 if count
             },
         }
+    if evaluation.official and evaluation.official.metrics:
+        values["activitynet"] = asdict(evaluation.official.metrics)
     write_json(folder / "metrics.json", values)
-    return [folder / "metrics.json", *write_results(folder, evaluation.clips, evaluation.videos, label_names, top_k)]
+    scores = write_results(folder, evaluation.clips, evaluation.videos, label_names, top_k, evaluation.official)
+    return [folder / "metrics.json", *scores]

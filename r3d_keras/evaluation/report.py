@@ -14,6 +14,7 @@ from r3d_keras.evaluation.figures import confusion_figure, coverage_figure, reli
 from r3d_keras.evaluation.metrics import class_accuracies, confused_pairs
 from r3d_keras.evaluation.scores import Scores
 from r3d_keras.files import whole_file
+from r3d_keras.fonts import fonts_for
 from r3d_keras.pages import evenly, shrink, strip_url, template
 from r3d_keras.training.diagnosis import read_findings
 
@@ -40,9 +41,16 @@ def write_report(path: Path, evaluation: Evaluation) -> None:
     """
     runs = _runs(evaluation)
     scores = {name: labeled(run.videos) for name, run in runs.items()}
-    videos, label_names = labeled(evaluation.videos), evaluation.source.label_names
-    curves = training_figure({name: run.model_dir for name, run in runs.items() if run.model_dir})
-    classes = _classes(evaluation, list(scores.values()), label_names)
+    videos, label_names = labeled(evaluation.videos), evaluation.label_names
+    classes = _classes(evaluation, list(runs.values()))
+    folders = {name: run.model_dir for name, run in runs.items() if run.model_dir}
+    with fonts_for([*runs, *label_names]):
+        figures = {
+            "confusion": confusion_figure(videos, label_names),
+            "reliability": reliability_figure(scores),
+            "coverage": coverage_figure(scores),
+            "curves": training_figure(folders) or "",
+        }
     page = template("evaluation/report.html.jinja").render(
         evaluation=evaluation,
         metric_names=METRIC_NAMES,
@@ -53,10 +61,7 @@ def write_report(path: Path, evaluation: Evaluation) -> None:
         pairs=_confused_pairs(videos, label_names),
         mistakes=_mistakes(evaluation, videos),
         # SVG of our own making, the only text that is not escaped.
-        confusion=Markup(confusion_figure(videos, label_names)),
-        reliability=Markup(reliability_figure(scores)),
-        coverage=Markup(coverage_figure(scores)),
-        curves=Markup(curves or ""),
+        **{name: Markup(figure) for name, figure in figures.items()},
         findings={name: read_findings(run.model_dir) for name, run in runs.items() if run.model_dir},
     )
     with whole_file(path) as partial:
@@ -71,13 +76,13 @@ def _runs(evaluation: Evaluation) -> dict[str, Evaluation]:
     return runs
 
 
-def _classes(evaluation: Evaluation, runs: list[Scores], label_names: tuple[str, ...]) -> list[dict]:
+def _classes(evaluation: Evaluation, runs: list[Evaluation]) -> list[dict]:
     """Every class that occurs, worst first: its top-1 in each run, and its most and least sure videos.
 
     How sure is the probability of the class, of the first run.
     """
-    videos = runs[0]
-    accuracies = [class_accuracies(scores) for scores in runs]
+    videos, label_names = labeled(evaluation.videos), evaluation.label_names
+    accuracies = [_accuracies(evaluation, run) for run in runs]
     of_class = [np.flatnonzero(videos.labels == index) for index in range(len(label_names))]
     present = [index for index in np.argsort(accuracies[0], kind="stable") if len(of_class[index])]
     shown = 1 if len(present) > 100 else 2 if len(present) > 20 else 3
@@ -111,6 +116,13 @@ def _classes(evaluation: Evaluation, runs: list[Scores], label_names: tuple[str,
         }
         for index in present
     ]
+
+
+def _accuracies(first: Evaluation, run: Evaluation) -> np.ndarray:
+    """Returns top-1 of a run on each class of the first one, float64 [classes]; NaN where there are no videos."""
+    accuracies = np.full(len(first.label_names), np.nan)
+    accuracies[first.classes.of_data] = class_accuracies(labeled(run.videos))[run.classes.of_data]
+    return accuracies
 
 
 def _moving(evaluation: Evaluation, names: list[str]) -> list[str]:
@@ -149,9 +161,12 @@ def _confused_pairs(videos: Scores, label_names: tuple[str, ...]) -> list[dict]:
 
 def _mistakes(evaluation: Evaluation, videos: Scores) -> list[dict]:
     """The videos of which the model was most sure and wrong, each with frames of its clip in the middle."""
-    label_names, frames_of = evaluation.source.label_names, _frames_of_videos(evaluation)
+    label_names, frames_of = evaluation.label_names, _frames_of_videos(evaluation)
     predicted, confidence = videos.probabilities.argmax(axis=1), videos.probabilities.max(axis=1)
     wrong = [index for index in np.argsort(-confidence, kind="stable") if predicted[index] != videos.labels[index]]
+    pictures = {
+        index: _pictures(frames_of(videos.names[index]), STRIP_FRAMES, STRIP_HEIGHT) for index in wrong[:MISTAKES_SHOWN]
+    }
     return [
         {
             "video": videos.names[index],
@@ -159,7 +174,8 @@ def _mistakes(evaluation: Evaluation, videos: Scores) -> list[dict]:
             "predicted": label_names[predicted[index]],
             "confidence": float(confidence[index]),
             "of_label": float(videos.probabilities[index, videos.labels[index]]),
-            "strip": strip_url(_pictures(frames_of(videos.names[index]), STRIP_FRAMES, STRIP_HEIGHT), STRIP_BYTES),
+            "strip": strip_url(frames, STRIP_BYTES),
+            "frames": len(frames),
         }
-        for index in wrong[:MISTAKES_SHOWN]
+        for index, frames in pictures.items()
     ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from r3d_keras.errors import UserError
+from r3d_keras.evaluation.classes import Classes
 
 
 class NoClipsError(UserError):
@@ -54,6 +55,11 @@ class ClipScores:
             raise NoClipsError("no video could be read far enough: there is nothing to evaluate")
         ids = list(itertools.compress(self.video_ids, kept))
         return ClipScores(ids, self.clip_indexes[kept], self.segments[kept], self.logits[kept], self.labels[kept])
+
+    def of_classes(self, classes: Classes) -> "ClipScores":
+        """Returns scores of all logits of a model, with labels of the data, as those of the matched `classes`."""
+        labels = classes.numbers(self.labels)
+        return ClipScores(self.video_ids, self.clip_indexes, self.segments, self.logits[:, classes.columns], labels)
 
     def video_scores(self, average: str = "probabilities") -> Scores:
         """Averages over the clips of each video: the probabilities, as the paper, or the logits before the softmax.

@@ -7,7 +7,9 @@ import time
 
 import tensorflow as tf
 
+from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
+from r3d_keras.terminal import say
 from r3d_keras.training.signals import stop_requests
 
 
@@ -28,7 +30,8 @@ def serve(port: int, host: str | None = None) -> None:
     _worker = service.WorkerServer(
         service.WorkerConfig(dispatcher_address=f"localhost:{port}", worker_address=f"{host}:{port + 1}", port=port + 1)
     )
-    print(f"making batches; on the trainers: --data_service={host}:{port}", flush=True)
+    say(f"making batches on {host}:{port} until Ctrl-C; on the trainers:")
+    say(next_command("train", "shards", "run1", f"--data_service={host}:{port}"))
     with stop_requests() as stop:
         while not stop:
             time.sleep(0.2)

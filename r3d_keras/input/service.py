@@ -1,4 +1,4 @@
-"""Batches made by input hosts, machines that run `python -m r3d_keras.data_service`: the side of the trainer."""
+"""Batches made by input hosts, machines that run `r3d data_service`: the side of the trainer."""
 
 import contextlib
 import queue
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from r3d_keras.errors import UserError
 
-COMMAND = "python -m r3d_keras.data_service"
+COMMAND = "r3d data_service"
 # A host is lost when it does not answer this often, this far apart: the network may fail for a moment.
 LOOKS = 3
 SECONDS_BETWEEN_LOOKS = 5.0

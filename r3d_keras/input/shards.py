@@ -46,6 +46,7 @@ class ClipData:
     """
 
     data_dir: str
+    dataset: str
     label_names: tuple[str, ...]
     clip_frames: int
     splits: dict[str, Split]
@@ -58,18 +59,6 @@ class ClipData:
         if name not in self.splits:
             raise UserError(f"{self.data_dir} has no split {name!r}; it has: {', '.join(self.splits)}")
         return self.splits[name]
-
-    def check_labels(self, label_names: tuple[str, ...]) -> None:
-        """Raises UserError when a model's label names are not this data set's, in this order."""
-        if label_names == self.label_names:
-            return
-        if len(label_names) != len(self.label_names):
-            difference = f"{len(label_names)} classes, not {len(self.label_names)}"
-        else:
-            pairs = enumerate(zip(label_names, self.label_names, strict=True))
-            index, (of_model, of_data) = next((index, pair) for index, pair in pairs if pair[0] != pair[1])
-            difference = f"class {index} is {of_model!r}, not {of_data!r}"
-        raise UserError(f"the model's labels are not those of {self.data_dir}: {difference}")
 
     def index(self, split_name: str) -> ClipIndex:
         """Reads the index of a split's clips. Raises UserError when it is missing, damaged, or of other shards."""
@@ -140,7 +129,7 @@ def open_clip_data(data_dir: str | Path, clip_frames: int | None = None) -> Clip
             f"(prepare with clip_frames={clip_frames}, or train a model of {length} frames)"
         )
     recipe, digests = _read_recipe(data_dir, length), _read_digests(data_dir)
-    return ClipData(data_dir, label_names, length, splits, recipe, info.features, digests)
+    return ClipData(data_dir, info.name, label_names, length, splits, recipe, info.features, digests)
 
 
 def _read_recipe(data_dir: str, clip_frames: int) -> Recipe:

@@ -19,6 +19,7 @@ from r3d_keras.models.architectures import ARCHITECTURES, complete_arguments, fi
 from r3d_keras.models.blocks import dense
 from r3d_keras.models.classifier import ClipClassifier, Metadata
 from r3d_keras.models.initial_values import skipped_initial_values
+from r3d_keras.models.model_file import CONFIG, METADATA, WEIGHTS, check_model_file
 from r3d_keras.models.normalization import ClipNormalization, Normalization, find_normalization
 from r3d_keras.models.precision import layers_of_precision, without_mixed_precision
 from r3d_keras.video.recipe import Recipe, modality_of
@@ -43,6 +44,7 @@ def build_model(
     normalization: str | Normalization | None = None,
     weights: str | Path | ClipClassifier | None = None,
     precision: str | None = None,
+    headless: bool = False,
     origin: str = "",
     **arguments,
 ) -> ClipClassifier:
@@ -56,28 +58,32 @@ def build_model(
             every frame, or that of `weights`. `clip_frames` overrides the frames of a clip in it.
         clip_frames, frame_size: the clips it is meant for (default 16 and 112). They are recorded, and fixed in
             C3D alone: the other networks take any height and width from 32 pixels and any number of frames (a
-            DenseNet from 15).
+            DenseNet from 15, I3D from 9, the network of frames from 10 of optical flow).
         input_channels: 3 for RGB, the default; 2 for optical flow takes the first two numbers of a named
             normalization, as the authors' code does.
         normalization: a key of NORMALIZATIONS, or mean and standard deviation on the scale 0 to 255 (default
             "activitynet-2018"; "flow" where RGB weights are taken over for flow).
-        weights: a model of this package, or the path of one, to fine-tune. Architecture, arguments, normalization,
+        weights: a model of this package, the path of one, or the name of one that comes with it (as in
+            "generated-resnet-18-quarter"), to fine-tune. Architecture, arguments, normalization,
             frames and size are its own, and so is every weight but the head's. The head is kept too when
             `num_classes` and `label_names` are left out or agree with it; `metadata.origin` says what was done. With
             other `input_channels` the first convolution starts from the mean of its kernel over the channels.
         precision: what the layers compute in, "float32", "mixed_bfloat16" or "mixed_float16" (default Keras's dtype
             policy). Weights, statistics of batch normalization, the normalization of the clips, the global pooling
             and the head are float32 in all of them.
+        headless: whether to leave out the head, and with it `num_classes` and `label_names`: the model gives features
+            [batch, channels], to start a training from or to compare videos by.
         origin: where the weights come from, in words.
-        **arguments: the architecture's own: `residual_network`, `densenet` and `c3d` in this package explain them.
+        **arguments: the architecture's own: `residual_network`, `densenet`, `i3d` and `c3d` in this package explain
+            them.
 
     Returns:
         A model that takes [batch, frames, height, width, channels], uint8 or float 0 to 255, and gives float32
         logits [batch, num_classes].
 
     Raises:
-        UserError: unknown architecture, argument or normalization; classes and labels that disagree; a choice
-            that contradicts `weights`.
+        UserError: unknown architecture, argument or normalization; classes and labels that disagree; clips too
+            short or too small for the network; a choice that contradicts `weights`.
 
     Example:
         model = r3d_keras.build_model("resnet-34", num_classes=400, shortcut="A")
@@ -95,19 +101,28 @@ def build_model(
     if architecture is None:
         raise UserError("a model needs an architecture, for example resnet-34, or weights to start from")
     row = find_architecture(architecture)
-    num_classes = _count_classes(num_classes, label_names)
+    num_classes = 0 if headless else _count_classes(num_classes, label_names)
     normalization = find_normalization(normalization or defaults.NORMALIZATION, input_channels or 3)
     recipe, frame_size = _recipe(recipe or Recipe(), clip_frames), frame_size or defaults.FRAME_SIZE
     recipe = replace(recipe, modality=modality_of(len(normalization.mean)))
 
-    size = (recipe.clip_frames, frame_size, frame_size) if row.fixed_size else (None, None, None)
+    size = (recipe.clip_frames, frame_size, frame_size)
+    all_arguments = complete_arguments(architecture, arguments)
     with layers_of_precision(precision):
-        clips = keras.Input((*size, len(normalization.mean)), dtype="float32", name="clips")
+        shape = (*(size if row.fixed_size else (None, None, None)), len(normalization.mean))
+        clips = keras.Input(shape, dtype="float32", name="clips")
         x = ClipNormalization(normalization.mean, normalization.std, name="normalization")(clips)
-        features = row.features(x, **complete_arguments(architecture, arguments))
-        logits = dense(features, num_classes, row.head, dtype=keras.config.floatx())
+        try:
+            features = row.features(x, **all_arguments)
+            keras.Model(clips, features).compute_output_spec(keras.KerasTensor((1, *size, shape[-1])))
+        except ValueError as error:  # Keras's, where a kernel or a pooling is larger than what it sees
+            raise UserError(
+                f"{architecture} cannot take clips of {size[0]} frames and {frame_size}x{frame_size} pixels, of which "
+                f"nothing would reach its head: choose more clip_frames or a larger frame_size"
+            ) from error
+        outputs = features if headless else dense(features, num_classes, row.head, dtype=keras.config.floatx())
 
-    model = ClipClassifier(inputs=clips, outputs=logits, name=architecture)
+    model = ClipClassifier(inputs=clips, outputs=outputs, name=architecture)
     model.metadata = Metadata(
         architecture, arguments, num_classes, tuple(label_names), recipe, frame_size, normalization, origin
     )
@@ -146,11 +161,19 @@ def describe_content(folder: Path) -> str:
 def load_model(path: str | Path) -> ClipClassifier:
     """Loads a `.keras` file that this package saved, or the best model of a training run by its folder.
 
-    Raises UserError when the file is missing, damaged, or holds a model that is not one of ours.
+    A name that begins with "generated-" means weights that come with this package (`r3d_keras.models.shipped`).
+
+    A file from a stranger does no harm: what it holds is checked before anything of it is built, see `model_file`.
+    `keras.models.load_model` reads the same files without that. Raises UserError when the file is missing, damaged,
+    hostile, or holds a model that is not one of ours.
 
     Example:
         model = r3d_keras.load_model("run1")
     """
+    from r3d_keras.models.shipped import is_shipped, load_shipped
+
+    if is_shipped(path):
+        return load_shipped(str(path))
     path = model_path(path)
     if not path.is_file():
         raise UserError(f"no such model file or run's folder: {path}")
@@ -158,13 +181,13 @@ def load_model(path: str | Path) -> ClipClassifier:
         with path.open("rb") as file:
             if file.read(len(ZIP_SIGNATURE)) != ZIP_SIGNATURE:
                 raise ValueError("it is no .keras file")
+        check_model_file(path)
         with skipped_initial_values():
             model = keras.saving.load_model(path, compile=False)
+        _check_metadata(model)
     except Exception as error:  # a damaged file fails in many ways, inside zip, JSON, HDF5 or Keras
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"cannot read a .keras model from {path}: {reason}") from error
-    if not isinstance(model, ClipClassifier):
-        raise UserError(f"{path} holds a {type(model).__name__}, not a model of r3d_keras: it has no labels or sizes")
     return model
 
 
@@ -182,9 +205,19 @@ def save_model(model: ClipClassifier, path: str | Path) -> None:
     with whole_file(path) as partial, tempfile.NamedTemporaryFile(dir=partial.parent, suffix=".weights.h5") as weights:
         model.save_weights(weights.name)
         with zipfile.ZipFile(partial, "w") as archive:
-            archive.writestr("metadata.json", json.dumps(metadata))
-            archive.writestr("config.json", json.dumps(config))
-            archive.write(weights.name, "model.weights.h5")
+            archive.writestr(METADATA, json.dumps(metadata))
+            archive.writestr(CONFIG, json.dumps(config))
+            archive.write(weights.name, WEIGHTS)
+
+
+def _check_metadata(model: ClipClassifier) -> None:
+    """Raises an exception when there are none, or when they are of another network."""
+    metadata = model.metadata
+    has_head = any(layer.name == find_architecture(metadata.architecture).head for layer in model.layers)
+    sizes = (model.input_shape[-1], model.output_shape[-1] if has_head else 0)
+    expected = (metadata.channels, metadata.num_classes)
+    if sizes != expected:
+        raise ValueError(f"its network has {sizes[0]} channels and {sizes[1]} classes, its metadata {expected}")
 
 
 def _recipe(recipe: Recipe, clip_frames: int | None) -> Recipe:

@@ -6,26 +6,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from r3d_keras.errors import UserError
-from r3d_keras.models import c3d, densenet, resnet, torchvision_resnet
+from r3d_keras.models import c3d, densenet, i3d, resnet, torchvision_resnet
 
 
 @dataclass(frozen=True)
 class Architecture:
     """One row.
 
-    features       function from normalized clips and the arguments to features [batch, channels]
-    stages         each stage before the head, in the order of the network: how the names of its layers begin
-    arguments      what may be chosen, with the defaults
-    head           name of the linear layer from features to logits
-    minimum_frames the fewest frames of a clip it can take with its default stem
-    fixed_size     whether frames, height and width of the clips are fixed when it is built
+    features    function from normalized clips and the arguments to features [batch, channels]
+    stages      each stage before the head, in the order of the network: how the names of its layers begin
+    arguments   what may be chosen, with the defaults
+    head        name of the linear layer from features to logits
+    fixed_size  whether frames, height and width of the clips are fixed when it is built
     """
 
     features: Callable
     stages: dict[str, tuple[str, ...]]
     arguments: dict[str, Any] = field(default_factory=dict)
     head: str = "fc"
-    minimum_frames: int = 1
     fixed_size: bool = False
 
 
@@ -34,7 +32,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         f"{name}-{depth}": Architecture(
             functools.partial(resnet.residual_network, family=name, depth=depth),
             resnet.STAGE_LAYERS,
-            {**resnet.COMMON_ARGUMENTS, **family.arguments},
+            family.arguments,
         )
         for name, family in resnet.FAMILIES.items()
         for depth in family.depths
@@ -45,10 +43,10 @@ ARCHITECTURES: dict[str, Architecture] = {
             densenet.STAGE_LAYERS,
             densenet.ARGUMENTS,
             head="classifier",
-            minimum_frames=densenet.MINIMUM_FRAMES,
         )
         for depth in densenet.DEPTHS
     },
+    "i3d": Architecture(i3d.i3d, i3d.STAGE_LAYERS, i3d.ARGUMENTS, head=i3d.HEAD),
     "c3d": Architecture(c3d.c3d, c3d.STAGE_LAYERS, c3d.ARGUMENTS, head="fc8", fixed_size=True),
     **{
         name: Architecture(

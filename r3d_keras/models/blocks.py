@@ -1,6 +1,6 @@
-"""What the networks are made of. All padding is explicit and symmetric.
+"""What the networks are made of. All padding is explicit, and symmetric unless a network says otherwise.
 
-TensorFlow's "same" would shift the sampling grid of every strided layer whose input size is even.
+TensorFlow's "same" shifts the sampling grid of every strided layer whose input size is even: I3D was made so.
 """
 
 import math
@@ -12,6 +12,9 @@ from r3d_keras.models.initial_values import InitialNormal
 from r3d_keras.models.layers import BatchNormalization, GroupedConvolution
 from r3d_keras.models.precision import pooling_dtype
 
+# Kinds of convolutions: of time and space, of single frames, and one of frames before one of time.
+FULL, SPATIAL, FACTORIZED = "full", "spatial", "factorized"
+
 
 def convolution(
     x,
@@ -20,19 +23,22 @@ def convolution(
     strides: tuple[int, int, int] = (1, 1, 1),
     *,
     name: str,
+    padding: tuple[int, int, int] | None = None,
     groups: int = 1,
     use_bias: bool = False,
 ):
-    """Adds a convolution padded by kernel // 2 on both sides, with Kaiming fan-out initial weights.
+    """Adds a convolution padded by `padding` on both sides, kernel // 2 when None; Kaiming fan-out initial weights.
 
     The fan-out counts all filters, grouped or not, as PyTorch does; an even kernel lengthens its axis by one.
     """
-    stays_same_size = all(size % 2 == 1 for size in kernel_size) and strides == (1, 1, 1)
+    stays_same_size = all(size % 2 == 1 for size in kernel_size) and strides == (1, 1, 1) and padding is None
     # TensorFlow 2.21 gives wrong kernel gradients of a bfloat16 convolution that pads by itself, on CPUs (measured: of
     # two frames, by up to 100 times).
     pads_itself = stays_same_size and keras.config.dtype_policy().compute_dtype != "bfloat16"
-    if not pads_itself and max(kernel_size) > 1:
-        x = layers.ZeroPadding3D(tuple(size // 2 for size in kernel_size), name=f"{name}.pad")(x)
+    if padding is None:
+        padding = tuple(size // 2 for size in kernel_size)
+    if not pads_itself and any(padding):
+        x = layers.ZeroPadding3D(padding, name=f"{name}.pad")(x)
     deviation = math.sqrt(2.0 / (filters * math.prod(kernel_size)))
     layer_class, grouping = (GroupedConvolution, {"groups": groups}) if groups > 1 else (layers.Conv3D, {})
     return layer_class(
@@ -63,9 +69,9 @@ def max_pooling(x, size: tuple[int, int, int], padding: tuple[int, int, int], na
     return layers.MaxPooling3D(size, strides, dtype=pooling_dtype(), name=name)(x)
 
 
-def average_pooling(x, size: int, name: str):
+def average_pooling(x, size: int | tuple[int, int, int], name: str, strides=None):
     """Adds an average pooling without padding."""
-    return layers.AveragePooling3D(size, dtype=pooling_dtype(), name=name)(x)
+    return layers.AveragePooling3D(size, strides, dtype=pooling_dtype(), name=name)(x)
 
 
 def global_average_pooling(x):

@@ -7,8 +7,12 @@ from typing import Any
 import keras
 
 from r3d_keras import defaults
+from r3d_keras.errors import UserError
 from r3d_keras.models.normalization import ClipNormalization, Normalization
+from r3d_keras.untrusted import check_types
 from r3d_keras.video.recipe import Recipe, modality_of
+
+LARGEST_CLIP = 2**28  # pixels: 64 frames of 2048 x 2048
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,7 @@ class Metadata:
 
     architecture  name as in `build_model`, for example "resnet-18"
     arguments     the architecture's own arguments (shortcut, widen_factor, ...)
-    num_classes   length of the logits
+    num_classes   length of the logits; 0 of a model without a head, which gives features
     label_names   names of the classes in the order of the logits; empty when unknown
     recipe        how the clips it was trained on were made of videos
     frame_size    height and width of a clip it was trained on, in pixels
@@ -42,22 +46,38 @@ class Metadata:
         """Rebuilds what `dataclasses.asdict` gave, after a journey through JSON too.
 
         A model that was saved before models had recipes knows the frames of a clip alone: the rest is taken as usual.
+        Raises ValueError, UserError, KeyError, TypeError or AttributeError for anything else, and for clips that no
+        machine could hold.
         """
         values = dict(values)
+        check_types(cls, values)
         clip_frames = values.pop("clip_frames", None)
         normalization = Normalization(**{key: tuple(value) for key, value in values["normalization"].items()})
+        check_types(Normalization, vars(normalization))
         if "recipe" in values:
             recipe = Recipe.from_dict(values["recipe"])
         else:
             recipe = Recipe(clip_frames=clip_frames, modality=modality_of(len(normalization.mean)))
         for name in ("label_names", "learned_from"):
             values[name] = tuple(values.get(name, ()))
+        labels, pixels = values["label_names"], recipe.clip_frames * values["frame_size"] ** 2
+        if values["frame_size"] < 1 or pixels > LARGEST_CLIP:
+            raise ValueError(f"a clip of {recipe.clip_frames} frames of {values['frame_size']} pixels cannot be held")
+        if labels and len(labels) != values["num_classes"]:
+            raise ValueError(f"it has {len(labels)} label names for {values['num_classes']} classes")
         return cls(**{**values, "recipe": recipe, "normalization": normalization})
 
     @property
     def clip_frames(self) -> int:
         """Frames of a clip."""
         return self.recipe.clip_frames
+
+    def check_label_names(self, name: str) -> None:
+        """Raises UserError when the model, called `name` in the error, cannot answer with names of classes."""
+        if not self.label_names and not self.num_classes:
+            raise UserError(f"{name} has no head: it gives features alone, until r3d train has trained it on videos")
+        if not self.label_names:
+            raise UserError(f"{name} has no label names: convert it again with its labels")
 
     @property
     def channels(self) -> int:
@@ -70,7 +90,7 @@ class ClipClassifier(keras.Model):
     """A functional model from raw clips to logits, with `metadata` that survives saving and loading.
 
     Input: [batch, frames, height, width, channels], uint8 or float 0 to 255. Output: float32 logits
-    [batch, classes].
+    [batch, classes]; of a model without a head, features [batch, channels].
     """
 
     @classmethod

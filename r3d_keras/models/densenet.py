@@ -17,16 +17,14 @@ STAGE_LAYERS = {
 ARGUMENTS = {"conv1_t_size": 7, "conv1_t_stride": 1, "max_pool": True}
 GROWTH = 32
 STEM_WIDTH = 64
-# Fewer frames vanish in the third transition's pooling, with the default stem.
-MINIMUM_FRAMES = 15
 
 
 def densenet(clips, depth: int, *, conv1_t_size: int, conv1_t_stride: int, max_pool: bool):
     """Returns the pooled features [batch, channels] of normalized clips.
 
     Args:
-        clips: float tensor [batch, frames, height, width, channels]; frames >= MINIMUM_FRAMES, height and width
-            >= 32.
+        clips: float tensor [batch, frames, height, width, channels]; frames >= 15 with the default stem,
+            height and width >= 32.
         depth: a key of DEPTHS.
         conv1_t_size, conv1_t_stride, max_pool: the stem, as in `residual_network`.
     """

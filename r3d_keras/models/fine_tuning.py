@@ -12,7 +12,7 @@ from r3d_keras.models import ClipClassifier, build_model
 from r3d_keras.models.architectures import complete_arguments, find_architecture
 from r3d_keras.models.classifier import Metadata
 from r3d_keras.models.initial_values import skipped_initial_values
-from r3d_keras.models.normalization import find_normalization
+from r3d_keras.models.normalization import find_normalization, normalization_for_channels
 
 
 def build_from(
@@ -28,13 +28,14 @@ def build_from(
 
     `chosen` holds the recipe, and frame_size and normalization, of which None keeps those of `source`. With other
     `input_channels` the first convolution gets the mean over the channels of its kernel (Wang et al. 2016, for flow
-    from RGB), and the normalization is that of flow. `metadata.origin` of the result says what was kept. Raises
-    UserError when a choice contradicts the weights.
+    from RGB), and the normalization is that of flow on the scale of `source`. `metadata.origin` of the result says what
+    was kept. Raises UserError when a choice contradicts the weights.
     """
     metadata = source.metadata
     normalization = metadata.normalization
     if input_channels != metadata.channels:
-        normalization = find_normalization(chosen["normalization"] or "flow", input_channels)
+        own = normalization_for_channels(normalization, input_channels)
+        normalization = find_normalization(chosen["normalization"] or own, input_channels)
         chosen = {**chosen, "normalization": None}
     _check_choices(source, architecture, chosen, arguments)
     keeps_head, reason = _keeps_head(source, num_classes, label_names)
@@ -62,10 +63,11 @@ def build_from(
 
 
 def _fitted(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns a weight as it is, or the first convolution's kernel for another number of input channels."""
+    """Returns a weight as it is, or the first convolution's kernel for other channels, or a stack of other frames."""
     if values.shape == tuple(shape):
         return values
-    return np.repeat(values.mean(axis=-2, keepdims=True), shape[-2], axis=-2)
+    axes = -2 if values.shape[0] == shape[0] else (0, -2)
+    return np.broadcast_to(values.mean(axis=axes, keepdims=True), shape)
 
 
 def freeze(model: ClipClassifier, trainable_from: str | None = None, *, frozen_statistics: bool = True) -> None:
@@ -75,7 +77,7 @@ def freeze(model: ClipClassifier, trainable_from: str | None = None, *, frozen_s
         model: any of this package.
         trainable_from: a stage of the architecture, which learns with all that follow it: "stem", "layer1" ...
             "layer4" (of a DenseNet, block and transition of that number), or "head"; C3D's are "conv1" ... "conv5",
-            "fc6", "fc7", "head". None: everything learns.
+            "fc6", "fc7", "head", I3D's "stem", "mixed3", "mixed4", "mixed5", "head". None: everything learns.
         frozen_statistics: whether the batch normalization of the frozen stages normalizes by its moving statistics,
             which stay. False is the authors' way: only the weights are frozen, clips are normalized by the statistics
             of their batch, and the moving statistics follow.
@@ -145,6 +147,10 @@ def _keeps_head(source: ClipClassifier, num_classes: int | None, label_names: tu
     """Tells whether the head stays, and why, in words."""
     metadata = source.metadata
     wanted = len(label_names) or metadata.num_classes if num_classes is None else num_classes
+    if num_classes is None and not wanted:
+        raise UserError("the weights have no head: a model needs num_classes or label_names")
+    if not metadata.num_classes:
+        return False, f"every weight kept, the head is new ({wanted} classes; there was none)"
     if wanted != metadata.num_classes:
         return False, f"every weight kept but the head, which is new ({wanted} classes, not {metadata.num_classes})"
     if label_names and label_names != metadata.label_names:

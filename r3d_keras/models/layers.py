@@ -155,6 +155,31 @@ class ZeroPaddedShortcut(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("r3d_keras")
+class SamePadding(keras.layers.Layer):
+    """Zeros around the clips [batch, time, height, width, channels] as TensorFlow's "SAME" pads them.
+
+    After a kernel with these strides an axis of n has ceil(n / stride) places; where the zeros are odd in number, the
+    end gets one more. How many there are depends on n, which may be known only when the layer runs.
+    """
+
+    def __init__(self, kernel_size: tuple[int, int, int], strides: tuple[int, int, int], **kwargs):
+        super().__init__(**kwargs)
+        self.kernel_size = tuple(kernel_size)
+        self.strides = tuple(strides)
+
+    def call(self, inputs):
+        padding = [(0, 0)]
+        for length, size, stride in zip(ops.shape(inputs)[1:4], self.kernel_size, self.strides, strict=True):
+            missing = (-(-length // stride) - 1) * stride + size - length
+            missing = max(missing, 0) if isinstance(missing, int) else ops.maximum(missing, 0)
+            padding.append((missing // 2, missing - missing // 2))
+        return ops.pad(inputs, [*padding, (0, 0)])
+
+    def get_config(self):
+        return {**super().get_config(), "kernel_size": self.kernel_size, "strides": self.strides}
+
+
+@keras.saving.register_keras_serializable("r3d_keras")
 class GroupedConvolution(keras.layers.Conv3D):
     """A grouped convolution with the weights of Keras's own, for CPUs, where TensorFlow has none of three axes.
 

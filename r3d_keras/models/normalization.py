@@ -25,7 +25,8 @@ def _on_255_scale(values: Sequence[float]) -> tuple[float, ...]:
 
 # The published weights of 2017-18 were trained with the ActivityNet mean and no division, those of 2020 with
 # the Kinetics mean and standard deviation on the scale 0 to 1 (option defaults of the reference's two branches);
-# torchvision's video models with numbers of its own.
+# torchvision's video models with numbers of its own, its models of pictures with those of ImageNet. I3D's pixels and
+# its flow, cut at 20 pixels, are on the scale -1 to 1; stored flow has 127 levels on either side of 128.
 NORMALIZATIONS = {
     "activitynet-2018": Normalization(mean=(114.7748, 107.7354, 99.4750), std=(1.0, 1.0, 1.0)),
     "kinetics-2020": Normalization(
@@ -36,7 +37,20 @@ NORMALIZATIONS = {
     "torchvision": Normalization(
         mean=_on_255_scale((0.43216, 0.394666, 0.37645)), std=_on_255_scale((0.22803, 0.22145, 0.216989))
     ),
+    "imagenet": Normalization(mean=_on_255_scale((0.485, 0.456, 0.406)), std=_on_255_scale((0.229, 0.224, 0.225))),
+    "imagenet-flow": Normalization(mean=(128.0,) * 2, std=_on_255_scale((0.226,) * 2)),
+    "i3d": Normalization(mean=(127.5,) * 3, std=(127.5,) * 3),
+    "i3d-flow": Normalization(mean=(128.0,) * 2, std=(127.0,) * 2),
 }
+
+
+def normalization_for_channels(normalization: Normalization, channels: int) -> Normalization:
+    """Returns the normalization of `channels` of optical flow for weights that were trained with another.
+
+    No motion is 0, and the scale is the mean of theirs, so that the values stay as far from 0 (Wang et al. 2016).
+    """
+    scale = sum(normalization.std) / len(normalization.std)
+    return Normalization((128.0,) * channels, (scale,) * channels)
 
 
 def find_normalization(normalization: str | Normalization, input_channels: int = 3) -> Normalization:

@@ -1,8 +1,9 @@
 """Residual networks of Hara, Kataoka and Satoh, layer for layer as the authors' PyTorch code builds them.
 
 Five families differ by a row of FAMILIES: 3D ResNets (ICCVW 2017), R(2+1)D, pre-activation, wide ResNets and
-ResNeXt (CVPR 2018). Layers carry the names of the PyTorch modules (`layer1.0.conv1`), so that a checkpoint key
-is the name of a layer and of its tensor.
+ResNeXt (CVPR 2018). A sixth is the ResNet of single frames (He et al., CVPR 2016, as torchvision builds it), the two
+streams of Simonyan and Zisserman (NIPS 2014). Layers carry the names of the PyTorch modules (`layer1.0.conv1`), so that
+a checkpoint key is the name of a layer and of its tensor.
 """
 
 from dataclasses import dataclass, field
@@ -11,13 +12,18 @@ from typing import Any
 from keras import layers
 
 from r3d_keras.models.blocks import (
+    FACTORIZED,
+    FULL,
+    SPATIAL,
     batch_normalization_relu,
     convolution,
     global_average_pooling,
+    max_pooling,
     stem,
     stem_pooling,
 )
 from r3d_keras.models.layers import BatchNormalization, ZeroPaddedShortcut
+from r3d_keras.video.recipe import FLOW, modality_of
 
 # depth: (block, blocks of each of the four stages)
 DEPTHS = {
@@ -35,6 +41,8 @@ STAGE_LAYERS = {"stem": ("conv1", "bn1"), **{f"layer{stage}": (f"layer{stage}.",
 STEM_WIDTH_OF_2018 = 64
 # Groups of a ResNeXt block whose grouped convolution is as wide as its stage.
 RESNEXT_GROUPS = 32
+# Flow pictures that the first kernel of the network of frames sees at once, of u and v each: 20 channels in its paper.
+FLOW_STACK = 10
 COMMON_ARGUMENTS = {"shortcut": "B", "conv1_t_size": 7, "conv1_t_stride": 1, "max_pool": True}
 
 
@@ -45,28 +53,40 @@ class Family:
     depths        keys of DEPTHS it has
     first_width   channels of the first stage before widening; each stage has twice those of the one before
     expansion     output channels of a bottleneck block divided by its stage's width
-    factorized    whether a spatial and a temporal convolution stand for each 3x3x3 one
+    kind          of its convolutions: FULL, SPATIAL (of single frames), or FACTORIZED, one in space and one in time
     pre_activated whether batch normalization and ReLU come before the convolutions
-    arguments     its own arguments beside COMMON_ARGUMENTS, with their defaults
+    arguments     what may be chosen, with the defaults
     """
 
     depths: tuple[int, ...]
     first_width: int = 64
     expansion: int = 4
-    factorized: bool = False
+    kind: str = FULL
     pre_activated: bool = False
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=lambda: COMMON_ARGUMENTS)
 
 
 FAMILIES = {
-    "resnet": Family(tuple(DEPTHS), arguments={"widen_factor": 1.0}),
-    "resnet2p1d": Family(tuple(DEPTHS), factorized=True, arguments={"widen_factor": 1.0}),
+    "resnet": Family(tuple(DEPTHS), arguments={**COMMON_ARGUMENTS, "widen_factor": 1.0}),
+    "resnet2p1d": Family(tuple(DEPTHS), kind=FACTORIZED, arguments={**COMMON_ARGUMENTS, "widen_factor": 1.0}),
     "preresnet": Family(tuple(DEPTHS), pre_activated=True),
-    "wideresnet": Family(BOTTLENECK_DEPTHS, expansion=2, arguments={"widen_factor": 2.0, "generation": 2018}),
-    "resnext": Family(
-        BOTTLENECK_DEPTHS, first_width=128, expansion=2, arguments={"cardinality": RESNEXT_GROUPS, "generation": 2018}
+    "wideresnet": Family(
+        BOTTLENECK_DEPTHS, expansion=2, arguments={**COMMON_ARGUMENTS, "widen_factor": 2.0, "generation": 2018}
     ),
+    "resnext": Family(
+        BOTTLENECK_DEPTHS,
+        first_width=128,
+        expansion=2,
+        arguments={**COMMON_ARGUMENTS, "cardinality": RESNEXT_GROUPS, "generation": 2018},
+    ),
+    "frames-resnet": Family((18, 34, 50, 101, 152), kind=SPATIAL, arguments={"max_pool": True, "widen_factor": 1.0}),
 }
+
+
+def is_network_of_frames(architecture: str) -> bool:
+    """Tells whether an architecture of that name sees each frame by itself."""
+    family = architecture.rpartition("-")[0]
+    return family in FAMILIES and FAMILIES[family].kind == SPATIAL
 
 
 def residual_network(
@@ -74,10 +94,10 @@ def residual_network(
     family: str,
     depth: int,
     *,
-    shortcut: str,
-    conv1_t_size: int,
-    conv1_t_stride: int,
     max_pool: bool,
+    shortcut: str = "B",
+    conv1_t_size: int = 1,
+    conv1_t_stride: int = 1,
     widen_factor: float = 1.0,
     cardinality: int | None = None,
     generation: int | None = None,
@@ -85,7 +105,9 @@ def residual_network(
     """Returns the pooled features [batch, channels] of normalized clips.
 
     Args:
-        clips: float tensor [batch, frames, height, width, channels]; any frames >= 1, height and width >= 32.
+        clips: float tensor [batch, frames, height, width, channels]; any frames >= 1, height and width >= 32. The
+            network of frames sees each frame by itself, and of flow every FLOW_STACK neighboring pictures together, so
+            that it needs so many; features are averaged over time, and with them the logits.
         family: a key of FAMILIES.
         depth: one of the family's depths.
         shortcut: "A" (subsampled, zero channels, no gradient) or "B" (1x1x1 convolution) where shapes differ.
@@ -106,14 +128,19 @@ def residual_network(
             strides = 2 if stage > 1 and index == 0 else 1
             name = f"layer{stage}.{index}"
             residual = _residual_branch(x, row, block, width, strides, cardinality, name)
-            x = _add_shortcut(x, residual, strides, shortcut, name)
+            x = _add_shortcut(x, residual, row.kind, strides, shortcut, name)
             if not row.pre_activated:
                 x = layers.ReLU(name=f"{name}.relu")(x)
     return global_average_pooling(x)
 
 
 def _stem(clips, row: Family, width: int, t_size: int, t_stride: int, max_pool: bool):
-    if not row.factorized:
+    if row.kind == SPATIAL:
+        stack = FLOW_STACK if modality_of(clips.shape[-1]) == FLOW else 1
+        x = convolution(clips, width, (stack, 7, 7), (1, 2, 2), padding=(0, 3, 3), name="conv1")
+        x = batch_normalization_relu(x, "bn1")
+        return max_pooling(x, (1, 3, 3), (0, 1, 1), "maxpool", strides=(1, 2, 2)) if max_pool else x
+    if row.kind == FULL:
         return stem(clips, width, t_size, t_stride, max_pool)
     # The 3 is the reference's, whatever the number of input channels.
     middle = 3 * width * t_size * 49 // (3 * 49 + t_size * width)
@@ -128,29 +155,27 @@ def _residual_branch(x, row: Family, block: str, width: int, strides: int, cardi
     if block == "basic":
         if row.pre_activated:
             return preactivated_basic_block(x, width, strides, name)
-        return basic_block(x, width, strides, name, factorized=row.factorized)
+        return basic_block(x, width, strides, name, kind=row.kind)
     outputs = width * row.expansion
     if row.pre_activated:
         return preactivated_bottleneck_block(x, width, outputs, strides, name)
     if cardinality is not None:
         width = cardinality * (width // RESNEXT_GROUPS)
-    return bottleneck_block(x, width, outputs, strides, name, groups=cardinality or 1, factorized=row.factorized)
+    return bottleneck_block(x, width, outputs, strides, name, groups=cardinality or 1, kind=row.kind)
 
 
-def basic_block(x, width: int, strides: int, name: str, *, factorized: bool = False):
+def basic_block(x, width: int, strides: int, name: str, *, kind: str = FULL):
     """Adds two 3x3x3 convolutions of `width` channels, the first with the strides; normalization after each."""
-    x = _convolution_and_norm(x, width, strides, name, 1, factorized=factorized)
+    x = _convolution_and_norm(x, width, strides, name, 1, kind=kind)
     x = layers.ReLU(name=f"{name}.relu1")(x)
-    return _convolution_and_norm(x, width, 1, name, 2, factorized=factorized)
+    return _convolution_and_norm(x, width, 1, name, 2, kind=kind)
 
 
-def bottleneck_block(
-    x, width: int, outputs: int, strides: int, name: str, *, groups: int = 1, factorized: bool = False
-):
+def bottleneck_block(x, width: int, outputs: int, strides: int, name: str, *, groups: int = 1, kind: str = FULL):
     """Adds a 1x1x1 convolution to `width` channels, a 3x3x3 one with the strides, and a 1x1x1 one to `outputs`."""
     x = convolution(x, width, (1, 1, 1), name=f"{name}.conv1")
     x = batch_normalization_relu(x, f"{name}.bn1")
-    x = _convolution_and_norm(x, width, strides, name, 2, groups=groups, factorized=factorized)
+    x = _convolution_and_norm(x, width, strides, name, 2, groups=groups, kind=kind)
     x = layers.ReLU(name=f"{name}.relu2")(x)
     x = convolution(x, outputs, (1, 1, 1), name=f"{name}.conv3")
     return BatchNormalization(name=f"{name}.bn3")(x)
@@ -174,12 +199,10 @@ def preactivated_bottleneck_block(x, width: int, outputs: int, strides: int, nam
     return convolution(x, outputs, (1, 1, 1), name=f"{name}.conv3")
 
 
-def _convolution_and_norm(
-    x, filters: int, strides: int, name: str, number: int, *, groups: int = 1, factorized: bool = False
-):
-    """Adds a block's 3x3x3 convolution, or the spatial and temporal pair that stands for it, and normalization."""
+def _convolution_and_norm(x, filters: int, strides: int, name: str, number: int, *, groups: int = 1, kind: str = FULL):
+    """Adds a block's 3x3x3 convolution, or what stands for it in the other kinds, and normalization."""
     conv, norm = f"{name}.conv{number}", f"{name}.bn{number}"
-    if factorized:
+    if kind == FACTORIZED:
         inputs = x.shape[-1]
         # As many channels between the two as keep the number of weights of the 3x3x3 convolution.
         middle = 27 * inputs * filters // (9 * inputs + 3 * filters)
@@ -187,16 +210,21 @@ def _convolution_and_norm(
         x = batch_normalization_relu(x, f"{norm}_s")
         x = convolution(x, filters, (3, 1, 1), (strides, 1, 1), name=f"{conv}_t")
         return BatchNormalization(name=f"{norm}_t")(x)
-    x = convolution(x, filters, (3, 3, 3), (strides,) * 3, groups=groups, name=conv)
+    size = (1, 3, 3) if kind == SPATIAL else (3, 3, 3)
+    x = convolution(x, filters, size, _strides(kind, strides), groups=groups, name=conv)
     return BatchNormalization(name=norm)(x)
 
 
-def _add_shortcut(x, residual, strides: int, shortcut: str, name: str):
+def _strides(kind: str, strides: int) -> tuple[int, int, int]:
+    return (1 if kind == SPATIAL else strides, strides, strides)
+
+
+def _add_shortcut(x, residual, kind: str, strides: int, shortcut: str, name: str):
     filters = residual.shape[-1]
     if strides != 1 or x.shape[-1] != filters:
         if shortcut == "A":
             x = ZeroPaddedShortcut(filters, strides, name=f"{name}.downsample")(x)
         else:
-            x = convolution(x, filters, (1, 1, 1), (strides,) * 3, name=f"{name}.downsample.0")
+            x = convolution(x, filters, (1, 1, 1), _strides(kind, strides), name=f"{name}.downsample.0")
             x = BatchNormalization(name=f"{name}.downsample.1")(x)
     return layers.Add(name=f"{name}.add")([residual, x])

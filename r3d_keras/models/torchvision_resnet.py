@@ -6,12 +6,18 @@ halves of all factorized convolutions of a block. Layers carry the names of torc
 
 from keras import layers
 
-from r3d_keras.models.blocks import batch_normalization_relu, convolution, global_average_pooling
+from r3d_keras.models.blocks import (
+    FACTORIZED,
+    FULL,
+    SPATIAL,
+    batch_normalization_relu,
+    convolution,
+    global_average_pooling,
+)
 from r3d_keras.models.layers import BatchNormalization
 
 WIDTHS = (64, 128, 256, 512)
 STAGE_LAYERS = {"stem": ("stem.",), **{f"layer{stage}": (f"layer{stage}.",) for stage in range(1, 5)}}
-FULL, SPATIAL, FACTORIZED = "full", "spatial", "factorized"
 # name: the kind of convolution in each of the four stages
 STAGES = {
     "r3d_18": (FULL, FULL, FULL, FULL),

@@ -91,7 +91,7 @@ def make_feature_function(model: ClipClassifier, stage: str) -> Callable[[tf.Ten
     """
     row = find_architecture(model.metadata.architecture)
     if stage == POOL:
-        output = model.get_layer(row.head).input
+        output = model.get_layer(row.head).input if model.metadata.num_classes else model.output
     elif stage in row.stages:
         output = [layer for layer in model.layers if layer.name.startswith(row.stages[stage])][-1].output
     else:

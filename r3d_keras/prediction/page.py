@@ -51,6 +51,7 @@ class AnswerPage:
             curves=self._curves(values, best[:CLASSES_SHOWN]),
             height=CURVE_HEIGHT,
             strip=strip_url(values.pictures, STRIP_BYTES),
+            frames=len(values.pictures),
         )
         self._file.write(row)
 

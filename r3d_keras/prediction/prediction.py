@@ -52,7 +52,7 @@ def predict(
     """Names what happens in videos. A video's score is the mean of the probabilities of its clips.
 
     Args:
-        model: a model, a .keras file, a run's folder, or the folder of an exported bundle or OpenVINO model.
+        model: a model, a .keras file, a run's folder, or the folder of what r3d export wrote.
         videos: one or several of files, addresses, folders of videos, folders of extracted frames, numbers of cameras.
             Live pictures are answered to the end of the stream, the newest clip each time.
         top_k: classes named for each video.
@@ -140,8 +140,7 @@ def answer_recipe(scorer: Scorer, clip_stride: int | None) -> Recipe:
 def _check(scorer: Scorer, videos: Sequence[Video], options: AnswerOptions) -> None:
     if not videos:
         raise UserError("no video named")
-    if not scorer.metadata.label_names:
-        raise UserError("the model has no label names: convert it again with its labels")
+    scorer.metadata.check_label_names("the model")
     if options.clip_stride and not (options.timeline or options.html or options.render):
         raise UserError(CLIP_STRIDE_ALONE)
     if options.explain and scorer.model is None:

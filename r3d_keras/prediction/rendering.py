@@ -78,8 +78,8 @@ def _strip(highest: np.ndarray, width: int) -> np.ndarray:
 
 
 def _labeled(picture: np.ndarray, scores: np.ndarray, label_names: tuple[str, ...]) -> np.ndarray:
-    scale = max(0.35, picture.shape[0] / 600)
+    size = max(10, picture.shape[0] // 20)
     for place, index in enumerate(np.argsort(-scores, kind="stable")[:LABELS_SHOWN], start=1):
         text = f"{label_names[index]} {100 * scores[index]:.0f}%"
-        write_on_dark(picture, text, 6, int(40 * scale * place), scale)
+        write_on_dark(picture, text, 6, int(1.4 * size * place), size)
     return picture

@@ -1,6 +1,5 @@
 """A model file or an exported bundle, alike."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,9 @@ from r3d_keras.evaluation.scores import softmax
 from r3d_keras.folder_kinds import folder_kind
 from r3d_keras.models import RUN_MODELS, ClipClassifier, describe_content, load_model, model_path
 from r3d_keras.models.classifier import Metadata
+from r3d_keras.prediction.graph_check import check_graph
+from r3d_keras.prediction.runtimes import LOADERS
+from r3d_keras.untrusted import read_json
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Scorer:
 def load_scorer(path: str | Path) -> Scorer:
     """Loads a `.keras` file, the best model in a run's folder, or what r3d export wrote.
 
-    That is a bundle, or a model for OpenVINO, which runs there: a version's folder, or its parent, of which the newest
-    version is taken. Raises UserError when there is no model.
+    That is a bundle, or a model for ONNX Runtime, LiteRT or OpenVINO, which runs there: a version's folder, or its
+    parent, of which the newest version is taken. Raises UserError when there is no model.
     """
     path = Path(path)
     if path.is_dir() and not any((path / name).is_file() for name in RUN_MODELS):
@@ -53,17 +55,16 @@ def as_scorer(model: ClipClassifier | Scorer | str | Path) -> Scorer:
 
 
 def _load_exported(path: Path) -> Scorer:
-    files = {"saved_model.pb": _load_bundle, "model.xml": _load_openvino}
+    files = ("saved_model.pb", *LOADERS)
     folders = [path, *sorted(_versions(path), key=lambda version: -int(version.name))]
     for folder in folders:
-        for name, load in files.items():
+        for name in files:
             if (folder / name).is_file():
-                return load(folder)
+                return _load_runtime(folder, name) if name in LOADERS else _load_bundle(folder)
     if folder_kind(path):
         model_path(path)  # says what the folder is
-    exported = " nor ".join(files)
     raise UserError(
-        f"no model in {path}: neither {' nor '.join(RUN_MODELS)}, nor {exported}, there or in numbered versions; "
+        f"no model in {path}: neither {' nor '.join((*RUN_MODELS, *files))}, there or in numbered versions; "
         f"{describe_content(path)}"
     )
 
@@ -75,6 +76,7 @@ def _versions(path: Path) -> list[Path]:
 def _load_bundle(folder: Path) -> Scorer:
     metadata = _read_metadata(folder / "assets" / "model_card.json")
     try:
+        check_graph(folder)
         bundle = tf.saved_model.load(str(folder))
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the SavedModel in {folder}: {str(error).splitlines()[0]}") from error
@@ -83,23 +85,21 @@ def _load_bundle(folder: Path) -> Scorer:
     return Scorer(metadata, lambda clips, bundle=bundle: serve(clips=clips)["probabilities"].numpy())
 
 
-def _load_openvino(folder: Path) -> Scorer:
+def _load_runtime(folder: Path, name: str) -> Scorer:
     metadata = _read_metadata(folder / "model_card.json")
     try:
-        import openvino
-
-        compiled = openvino.Core().compile_model(str(folder / "model.xml"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        logits = LOADERS[name](folder / name)
     except ImportError as error:
-        raise UserError(f"{folder} holds a model for OpenVINO: pip install 'r3d_keras[formats]'") from error
-    except RuntimeError as error:
-        raise UserError(f"OpenVINO cannot read {folder / 'model.xml'}: {str(error).splitlines()[0]}") from error
-    return Scorer(metadata, lambda clips: softmax(compiled(np.asarray(clips, np.float32))[0]))
+        raise UserError(f"{folder / name} needs: pip install 'r3d_keras[formats]' ({error})") from error
+    except Exception as error:  # every runtime has errors of its own
+        raise UserError(f"cannot read {folder / name}: {str(error).strip().splitlines()[0]}") from error
+    return Scorer(metadata, lambda clips: softmax(logits(np.asarray(clips, np.float32))))
 
 
 def _read_metadata(path: Path) -> Metadata:
     if not path.is_file():
         raise UserError(f"{path.parent} was not exported by r3d_keras: it has no {path.name}")
     try:
-        return Metadata.from_dict(json.loads(path.read_text(encoding="utf-8"))["metadata"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Metadata.from_dict(read_json(path)["metadata"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
         raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}") from error

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from r3d_keras.files import whole_file, write_json
+from r3d_keras.fonts import fonts_for, shortened
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CLASSES_DRAWN = 6
 
@@ -83,18 +87,25 @@ def write_timeline(
 
 def draw_timeline(path: Path, title: str, scores: np.ndarray, label_names: tuple[str, ...], threshold: float) -> None:
     """Draws the scores of the classes with the highest peaks over the seconds, as a PNG."""
+    best = np.argsort(-scores.max(axis=0), kind="stable")[:CLASSES_DRAWN]
+    with fonts_for([title, *(label_names[index] for index in best)]), whole_file(path) as partial:
+        _draw(title, scores, label_names, best, threshold).savefig(partial, format="png", dpi=110)
+
+
+def _draw(title: str, scores: np.ndarray, label_names: tuple[str, ...], best: np.ndarray, threshold: float) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3.5), layout="constrained")
     axes = figure.subplots()
     seconds = np.arange(len(scores)) + 0.5
-    for index in np.argsort(-scores.max(axis=0), kind="stable")[:CLASSES_DRAWN]:
-        axes.plot(seconds, scores[:, index], marker="." if len(scores) < 60 else None, label=label_names[index])
+    for index in best:
+        axes.plot(
+            seconds, scores[:, index], marker="." if len(scores) < 60 else None, label=shortened(label_names[index])
+        )
     axes.axhline(threshold, color="gray", linewidth=1, linestyle="--")
     axes.set(xlabel="seconds", ylabel="score", ylim=(0, 1), xlim=(0, len(scores)))
-    axes.set_title(title, parse_math=False)
+    axes.set_title(shortened(title, 60), parse_math=False)
     axes.grid(alpha=0.3)
     for name in axes.legend(loc="upper left", bbox_to_anchor=(1, 1)).get_texts():
         name.set_parse_math(False)
-    with whole_file(path) as partial:
-        figure.savefig(partial, format="png", dpi=110)
+    return figure

@@ -14,18 +14,20 @@ import numpy as np
 
 from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
+from r3d_keras.untrusted import LARGEST_JSON
 
 STATE = "state.json"
 _NAME = re.compile(r"step-(\d+)\.npz")
-# What zipfile raises on files that are damaged in one way or another.
-_UNREADABLE = (OSError, EOFError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+# What zipfile and json raise on files that are damaged in one way or another.
+_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class Checkpoints:
     """The checkpoints of a run, in one folder.
 
     A checkpoint of step 1200 is the file `step-000001200.npz`, which numpy.load opens: one array for each variable,
-    in order, and the JSON text `state.json`. Zip checksums cover every byte of them.
+    in order, and the JSON text `state.json`. Zip checksums cover every byte of them. Reading one executes nothing of
+    it, and takes no more memory than the model has.
     """
 
     def __init__(self, folder: str | Path, keep: int, is_owner: bool = True):
@@ -121,12 +123,19 @@ def _write(path: Path, variables: Sequence[keras.Variable], state: dict[str, Any
 
 
 def _check(path: Path) -> None:
+    """Raises one of _UNREADABLE unless the file is whole, and as large as what it holds."""
     with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+                raise zipfile.BadZipFile(f"{member.filename[:80]} is compressed, which that of no checkpoint is")
+            if member.filename == STATE and member.file_size > LARGEST_JSON:
+                raise zipfile.BadZipFile(f"{STATE} has more than {LARGEST_JSON} bytes")
         broken = archive.testzip()
         if broken is not None:
             raise zipfile.BadZipFile(f"wrong checksum of {broken}")
         if STATE not in archive.namelist():
             raise zipfile.BadZipFile(f"no {STATE} in it")
+        json.loads(archive.read(STATE))
 
 
 def _read(path: Path, variables: Sequence[keras.Variable]) -> dict[str, Any]:
@@ -135,12 +144,24 @@ def _read(path: Path, variables: Sequence[keras.Variable]) -> dict[str, Any]:
         if len(arrays) != len(variables):
             raise UserError(f"{path} holds {len(arrays)} arrays, not the {len(variables)} of this model and optimizer")
         for name, variable in zip(arrays, variables, strict=True):
+            _check_array(archive, path, name, variable)
             with archive.open(name) as entry:
-                values = np.lib.format.read_array(entry, allow_pickle=False)
-            if values.shape != tuple(variable.shape):
-                raise UserError(f"{path} is of another model: {name} has shape {values.shape}, not {variable.shape}")
-            variable.assign(values)
+                variable.assign(np.lib.format.read_array(entry, allow_pickle=False))
         return json.loads(archive.read(STATE))
+
+
+def _check_array(archive: zipfile.ZipFile, path: Path, name: str, variable: keras.Variable) -> None:
+    """Raises UserError unless an array is what the variable holds: NumPy makes room for what the header says."""
+    with archive.open(name) as entry:
+        try:
+            np.lib.format.read_magic(entry)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(entry)
+        except ValueError as error:
+            raise UserError(f"{path} holds {name[:80]}, which is no array: {str(error).splitlines()[0]}") from error
+    if shape != tuple(variable.shape):
+        raise UserError(f"{path} is of another model: {name[:80]} has shape {shape}, not {variable.shape}")
+    if dtype != np.dtype(variable.dtype):
+        raise UserError(f"{path} is of another model: {name[:80]} holds {dtype}, not {variable.dtype}")
 
 
 def _entry(index: int, variable: keras.Variable) -> str:

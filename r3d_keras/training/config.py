@@ -29,6 +29,9 @@ FREE_FIELDS = (
 FIXED_FIELDS = ("architecture", "normalization", "frame_size", "frame_stride", "clip_frames")
 
 
+NO_WEIGHTS = "none"  # what `weights` is called to start from random ones in any case
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataOptions(Options):
     """Where the clips come from."""
@@ -41,8 +44,7 @@ class DataOptions(Options):
     )
     data_service: tuple[str, ...] = option(
         (),
-        "Input hosts that make the training batches, as in host1:5050,host2:5050: machines that run "
-        "python -m r3d_keras.data_service.",
+        "Input hosts that make the training batches, as in host1:5050,host2:5050: machines that run r3d data_service.",
     )
     max_damaged_fraction: float = option(
         0.01, "Stop when more than this part of a split's records is damaged.", minimum=0, maximum=1
@@ -59,12 +61,14 @@ class ModelOptions(Options):
         None,
         f"Network and depth, {defaults.ARCHITECTURE} or that of the weights: resnet, resnet2p1d, preresnet (-10, -18, "
         "-34, -50, -101, -152, -200), wideresnet, resnext (-50, -101, -152, -200), densenet (-121, -169, -201, -264), "
-        "c3d, r3d_18, mc3_18, r2plus1d_18.",
+        "c3d, i3d, r3d_18, mc3_18, r2plus1d_18, frames-resnet (2D, on each frame; -18, -34, -50, -101, -152).",
     )
     weights: str | None = option(
         None,
-        "A .keras file, or a PyTorch checkpoint of the authors, to fine-tune: all but the head is kept, and the head "
-        "too where the classes agree.",
+        "A .keras file, a PyTorch checkpoint that r3d convert takes, or weights of this package, to fine-tune: all but "
+        "the head is kept, and the head too where the classes agree. Without it, a run on few videos that names no "
+        "network starts from generated-resnet-18-quarter, a narrow network that this package trained on videos of its "
+        "own; with none it does not.",
     )
     frame_size: int | None = option(
         None,
@@ -73,11 +77,12 @@ class ModelOptions(Options):
     )
     normalization: str | None = option(
         None,
-        f"{defaults.NORMALIZATION} (the paper's), kinetics-2020, torchvision, or a file of r3d inspect --statistics. "
-        "The first, or that of the weights, without it.",
+        f"{defaults.NORMALIZATION} (the paper's), kinetics-2020, torchvision, imagenet, i3d; of optical flow flow, "
+        "i3d-flow, imagenet-flow; or a file of r3d inspect --statistics. The paper's, flow for optical flow, or that "
+        "of the weights, without it.",
     )
     trainable_from: str | None = option(
-        None, "First stage that learns: stem, layer1 to layer4, or head alone; all without it."
+        None, "First stage that learns: stem, layer1 to layer4 (I3D: mixed3 to mixed5), or head alone; all without it."
     )
     frozen_statistics: bool = option(
         True, "Keep the batch norm statistics of stages that do not learn; the authors' code changes them."
@@ -114,7 +119,7 @@ class ArchitectureOptions(Options):
     max_pool: bool | None = option(None, "Max pooling after the first convolution, usually on.")
     generation: int | None = option(None, "Stem of wideresnet and resnext as in 2018 (usual) or in 2020.")
     batch_norm: bool | None = option(None, "Batch normalization in C3D, usually off.")
-    dropout: float | None = option(None, "Dropout in C3D, usually 0.5.")
+    dropout: float | None = option(None, "Dropout in C3D and I3D, usually 0.5.")
     hidden_units: int | None = option(None, "Width of C3D's fully connected layers, usually 4096.")
 
     @property

@@ -10,8 +10,10 @@ import numpy as np
 
 from r3d_keras import terminal
 from r3d_keras.files import write_json
+from r3d_keras.models.shipped import is_shipped
 from r3d_keras.terminal import say, say_aside
 from r3d_keras.training.cluster import is_chief
+from r3d_keras.training.config import NO_WEIGHTS
 from r3d_keras.training.diagnosis import FINDINGS_FILE, SEVERAL, EpochNumbers, Finding, diagnose
 from r3d_keras.training.model_dir import LOGS
 from r3d_keras.training.progress import Progress
@@ -50,9 +52,10 @@ class Report:
         """
         config, state = self._parts.config, self._state
         lines = [_headline(self._parts), *changes]
-        if config.weights:
+        if config.weights not in (None, NO_WEIGHTS):
             origin = self._parts.model.metadata.origin
-            lines.append(f"{origin}; normalization and frames are those of {config.weights}")
+            without = "; --weights=none starts without them" if is_shipped(config.weights) else ""
+            lines.append(f"{origin}; normalization and frames are those of {config.weights}{without}")
         if config.scaled_learning_rate != config.learning_rate:
             lines.append(
                 f"learning rate {config.learning_rate:g}, meant for batches of {config.scale_learning_rate_to}: "

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from r3d_keras.commands import next_command
 from r3d_keras.models import ClipClassifier
-from r3d_keras.terminal import next_command, wrote
+from r3d_keras.terminal import wrote
 from r3d_keras.training.config import TrainingConfig
 from r3d_keras.training.model_dir import BEST_MODEL, MODEL
 
@@ -58,7 +59,7 @@ class TrainingResult:
             files = {self.best_model_path: (self.best["epoch"], self.best), **files}
         described = [f"{path} (epoch {epoch}{_accuracy(measured)})" for path, (epoch, measured) in files.items()]
         words = ("evaluate", config.model_dir, config.data_dir) if self.last else ("export", config.model_dir, "bundle")
-        return f"{wrote(*described)}\n{next_command('r3d', *words)}"
+        return f"{wrote(*described)}\n{next_command(*words)}"
 
 
 def _accuracy(validation: dict[str, float]) -> str:

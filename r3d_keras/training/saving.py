@@ -43,10 +43,13 @@ class Saver:
         )
         restored = self._checkpoints.restore(parts.variables)
         if restored is not None:
-            self._check_counts(restored, state)
-            state = RunState(**restored)
-            if state.schedule["name"] == config.schedule:  # another one begins anew
-                parts.schedule.restore(state.schedule)
+            try:
+                begun, state = state, RunState.from_json(restored)
+                if state.schedule["name"] == config.schedule:  # another one begins anew
+                    parts.schedule.restore(state.schedule)
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise UserError(f"{self._checkpoints.folder} is of no run of r3d train: {error}") from error
+            self._check_counts(state, begun)
         if sum_over_workers(parts.strategy, float(state.step)) != state.step * num_workers(parts.strategy):
             raise UserError(
                 f"the workers see different checkpoints in {self._checkpoints.folder}: model_dir must be on a file "
@@ -83,8 +86,8 @@ class Saver:
             save_model(model, self._folder / BEST_MODEL)
             self._checkpoints.restore_step(state.step, variables)
 
-    def _check_counts(self, restored: dict, begun: RunState) -> None:
-        clips, batch_size = restored["clips"], restored["batch_size"]
+    def _check_counts(self, restored: RunState, begun: RunState) -> None:
+        clips, batch_size = restored.clips, restored.batch_size
         if (clips, batch_size) != (begun.clips, begun.batch_size):
             raise UserError(
                 f"the run in {self._folder} has epochs of {clips} clips in batches of {batch_size}, not of "

@@ -15,17 +15,18 @@ from r3d_keras.input.pipeline import SplitClips, open_split, training_clips
 from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.service import check_hosts, watched
 from r3d_keras.input.shards import ClipData, open_clip_data
-from r3d_keras.models import ClipClassifier, build_model, load_model
+from r3d_keras.models import ClipClassifier, build_model, load_model, shipped
 from r3d_keras.models.fine_tuning import freeze, stage_factors
 from r3d_keras.models.layers import set_batch_normalization
-from r3d_keras.training.config import TrainingConfig
+from r3d_keras.training.config import NO_WEIGHTS, TrainingConfig
 from r3d_keras.training.schedules import Schedule, make_schedule
 from r3d_keras.training.sgd import SGD
 from r3d_keras.training.steps import TrainingStep, distribute_batches
 from r3d_keras.training.validation import Validation
-from r3d_keras.video.recipe import FLOW, Recipe
+from r3d_keras.video.recipe import FLOW, RGB, Recipe
 
 TRAINING_SPLIT, VALIDATION_SPLIT = "train", "validation"
+SMALL_DATA_SET = 1000  # training videos below which a run that names no network starts from weights of this package
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,12 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
     Raises UserError for no data, clips of another length, a batch that does not fit the data or the replicas, an input
     host that does not answer, and what `build_model` refuses.
     """
-    source = _load_weights(config.weights) if config.weights else None
+    source = _load_weights(config.weights) if config.weights not in (None, NO_WEIGHTS) else None
     frames = config.clip_frames or (source.metadata.clip_frames if source else Recipe.clip_frames)
     data = open_clip_data(config.data_dir, frames)
     clips = open_split(data, TRAINING_SPLIT, config)
+    if starts_from_shipped_weights(config, clips):
+        config, source = replace(config, weights=shipped.DEFAULT), shipped.load_shipped(shipped.DEFAULT)
     config = _complete(config, source, clips)
     _check_batch(config, clips.epoch_length, strategy.num_replicas_in_sync)
     check_hosts(config.data_service, data.split(TRAINING_SPLIT).files[0])
@@ -148,8 +151,16 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
     )
 
 
+def starts_from_shipped_weights(config: TrainingConfig, clips: SplitClips) -> bool:
+    """Tells whether a run that names no weights takes those of this package: on few RGB videos, where they fit."""
+    is_small = len(set(clips.source.video_ids)) < SMALL_DATA_SET and clips.modality == RGB
+    wanted = config.architecture, config.architecture_arguments, config.normalization
+    return config.weights is None and is_small and shipped.fits(shipped.DEFAULT, *wanted)
+
+
 def _load_weights(path: str) -> ClipClassifier:
-    is_ours = path.endswith(".keras") or Path(path).is_dir()  # a run's folder stands for its best model
+    # A run's folder stands for its best model.
+    is_ours = path.endswith(".keras") or Path(path).is_dir() or shipped.is_shipped(path)
     return load_model(path) if is_ours else convert_checkpoint(path)
 
 

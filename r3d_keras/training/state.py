@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from r3d_keras.untrusted import check_types
+
 INITIAL_LOSS_SCALE = 2.0**15
 STILL_VIDEOS_KEPT = 3
 STEPS_BETWEEN_GROWTH = 2000
@@ -50,6 +52,12 @@ class RunState:
     findings: list[dict[str, Any]] = field(default_factory=list)
 
     to_json = asdict
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "RunState":
+        """Rebuilds what `to_json` gave; raises ValueError, TypeError or AttributeError for anything else."""
+        check_types(cls, values)
+        return cls(**values)
 
     def add_step(self, loss: float, correct: int) -> None:
         """Counts a step, with its mean loss and its right answers."""

@@ -4,19 +4,9 @@ from pathlib import Path
 
 from r3d_keras.errors import UserError
 from r3d_keras.video.folders import NOT_A_VIDEO, require_folder, scan_folder
-from r3d_keras.video.listing import TEST, TRAIN, VALIDATION, LeftOut, Video
+from r3d_keras.video.listing import SPLIT_NAMES, TRAIN, LeftOut, Video
 from r3d_keras.video.sources import is_frame_folder, is_video
 
-# In small letters; folders may have large ones.
-SPLIT_FOLDERS = {
-    "train": TRAIN,
-    "training": TRAIN,
-    "validation": VALIDATION,
-    "valid": VALIDATION,
-    "val": VALIDATION,
-    "test": TEST,
-    "testing": TEST,
-}
 LAYOUT = "one folder of videos per class is expected"
 
 
@@ -55,12 +45,12 @@ def list_class_folders(video_dir: Path) -> tuple[dict[str | None, list[Video]], 
 
 def _split_folders(video_dir: Path, folders: list[Path]) -> dict[str, Path]:
     """Returns the split folders by their splits; none when these names are those of classes."""
-    named = [folder for folder in folders if folder.name.lower() in SPLIT_FOLDERS]
+    named = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
     if not named or not (named == folders or any(map(_holds_folders_alone, named))):
         return {}
     splits: dict[str, Path] = {}
     for folder in named:
-        split = SPLIT_FOLDERS[folder.name.lower()]
+        split = SPLIT_NAMES[folder.name.lower()]
         if split in splits:
             raise UserError(
                 f"video_dir={video_dir} has both a {splits[split].name} and a {folder.name} folder: keep one of them"

@@ -61,7 +61,8 @@ class DecodedFrame:
                     cv2.convertScaleAbs(cv2.subtract(plane, _LOWEST), alpha=widening)
                     for plane, widening in zip(planes, _WIDENINGS, strict=True)
                 ]
-            self._jpeg = simplejpeg.encode_jpeg_yuv_planes(*planes, quality)
+            brightness, *colors = planes
+            self._jpeg = simplejpeg.encode_jpeg_yuv_planes(_with_even_memory(brightness), *colors, quality)
         return self._jpeg
 
 
@@ -138,6 +139,17 @@ def _turns(display: bytes) -> list[tuple[str, ...]]:
 def _rows(plane: av.video.plane.VideoPlane) -> np.ndarray:
     """Returns a plane without the padding of its rows, uint8 [height, width], of the plane's own memory."""
     return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+
+
+def _with_even_memory(plane: np.ndarray) -> np.ndarray:
+    """Returns a plane behind whose odd last column and row its edge comes once more in memory.
+
+    The encoder of 4:2:0 reads brightness in pairs: of odd sizes what lies behind, be it memory of somebody else.
+    """
+    height, width = plane.shape
+    if height % 2 == width % 2 == 0:
+        return plane
+    return cv2.copyMakeBorder(plane, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)[:height, :width]
 
 
 def encode_flow(picture: np.ndarray, quality: int) -> bytes:

@@ -19,6 +19,7 @@ from r3d_keras.video.conversion import DecodedFrame, FrameConverter
 STREAM_SECONDS = 15
 # What frames of unknown rate count as, in frames a second.
 USUAL_RATE = 25.0
+_SILENCE = f"no data for {STREAM_SECONDS} s"
 _TIMES_MAY_JUMP = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: streams that are cut and joined, such as .ts and .mpg
 # FFmpeg takes pictures and texts for videos too.
 _PICTURE_FORMATS = ("image2", "_pipe", "tty")
@@ -126,12 +127,17 @@ class VideoReader:
     def _decoded(self) -> Iterator[av.VideoFrame]:
         packets = self._container.demux(self._stream)
         while True:
+            asked = time.monotonic()
             try:
                 packet = next(packets, None)
             except (av.FFmpegError, OSError) as error:  # cut off, or the connection is lost
                 packet, self.failure = None, _failure(error)
             else:
-                self.arrival = time.monotonic()
+                if self._container.format.name == "rtsp" and time.monotonic() - asked >= STREAM_SECONDS:
+                    # FFmpeg's RTSP gives what it had kept when the time is over, and would wait as long again.
+                    packets, self.failure = iter(()), _SILENCE
+                else:
+                    self.arrival = time.monotonic()
             if packet is not None and packet.size == 0:
                 continue  # an empty one would end the decoding
             with contextlib.suppress(av.FFmpegError):  # as ffmpeg does: on with the next packet
@@ -142,7 +148,7 @@ class VideoReader:
 
 def _failure(error: Exception) -> str | None:
     if isinstance(error, av.ExitError):  # what PyAV raises when its time is over
-        return f"no data for {STREAM_SECONDS} s"
+        return _SILENCE
     if getattr(error, "errno", None) == errno.EIO:  # what FFmpeg's HTTP says at the end of what tells no length
         return None
     return f"the connection was lost ({getattr(error, 'strerror', None) or error})"

@@ -135,10 +135,10 @@ class LiveClips:
         except BaseException as error:
             self._error = error
         finally:
-            self._source.close()
             with self._changed:
                 self._is_over = True
                 self._changed.notify()
+            self._source.close()  # of RTSP, this waits for the answer of a server that may have fallen silent
 
     def _wake(self) -> None:
         with self._changed:

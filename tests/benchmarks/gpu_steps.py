@@ -110,7 +110,7 @@ def _torch_step(network: Network, pixels: np.ndarray, device: str) -> Callable[[
     model = network.build()
     state = {}
     for name, place in slots(model).items():
-        values = torch.from_numpy(np.asarray(place.variable).transpose(np.argsort(place.axes)).copy()).to(device)
+        values = torch.from_numpy(place.to_torch(np.asarray(place.variable)).copy()).to(device)
         if values.ndim == 5:
             values = values.contiguous(memory_format=torch.channels_last_3d)
         state[name] = values.requires_grad_(not name.endswith(("running_mean", "running_var")))

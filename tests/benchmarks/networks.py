@@ -22,7 +22,7 @@ def torch_network(architecture: str, training: bool, channels_last: bool):
     model = build_model(architecture, 400)
     state = {}
     for name, place in slots(model).items():
-        values = torch.from_numpy(place.variable.numpy().transpose(np.argsort(place.axes)).copy())
+        values = torch.from_numpy(place.to_torch(place.variable.numpy()).copy())
         if values.ndim == 5 and channels_last:
             values = values.contiguous(memory_format=torch.channels_last_3d)
         state[name] = values.requires_grad_(training and not name.endswith(("running_mean", "running_var")))

@@ -19,6 +19,11 @@ def _shapes(architecture: str, num_classes: int, arguments: tuple) -> dict[str, 
     return torch_tensors(model)
 
 
+def tensor_names(architecture: str) -> list[str]:
+    """Returns the names of a network's tensors."""
+    return list(_shapes(architecture, 4, ()))
+
+
 def state_dict(architecture: str, num_classes: int = 4, **arguments) -> dict[str, torch.Tensor]:
     """Returns the golden weights of a network, by the authors' 2020 names."""
     shapes = _shapes(architecture, num_classes, tuple(sorted(arguments.items())))
@@ -51,3 +56,20 @@ def save(path: Path, tree, legacy: bool = False) -> Path:
 def clip(frames: int = 16, size: int = 32, channels: int = 3) -> np.ndarray:
     """Returns one clip of random pixels, uint8 [1, frames, size, size, channels]."""
     return np.random.default_rng(5).integers(0, 256, (1, frames, size, size, channels), dtype=np.uint8)
+
+
+def as_module(state: dict[str, torch.Tensor]) -> torch.nn.Module:
+    """Returns modules within modules that have the tensors of a state dict under its names."""
+    root = torch.nn.Module()
+    for name, tensor in state.items():
+        *path, last = name.split(".")
+        module = root
+        for part in path:
+            if part not in dict(module.named_children()):
+                module.add_module(part, torch.nn.Module())
+            module = module.get_submodule(part)
+        if "running" in last:
+            module.register_buffer(last, tensor.clone())
+        else:
+            module.register_parameter(last, torch.nn.Parameter(tensor.clone()))
+    return root

@@ -1,11 +1,13 @@
 """Checkpoint files built by hand, byte by byte, as torch.save never writes them or no longer does."""
 
 import io
+import json
 import pickle
 import struct
 import zipfile
 
 import numpy as np
+import torch
 
 from r3d_keras.convert.legacy_stream import MAGIC_NUMBER, VERSION
 
@@ -84,3 +86,36 @@ def python2_tensor(
 def legacy_tensor(**changes) -> bytes:
     """Returns the whole pickle of a `python2_tensor`."""
     return b"\x80\x02" + python2_tensor(**changes) + b"."
+
+
+SAFETENSORS_TYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+    torch.float8_e4m3fn: "F8_E4M3",
+}
+
+
+def safetensors(tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> bytes:
+    """Returns a file of the safetensors format."""
+    header, numbers = {"__metadata__": metadata} if metadata else {}, b""
+    for name, each in tensors.items():
+        content = each.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        offsets = [len(numbers), len(numbers) + len(content)]
+        header[name] = {"dtype": SAFETENSORS_TYPES[each.dtype], "shape": list(each.shape), "data_offsets": offsets}
+        numbers += content
+    return safetensors_file(json.dumps(header), numbers)
+
+
+def safetensors_file(header: str | bytes, numbers: bytes = b"", length: int | None = None) -> bytes:
+    """Returns a file of the safetensors format with a header as given, padded with blanks to a multiple of eight."""
+    text = header.encode() if isinstance(header, str) else header
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text) if length is None else length) + text + numbers

@@ -93,9 +93,51 @@ def test_torchvisions_networks_on_raw_video(name, tmp_path):
     assert model.metadata.architecture == name
 
 
+@pytest.mark.parametrize("channels", [3, 2])
+def test_i3d_on_raw_video(channels, tmp_path):
+    """Pixels are on the scale -1 to 1, and so is flow, which is stored within 20 pixels around 128."""
+    state = state_dict("i3d", input_channels=channels, normalization="i3d" if channels == 3 else "i3d-flow")
+    conversion = convert(save(tmp_path / "x.pt", with_counters(state)))
+    metadata = conversion.model.metadata
+    assert (metadata.architecture, metadata.clip_frames, metadata.frame_size) == ("i3d", 64, 224)
+    clips = clip(frames=18, size=37, channels=channels)
+    normalized = clips / 127.5 - 1 if channels == 3 else (clips - 128.0) / 127
+    with torch.inference_mode():
+        network = TorchNetwork("i3d", state, {})
+        expected = network(torch.from_numpy(normalized.transpose(0, 4, 1, 2, 3).astype(np.float32))).numpy()
+    np.testing.assert_allclose(conversion.model(clips), expected, atol=1e-4 * max(1.0, np.abs(expected).max()))
+
+
+def test_torchvisions_network_of_pictures_on_raw_video(tmp_path):
+    torch.manual_seed(0)
+    network = torchvision_network("resnet50", 4).eval()
+    conversion = convert(save(tmp_path / "resnet50.pth", network.state_dict()))
+    metadata = conversion.model.metadata
+    assert (metadata.architecture, metadata.clip_frames, metadata.frame_size) == ("frames-resnet-50", 16, 224)
+    clips = clip(frames=3, size=64)
+    normalized = (clips[0] / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(normalized.transpose(0, 3, 1, 2).astype(np.float32))).numpy().mean(axis=0)
+    np.testing.assert_allclose(conversion.model(clips)[0], expected, atol=1e-4)
+
+
+def test_a_network_of_stacks_of_flow(tmp_path):
+    state = state_dict("frames-resnet-18", **NARROW, input_channels=2, normalization="imagenet-flow")
+    assert state["conv1.weight"].shape == (8, 20, 7, 7)
+    conversion = convert(save(tmp_path / "x.pth", state), frame_size=32)
+    assert conversion.model.metadata.normalization == NORMALIZATIONS["imagenet-flow"]
+    assert conversion.model.input_shape[-1] == 2
+    assert verify(conversion).agrees
+    state["conv1.weight"] = state["conv1.weight"][:, :10]
+    with pytest.raises(UserError, match=r"conv1\.weight takes 10 channels, where 3 of a frame are expected, or 20"):
+        convert(save(tmp_path / "x.pth", state))
+
+
 def test_c3d(tmp_path):
     state = state_dict("c3d", hidden_units=16)
-    conversion = convert(save(tmp_path / "c3d.pth", state), normalization="kinetics-2020")
+    with pytest.raises(UserError, match="no tensor shows the normalization of a c3d: give a normalization"):
+        convert(save(tmp_path / "c3d.pth", state))
+    conversion = convert(tmp_path / "c3d.pth", normalization="kinetics-2020")
     result = verify(conversion)
     assert result.agrees
     assert result.largest_logit > 0.1
@@ -194,7 +236,7 @@ def broken(**changes) -> dict:
         (broken(), {"arguments": {"shortcut": "A"}}, "has the tensors of shortcut=B, but shortcut=A was given"),
         (broken(), {"arguments": {"cardinality": 8}}, "cardinality=8 makes no sense for a resnet-10"),
         (broken(), {"generation": 2019}, "generation must be 2018 or 2020, not 2019"),
-        (broken(), {"normalization": "imagenet"}, "unknown normalization=imagenet"),
+        (broken(), {"normalization": "pixels"}, "unknown normalization=pixels"),
         ({"state_dict": broken(), "arch": "resnet-34"}, {}, "of resnet-10, but its field 'arch' says resnet-34"),
         ({"weight": torch.zeros(2)}, {}, r"is of no network of this package \(its first tensor is weight\)"),
         ({"state_dict": {}}, {}, "holds an empty state dict"),

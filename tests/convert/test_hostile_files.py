@@ -1,11 +1,13 @@
 """Files that are damaged, of another kind or mean harm by their container: one line each."""
 
+import datetime
 import io
 import pickle
 import random
 import tarfile
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,7 +131,7 @@ OTHER_FILES = {
     "web page after empty lines": (b"\r\n\n <html>", "a web page"),
     "gzip": (b"\x1f\x8b\x08" + bytes(20), "a gzip file: unpack it first"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "an HDF5 file"),
-    "safetensors": (b'\x40\x00\x00\x00\x00\x00\x00\x00{"weight":{}}', "a safetensors file"),
+    "text with a brace": (b"/* css*/{color: red}", "its header claims"),
     "plain pickle": (pickle.dumps({"weight": 1}), "does not begin as a file of torch.save"),
     "empty zip": (zipped({}), "does not begin as a file of torch.save"),
 }
@@ -170,7 +172,8 @@ def test_a_large_file_of_another_kind_is_not_loaded(beginning, tmp_path):
 def small_file(zipped_format: bool) -> bytes:
     file = io.BytesIO()
     state = torch.nn.BatchNorm3d(4).state_dict()
-    torch.save({"state_dict": state, "epoch": 3}, file, _use_new_zipfile_serialization=zipped_format)
+    others = {"epoch": 3, "best": np.float64(0.5), "path": Path("x"), "date": datetime.date(2020, 1, 2)}
+    torch.save({"state_dict": state, **others}, file, _use_new_zipfile_serialization=zipped_format)
     return file.getvalue()
 
 

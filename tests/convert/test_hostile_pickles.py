@@ -48,6 +48,47 @@ def test_calls_are_refused_and_not_made(protocol, in_zip, tmp_path):
     assert not marker.exists()
 
 
+# Functions and classes that published attacks call, of Python's own library and of others that are often installed.
+ATTACKS = (
+    "posix system", "nt system", "os popen", "os.path join", "subprocess Popen", "commands getoutput", "builtins eval",
+    "builtins exec", "builtins compile", "builtins open", "builtins __import__", "builtins type", "__builtin__ apply",
+    "importlib import_module", "runpy _run_code", "pty spawn", "webbrowser open", "timeit timeit", "cProfile runctx",
+    "code InteractiveInterpreter", "ctypes CDLL", "types FunctionType", "types CodeType", "pickle loads",
+    "pickle Unpickler", "marshal loads", "shutil rmtree", "socket create_connection", "socket socket",
+    "tempfile NamedTemporaryFile", "asyncio.unix_events _UnixSubprocessTransport._start",
+    "idlelib.pyshell ModifiedInterpreter.runcommand",
+    "idlelib.run Executive.runcode", "lib2to3.pgen2.grammar Grammar.loads", "operator methodcaller", "functools reduce",
+    "pathlib Path.write_text", "pathlib Path", "logging.config dictConfig", "multiprocessing.util spawnv_passfds",
+    "copyreg _reconstructor", "copyreg __newobj__", "copy_reg _reconstructor", "collections namedtuple", "io FileIO",
+    "torch load", "torch.hub load", "torch.storage _load_from_bytes", "torch.utils.collect_env run",
+    "torch.jit.unsupported_tensor_ops execWrapper", "torch.utils.bottleneck.__main__ run_cprofile",
+    "torch._dynamo.guards GuardBuilder.get", "torch.utils._config_module ConfigModule.load_config",
+    "torch.serialization load", "torch.package.package_importer _orig_getattr", "numpy load",
+    "numpy.f2py.crackfortran getlincoef", "numpy.testing._private.utils runstring", "pip main", "pip._internal main",
+    "pandas read_pickle", "joblib load", "dill loads", "cloudpickle.cloudpickle _make_function",
+    "their_module function",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_published_attacks_are_refused(name, tmp_path):
+    module, called = name.encode().split(b" ")
+    shown = name.replace(" ", ".").replace("(", r"\(")
+    argument = text(b"x") + b"\x85"
+    named = {
+        "GLOBAL": b"\x80\x02c" + module + b"\n" + called + b"\n",
+        "STACK_GLOBAL": b"\x80\x04" + text(module) + text(called) + b"\x93",
+    }
+    for beginning in named.values():
+        for call in (b"R", b"\x81"):  # REDUCE and NEWOBJ
+            content = archive(beginning + argument + call + b".")
+            refuse(content, f"it (names|calls) '{shown}'.*nothing was executed", tmp_path)
+    if b"." in called:  # protocol 2 looks such names up one by one
+        owner, attribute = called.rsplit(b".", 1)
+        call = b"c__builtin__\ngetattr\nc" + module + b"\n" + owner + b"\n" + text(attribute) + b"\x86R"
+        refuse(archive(b"\x80\x02" + call + argument + b"R."), "nothing was executed", tmp_path)
+
+
 def text(content: bytes) -> bytes:
     return b"X" + struct.pack("<I", len(content)) + content
 
@@ -61,6 +102,26 @@ HOSTILE_PICKLES = {
     "dotted name": (b"\x80\x04\x8c\x05torch\x8c\x0futils.os.system\x93.", "it names 'torch.utils.os.system'"),
     "name in two parts": (b"\x80\x04\x8c\x00\x8c\x0atorch Size\x93.", "it names '.torch.Size'"),
     "name of lines": (b"\x80\x04\x8c\x03a\nb\x8c\x01c\x93.", r"it names 'a\\nb.c'"),
+    "endless name": (b"\x80\x04" + b"\x8c\x01a" + text(b"A" * 100_000) + b"\x93.", "it names 'a.AAAA"),
+    "endless attributes": (
+        b"\x80\x02" + b"c__builtin__\ngetattr\n" * 2 + b"ca\nB\n" + (text(b"C" * 600) + b"\x86R") * 2 + b".",
+        "it names 'a.B.CCC",
+    ),
+    "attribute of text": (b"\x80\x02c__builtin__\ngetattr\n" + text(b"a") + text(b"b") + b"\x86R.", "getattr"),
+    "attribute that is a number": (b"\x80\x02c__builtin__\ngetattr\nca\nB\nK\x01\x86R.", "getattr"),
+    "attribute of a known name": (b"\x80\x02c__builtin__\ngetattr\nctorch\nSize\n" + text(b"x") + b"\x86R.", "getat"),
+    "attribute with parts": (b"\x80\x02c__builtin__\ngetattr\nca\nB\n" + text(b"c.d") + b"\x86R.", "it names 'a.B.c"),
+    "call of a member": (
+        b"\x80\x02c__builtin__\ngetattr\nca\nB\n" + text(b"run") + b"\x86R)R.",
+        "it names 'a.B.run'",
+    ),
+    "call of an object": (b"\x80\x02ca\nB\n)\x81)R.", "calls something that is no name"),
+    "call of an object's attribute": (
+        b"\x80\x02c__builtin__\ngetattr\nca\nB\n)\x81" + text(b"run") + b"\x86R)R.",
+        "calls something that is no name",
+    ),
+    "BUILD of an unknown class": (b"\x80\x02ca\nB\n}b.", "changes an object from within"),
+    "an unknown object as keyword arguments": (b"\x80\x04ca\nB\n)}\x92.", "uses the instruction NEWOBJ_EX"),
     "name that is a number": (b"\x80\x04K\x01\x8c\x06system\x93.", "a name that is no text"),
     "name nested deep": (b"\x80\x04" + NESTED + b"\x8c\x01a\x93.", "a name that is no text"),
     "name with escapes": (b"\x80\x02cos\n\\x73ystem\n.", "a name in it has a backslash"),
@@ -118,8 +179,8 @@ HOSTILE_PICKLES = {
         "a key that is neither",
     ),
     "member of a set nested deep": (b"\x80\x04\x8f(" + NESTED + b"\x90.", "a key that is neither"),
-    "whole model": (b"\x80\x02cmodels.resnet\nResNet\n)\x81.", "names 'models.resnet.ResNet'.*save model.state_dict"),
-    "module of PyTorch": (b"\x80\x02ctorch.nn.modules.conv\nConv3d\n)\x81.", "names 'torch.nn.modules.conv.Conv3d'"),
+    "whole model": (b"\x80\x02cmodels.resnet\nResNet\n)\x81.", "an object of models.resnet.ResNet, not weights"),
+    "module of PyTorch": (b"\x80\x02ctorch.nn.modules.conv\nConv3d\n)\x81.", "an object of torch.nn.modules.conv"),
 }  # fmt: skip
 # In the old format these run on into what follows the pickle.
 DAMAGED_PICKLES = {
@@ -239,9 +300,12 @@ def test_a_tensor_that_is_negated_lazily(tmp_path):
         read_checkpoint(tmp_path / "x.pth")
 
 
-@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    ("zipped", "kind"),
+    [(True, "an object of torch.nn.modules.conv.Conv3d"), (False, "a whole model")],
+)
 @pytest.mark.filterwarnings("ignore")
-def test_a_real_whole_model_is_refused(zipped, tmp_path):
+def test_a_real_whole_model_is_refused(zipped, kind, tmp_path):
     torch.save(torch.nn.Conv3d(3, 4, 3), tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(UserError, match=r"names 'torch.nn.modules.conv.Conv3d'.*save model.state_dict\(\)"):
+    with pytest.raises(UserError, match=rf"it is {kind}, .*save model.state_dict\(\)"):
         read_checkpoint(tmp_path / "x.pth")

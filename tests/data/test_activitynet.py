@@ -44,6 +44,17 @@ def test_segments_that_give_no_sample(tmp_path):
     }
 
 
+def test_a_video_without_annotations_is_left_out(tmp_path):
+    contents = layouts.activitynet_contents()
+    del contents["database"]["-2VzSMAdzl4"]["annotations"], contents["database"]["6VT2jBflMAM"]["annotations"]
+    contents["database"]["V1zhqaGFY2A"]["annotations"] = None
+    listing = list_activitynet(*layouts.activitynet(tmp_path, contents))
+    assert [(entry.path, entry.reason, entry.split) for entry in listing.left_out] == [
+        ("v_V1zhqaGFY2A", "no segment of it is annotated", "train"),
+        ("v_-2VzSMAdzl4", "no segment of it is annotated", "validation"),
+    ]
+
+
 def test_missing_video_loses_each_of_its_samples(tmp_path):
     video_dir, annotations = layouts.activitynet(tmp_path, layouts.activitynet_contents())
     (video_dir / "v_sJFgo9H6zNo.mp4").unlink()
@@ -113,7 +124,7 @@ def test_file_that_is_no_such_json(tmp_path, text, message):
 
 def test_missing_file_and_other_videos(tmp_path):
     video_dir, annotations = layouts.activitynet(tmp_path, layouts.activitynet_contents())
-    with pytest.raises(UserError, match=r"cannot read annotations=.*nowhere\.json: No such file"):
+    with pytest.raises(UserError, match=r"cannot read the annotations .*nowhere\.json: No such file"):
         list_activitynet(video_dir, tmp_path / "nowhere.json")
     other = layouts.write_files(tmp_path / "other", "holiday.mp4")
     with pytest.raises(UserError, match=r"none of the annotated videos .* v_ID\.mp4"):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from data.appearance import draw_object, place_object
-from data.motions import CLASSES, Place, list_motions, make_motions, render_frames
+from data.motions import CLASSES, MOTIONS, Place, render_frames
+from data.rendered import list_rendered, make_videos
 from r3d_keras.errors import UserError
 from r3d_keras.video.decoding import VideoReader
 from tests.data.videos import file_contents
@@ -34,7 +35,7 @@ def measured_direction(frames):
 
 
 def test_set_is_balanced_and_readable(small_motions):
-    listing = list_motions(small_motions, seed=0, workers=1)
+    listing = list_rendered(MOTIONS, small_motions, seed=0, workers=1)
     assert listing.label_names == sorted(CLASSES)
     assert Counter((video.split, video.label) for video in listing.videos) == {
         **{("train", label): 2 for label in CLASSES},
@@ -55,7 +56,7 @@ def test_set_is_balanced_and_readable(small_motions):
 
 
 def test_same_seed_same_files(small_motions, tmp_path):
-    make_motions(tmp_path / "again", seed=0, train_per_class=1, validation_per_class=0, workers=2)
+    make_videos(MOTIONS, tmp_path / "again", seed=0, train_per_class=1, validation_per_class=0, workers=2)
     whole, again = file_contents(small_motions), file_contents(tmp_path / "again")
     assert len(again) == 8
     assert {name: whole[name] for name in again} == again
@@ -63,13 +64,15 @@ def test_same_seed_same_files(small_motions, tmp_path):
 
 
 def test_other_seed_other_files(small_motions, tmp_path):
-    make_motions(tmp_path / "other", seed=1, train_per_class=1, validation_per_class=0, workers=1)
+    make_videos(MOTIONS, tmp_path / "other", seed=1, train_per_class=1, validation_per_class=0, workers=1)
     whole, other = file_contents(small_motions), file_contents(tmp_path / "other")
     assert all(whole.get(name) != content for name, content in other.items())
 
 
 def test_optical_flow_agrees_with_the_labels(small_motions):
-    videos = [video for video in list_motions(small_motions, seed=0, workers=1).videos if "moving" in video.label]
+    videos = [
+        video for video in list_rendered(MOTIONS, small_motions, seed=0, workers=1).videos if "moving" in video.label
+    ]
     right = [measured_direction(read_frames(video.path)) == video.label for video in videos]
     assert len(videos) == 12
     assert sum(right) >= 11
@@ -127,7 +130,7 @@ def test_interrupted_making_is_begun_again(tmp_path):
     leftover = tmp_path / ".videos.unfinished" / "train" / "growing"
     leftover.mkdir(parents=True)
     (leftover / "9999.mp4").touch()
-    make_motions(tmp_path / "videos", train_per_class=1, validation_per_class=0, workers=1)
+    make_videos(MOTIONS, tmp_path / "videos", seed=0, train_per_class=1, validation_per_class=0, workers=1)
     assert not list((tmp_path / "videos").rglob("9999.mp4"))
     assert [path.name for path in tmp_path.iterdir()] == ["videos"]
 
@@ -135,5 +138,5 @@ def test_interrupted_making_is_begun_again(tmp_path):
 def test_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(UserError, match="holds no motions videos"):
-        list_motions(tmp_path, seed=0, workers=1)
+        list_rendered(MOTIONS, tmp_path, seed=0, workers=1)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

@@ -148,8 +148,11 @@ FIRST = "--65_UAU7ao_000000_000010"
         (lambda contents: contents.pop("database"), "the field 'database' is missing"),
         (lambda contents: contents.update(taxonomy=[]), "take dataset=activitynet"),
         (lambda contents: contents["database"][FIRST].update(subset="all"), f"video '{FIRST}': unknown split 'all'"),
-        (lambda contents: contents["database"][FIRST].update(subset="testing", annotations=[]), "field 'annotations'"),
-        (lambda contents: contents["database"][FIRST].pop("annotations"), f"video '{FIRST}': the field 'label'"),
+        (lambda contents: contents["database"][FIRST].update(subset="testing", annotations=[1]), "field 'annotations'"),
+        (
+            lambda contents: contents["database"][FIRST]["annotations"].pop("label"),
+            f"video '{FIRST}': the field 'label'",
+        ),
         (lambda contents: contents["database"][FIRST]["annotations"].update(segment=[1]), r"\[1\] is no segment"),
         (lambda contents: contents["database"][FIRST]["annotations"].update(segment=[0.5, 2]), "is no segment"),
     ],
@@ -162,6 +165,16 @@ def test_mistakes_are_reported_with_their_place(tmp_path, change, message):
         list_reference(video_dir, annotations)
     assert str(annotations) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("annotations", [None, {}, "missing"])
+def test_a_video_without_annotations_is_left_out(tmp_path, annotations):
+    contents = layouts.reference_contents()
+    contents["database"][FIRST]["annotations"] = annotations
+    if annotations == "missing":
+        del contents["database"][FIRST]["annotations"]
+    video_dir, path = layouts.reference(tmp_path, contents)
+    assert (FIRST, "it is not annotated", "train") in left_out(list_reference(video_dir, path), video_dir)
 
 
 def test_folders_that_are_not_there(tmp_path):

@@ -203,7 +203,7 @@ def test_mistakes(models, square_shards, square_videos, tmp_path):
         ((model, shards, f"--video_dir={square_videos}"), "give either --data_dir"),
         ((model, shards, "--average=mean"), "--average must be one of"),
         ((model, f"--video_dir={tmp_path / 'none'}"), "no such data folder"),
-        ((model, f"--video_dir={tmp_path / 'videos'}"), "the model knows no class 'up'"),
+        ((model, f"--video_dir={tmp_path / 'videos'}"), "does not know 1 of the 1 classes"),
         ((model, f"--video_dir={tmp_path / 'empty'}"), "no videos in"),
         ((model, f"--data_dir={tmp_path / 'empty' / 'left'}"), "no shards of clips in"),
         ((model, f"--data_dir={square_videos}", "--frame_stride=2"), "--frame_stride is for shards"),

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from r3d_keras.evaluation.classes import match_classes
 from r3d_keras.evaluation.comparison import paired_difference
 from r3d_keras.evaluation.evaluation import Evaluation
 from r3d_keras.evaluation.metrics import bootstrap_intervals, class_accuracies, compute_metrics
@@ -59,6 +60,7 @@ def drawn_evaluation(classes, videos_of_class, seed, name):
         intervals=bootstrap_intervals(videos),
         left_out=[],
         source=DrawnClips(label_names),
+        classes=match_classes(name, label_names, label_names, "drawn clips"),
         configuration={"model": name},
     )
 
@@ -105,7 +107,7 @@ def test_400_classes_stay_below_5_mb(tmp_path):
 
 def test_the_classes_are_those_of_the_scores(compared):
     path, evaluation = compared
-    rows, names = Page(path.read_text(encoding="utf-8")).rows, evaluation.source.label_names
+    rows, names = Page(path.read_text(encoding="utf-8")).rows, evaluation.label_names
     runs = [evaluation, *(other for other, _ in evaluation.compared)]
     of_runs = np.stack([class_accuracies(run.videos) for run in runs])
     top1 = [float(row["top1"]) for row in rows]

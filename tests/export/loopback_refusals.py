@@ -5,11 +5,12 @@ import grpc
 # TensorFlow numbers its errors as gRPC does.
 STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
-# TF Serving's own table (model_servers/http_server.cc); every other status is 500.
+# TF Serving's own table (model_servers/http_server.cc), and 401, which is a gateway's; every other status is 500.
 HTTP_STATUSES = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.FAILED_PRECONDITION: 400,
     grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
     grpc.StatusCode.UNAVAILABLE: 503,
 }

@@ -3,13 +3,16 @@
 Example:
     python -m tests.export.loopback_server --base=actions --name=actions
 
-It prints its gRPC and REST ports. TensorFlow runs the graph in a bare session; nothing of Keras or this project can be
-imported. Statuses are those in TF Serving's sources, its sentences not always.
+It prints its gRPC and REST ports. --certificate, --token and --prefix put it behind TLS, a token and a path, as a
+gateway does. TensorFlow runs the graph in a bare session; nothing of Keras or this project can be imported. Statuses
+are those in TF Serving's sources, its sentences not always.
 """
 
 import json
 import logging
 import re
+import socket
+import ssl
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,6 +39,11 @@ from tests.export.loopback_refusals import RefusedError  # noqa: E402
 BASE = flags.DEFINE_string("base", None, "Folder of the versions.", required=True)
 NAME = flags.DEFINE_string("name", None, "Name of the model.", required=True)
 MAX_BATCH = flags.DEFINE_integer("max_batch", 0, "Rows of requests that are put into one run; 0: none are.", 0)
+
+HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
+CERTIFICATE = flags.DEFINE_string("certificate", None, "PEM file of a key and a certificate: TLS for both protocols.")
+TOKEN = flags.DEFINE_string("token", None, "What requests must carry.")
+PREFIX = flags.DEFINE_string("prefix", "", "Path before /v1.")
 
 PATH = re.compile(r"/v1/models/(?P<name>[^/:]+)(/versions/(?P<version>\d+))?(?P<rest>/metadata|:predict)?")
 
@@ -100,6 +108,16 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
             context.abort(error.code, str(error))
 
 
+class TokenCheck(grpc.ServerInterceptor):
+    def intercept_service(self, continuation, handler_call_details):
+        given = dict(handler_call_details.invocation_metadata).get("authorization")
+        if TOKEN.value is None or given == f"Bearer {TOKEN.value}":
+            return continuation(handler_call_details)
+        return grpc.unary_unary_rpc_method_handler(
+            lambda _, context: context.abort(grpc.StatusCode.UNAUTHENTICATED, f"not the token: {given}")
+        )
+
+
 class RestHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     model: Model
@@ -124,7 +142,9 @@ class RestHandler(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def _value(self, method: str, body: bytes) -> dict:
-        path = PATH.fullmatch(self.path)
+        if TOKEN.value is not None and self.headers.get("Authorization") != f"Bearer {TOKEN.value}":
+            raise RefusedError(grpc.StatusCode.UNAUTHENTICATED, f"not the token: {self.headers.get('Authorization')}")
+        path = PATH.fullmatch(self.path.removeprefix(PREFIX.value)) if self.path.startswith(PREFIX.value) else None
         if not path or (path["rest"] == ":predict") != (method == "POST"):
             raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"Malformed request: {method} {self.path}")
         with self.model.version(path["name"], path["version"] and int(path["version"])) as version:
@@ -141,6 +161,12 @@ class RestHandler(BaseHTTPRequestHandler):
         pass
 
 
+class RestServer(ThreadingHTTPServer):
+    @property
+    def address_family(self):
+        return socket.AF_INET6 if ":" in HOST.value else socket.AF_INET
+
+
 def as_json(message) -> dict:
     return json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
@@ -153,14 +179,24 @@ def main(_) -> None:
     # Messages are as large as a message can be: that is TF Serving's limit.
     server = grpc.server(
         ThreadPoolExecutor(32),
+        interceptors=[TokenCheck()],
         options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(model), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(model), server)
-    grpc_port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
     RestHandler.model = model
-    rest = ThreadingHTTPServer(("127.0.0.1", 0), RestHandler)
+    rest = RestServer((HOST.value, 0), RestHandler)
+    host = f"[{HOST.value}]" if ":" in HOST.value else HOST.value
+    if CERTIFICATE.value:
+        content = Path(CERTIFICATE.value).read_bytes()
+        credentials = grpc.ssl_server_credentials([(content, content)])
+        grpc_port = server.add_secure_port(f"{host}:0", credentials)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(CERTIFICATE.value)
+        rest.socket = context.wrap_socket(rest.socket, server_side=True)
+    else:
+        grpc_port = server.add_insecure_port(f"{host}:0")
+    server.start()
     print(grpc_port, rest.server_address[1], flush=True)
     rest.serve_forever()
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import runpy
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -113,6 +114,23 @@ def test_server_files_are_what_the_server_parses(base):
         assert (base / file_name).is_file()
 
 
+@pytest.mark.parametrize("name", ["on", "1", "2.5", "null", "Kinetics_400.v2-a"])
+def test_a_name_is_a_text_to_compose(name, tmp_path):
+    write_server_files(tmp_path, name, {1: 1.0})
+    compose = yaml.safe_load((tmp_path / "docker-compose.yml").read_text())
+    assert list(compose["services"]) == [name]
+    assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", compose["name"])  # Compose's rule for a project
+
+
+@pytest.mark.parametrize("name", ["My actions", "sport/tennis", "a:b", "Läufe", "-x", ".x", "a$b", 'a"b'])
+def test_a_name_that_no_server_takes_is_refused_before_anything_is_read(name, tmp_path):
+    with pytest.raises(UserError, match=r"^model_name=.* is no name for a model on a server, .* choose one, as in "):
+        publish(tmp_path / "missing.keras", tmp_path / "bundle", model_name=name)
+    line = refusal("-m", "export.saved_model", tmp_path / "missing.keras", tmp_path / "My actions")
+    assert line.startswith("--output_dir=My actions is no name")
+    assert line.endswith("choose one, as in --model_name=My-actions")
+
+
 @pytest.mark.parametrize(
     ("rates", "batch_size", "wait"),
     [({1: 10.0, 2: 18.0, 4: 19.8, 8: 20.0}, 4, 50_000), ({1: 10.0, 2: 9.0}, 1, 0)],
@@ -169,7 +187,7 @@ def test_mistakes_get_one_line(model, tmp_path):
     with pytest.raises(UserError, match=r"^format must be one of saved_model, onnx, litert, openvino, not 'onx'$"):
         publish(model, tmp_path / "bundle", format="onx")
     nameless = build_model("resnet-10", 2, widen_factor=0.125)
-    with pytest.raises(UserError, match="carries no label names"):
+    with pytest.raises(UserError, match="the model has no label names"):
         publish(nameless, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
     (tmp_path / "file").write_text("")

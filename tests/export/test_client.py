@@ -151,8 +151,11 @@ def test_a_server_that_is_away_is_asked_again_and_then_named(protocol, monkeypat
 
 
 @contextmanager
-def http_server(answers: list[tuple[int, bytes, float]], port: int = 0):
-    """Serves `answers` (status, body, seconds to think) one after the other, the last one for ever; yields the port."""
+def http_server(answers: list[tuple[int, bytes, float]], port: int = 0, headers: dict[str, str] | None = None):
+    """Serves `answers` (status, body, seconds to think) one after the other, the last one for ever.
+
+    Yields its port, and a list of the paths that were asked for.
+    """
     seen = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -161,7 +164,8 @@ def http_server(answers: list[tuple[int, bytes, float]], port: int = 0):
             seen.append(self.path)
             time.sleep(seconds)
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 

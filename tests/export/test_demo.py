@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -217,6 +218,8 @@ def test_the_camera_is_answered_continuously(browser, demo):
     label, *first = browser.texts("#label, #classes li")
     assert len(first) == 5
     assert label == first[0].split("\n")[0]
+    latency = re.fullmatch(r"(\d+\.\d\d) s after the newest picture", browser.text("now"))
+    assert 0 < float(latency[1]) < 30
     browser.wait(lambda: browser.texts("#classes li") != first)
     browser.element("#camera").click()
     browser.wait(lambda: not browser.element("#shown").is_displayed())

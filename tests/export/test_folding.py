@@ -21,6 +21,8 @@ NETWORKS = {
     "resnet2p1d-18": {"widen_factor": 0.125},
     "densenet-121": {},
     "c3d": {"hidden_units": 16, "batch_norm": True},
+    "i3d": {},
+    "frames-resnet-18": {"widen_factor": 0.125},
     "r3d_18": {},
     "r2plus1d_18": {},
 }

@@ -18,9 +18,9 @@ NETWORKS = {
     "densenet-121": {},
     "resnet2p1d-18": {"widen_factor": 0.125},
     "resnext-50": {},
+    "i3d": {},
+    "frames-resnet-18": {"widen_factor": 0.125},
 }
-# LiteRT lacks average poolings of three axes.
-IMPOSSIBLE = {("litert", "densenet-121")}
 PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",), "openvino": ("openvino", "scipy")}
 
 
@@ -30,32 +30,18 @@ def test_a_runtime_gives_the_model_s_logits(name, architecture, arguments, tmp_p
     for package in PACKAGES[name]:
         pytest.importorskip(package)
     model = trained_looking_model(architecture, frame_size=32, **arguments)
-    if (name, architecture) in IMPOSSIBLE:
-        with pytest.raises(UserError, match=f"{name} cannot hold this model: "):
-            publish(model, tmp_path, format=name)
-        assert not list(tmp_path.iterdir())
-        return
     published = publish(model, tmp_path, format=name)
     assert published.card["largest_logit_difference"] <= 2e-5 * max(published.card["largest_logit"], 1)
     clips = np.random.default_rng(0).integers(0, 256, (3, 16, 32, 32, 3), dtype=np.uint8)
-    logits = FORMATS[name].run(published.path / FORMATS[name].file_name, clips.astype(np.float32))
-    np.testing.assert_allclose(logits, model(clips).numpy(), atol=2e-5 * max(np.abs(logits).max(), 1))
-    assert (published.path / "labels.txt").read_text().split() == LABELS
-    card = json.loads((published.path / "model_card.json").read_text())
-    assert card == json.loads(json.dumps(published.card))
-
-
-def test_prediction_runs_an_openvino_model(tmp_path):
-    for package in PACKAGES["openvino"]:
-        pytest.importorskip(package)
-    model = trained_looking_model("resnet-10", frame_size=32, widen_factor=0.125)
-    publish(model, tmp_path, format="openvino")
-    clips = np.random.default_rng(0).integers(0, 256, (3, 16, 32, 32, 3), dtype=np.uint8)
-    exponentials = np.exp(model(clips).numpy())
+    logits = model(clips).numpy()
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     scorer = load_scorer(tmp_path)
     assert scorer.metadata == model.metadata
     expected = exponentials / exponentials.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(scorer.probabilities(clips), expected, atol=1e-5)
+    np.testing.assert_allclose(scorer.probabilities(clips), expected, atol=2e-5 * max(np.abs(logits).max(), 1))
+    assert (published.path / "labels.txt").read_text().split() == LABELS
+    card = json.loads((published.path / "model_card.json").read_text())
+    assert card == json.loads(json.dumps(published.card))
 
 
 def test_a_missing_package_is_named_and_nothing_is_left(tmp_path, monkeypatch):

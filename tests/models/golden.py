@@ -2,26 +2,15 @@
 
 import zlib
 
-import keras
 import numpy as np
 
+from r3d_keras.convert.weights import slots
+from r3d_keras.models import ClipClassifier
 
-def torch_tensors(model: keras.Model) -> dict[str, tuple[int, ...]]:
+
+def torch_tensors(model: ClipClassifier) -> dict[str, tuple[int, ...]]:
     """Maps PyTorch state-dict keys (without counters) to PyTorch shapes, for the layers of `model`."""
-    shapes = {}
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv3D):
-            *kernel, inputs, outputs = layer.kernel.shape
-            shapes[f"{layer.name}.weight"] = (outputs, inputs, *kernel)
-            if layer.use_bias:
-                shapes[f"{layer.name}.bias"] = (outputs,)
-        elif isinstance(layer, keras.layers.Dense):
-            shapes[f"{layer.name}.weight"] = tuple(layer.kernel.shape)[::-1]
-            shapes[f"{layer.name}.bias"] = tuple(layer.bias.shape)
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            for tensor in ("weight", "bias", "running_mean", "running_var"):
-                shapes[f"{layer.name}.{tensor}"] = tuple(layer.gamma.shape)
-    return shapes
+    return {name: place.shape for name, place in slots(model).items()}
 
 
 def golden_tensor(key: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -40,19 +29,12 @@ def golden_tensor(key: str, shape: tuple[int, ...]) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def set_golden_weights(model: keras.Model) -> dict[str, np.ndarray]:
+def set_golden_weights(model: ClipClassifier) -> dict[str, np.ndarray]:
     """Gives `model` the recipe's weights and returns them as a PyTorch state dict of NumPy arrays."""
-    state = {key: golden_tensor(key, shape) for key, shape in torch_tensors(model).items()}
-    for layer in model.layers:
-        tensor = {key.rsplit(".", 1)[1]: value for key, value in state.items() if key.rsplit(".", 1)[0] == layer.name}
-        if isinstance(layer, keras.layers.Conv3D):
-            layer.set_weights(
-                [tensor["weight"].transpose(2, 3, 4, 1, 0), *([tensor["bias"]] if layer.use_bias else [])]
-            )
-        elif isinstance(layer, keras.layers.Dense):
-            layer.set_weights([tensor["weight"].T, tensor["bias"]])
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            layer.set_weights([tensor[name] for name in ("weight", "bias", "running_mean", "running_var")])
+    places = slots(model)
+    state = {key: golden_tensor(key, place.shape) for key, place in places.items()}
+    for key, place in places.items():
+        place.variable.assign(place.from_torch(state[key]))
     return state
 
 

@@ -50,7 +50,7 @@ def test_the_first_layer_normalizes():
         ("resnet-19", {"num_classes": 2}, "unknown architecture 'resnet-19'; known: resnet-10, "),
         ("resnet-18", {"num_classes": 2, "shortcut": "C"}, "shortcut must be A or B, not 'C'"),
         ("resnet-18", {"num_classes": 2, "width": 2}, "no argument 'width'; it has: conv1_t_size"),
-        ("resnet-18", {"num_classes": 2, "normalization": "imagenet"}, "unknown normalization 'imagenet'"),
+        ("resnet-18", {"num_classes": 2, "normalization": "pixels"}, "unknown normalization 'pixels'"),
         ("resnet-18", {"num_classes": 2, "label_names": ["a"]}, "num_classes is 2, but there are 1 label names"),
         ("resnet-18", {}, "needs num_classes or label_names"),
         ("resnet-18", {"label_names": "walk"}, "label_names must be a list of names, not 'walk'"),
@@ -59,6 +59,20 @@ def test_the_first_layer_normalizes():
 def test_mistakes_in_building(architecture, arguments, message):
     with pytest.raises(UserError, match=message):
         r3d_keras.build_model(architecture, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments"),
+    [
+        ("densenet-121", {"clip_frames": 14}),
+        ("c3d", {"clip_frames": 4}),
+        ("i3d", {"clip_frames": 8}),
+        ("frames-resnet-18", {"clip_frames": 9, "input_channels": 2, "normalization": "flow"}),
+    ],
+)
+def test_clips_of_which_nothing_is_left(architecture, arguments):
+    with pytest.raises(UserError, match=f"{architecture} cannot take clips of .*: choose more clip_frames or a larger"):
+        r3d_keras.build_model(architecture, 2, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +109,7 @@ def test_mistakes_in_loading(tmp_path):
 
     foreign = tmp_path / "foreign.keras"
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(foreign)
-    with pytest.raises(UserError, match="holds a Sequential, not a model of r3d_keras"):
+    with pytest.raises(UserError, match=r"holds a keras\.Sequential, not a model of r3d_keras"):
         r3d_keras.load_model(foreign)
 
 

@@ -121,6 +121,22 @@ def test_every_layer_with_weights_belongs_to_one_stage(architecture):
         assert set(fewer) < set(more)
 
 
+def test_a_stream_of_flow_from_a_network_of_frames():
+    """Ten pictures of u and v see the mean kernel of red, green and blue, on the scale of ImageNet's pixels."""
+    frames = r3d_keras.build_model("frames-resnet-18", 3, widen_factor=0.125, normalization="imagenet")
+    flow = r3d_keras.build_model(weights=frames, num_classes=2, input_channels=2)
+    kernel = frames.get_layer("conv1").kernel.numpy()
+    assert kernel.shape == (1, 7, 7, 3, 8)
+    expected = np.tile(kernel.mean(axis=3, keepdims=True), (10, 1, 1, 2, 1))
+    np.testing.assert_allclose(flow.get_layer("conv1").kernel, expected, rtol=1e-6)
+    assert flow.metadata.normalization.mean == (128.0, 128.0)
+    np.testing.assert_allclose(flow.metadata.normalization.std, 255 * 0.226, rtol=1e-6)
+    again = r3d_keras.build_model(weights=flow, input_channels=3, normalization="imagenet")
+    np.testing.assert_allclose(
+        again.get_layer("conv1").kernel, np.tile(expected[:1, ..., :1, :], (1, 1, 1, 3, 1)), rtol=1e-6
+    )
+
+
 # Counted on the reference's ResNet-18: parameters from a module on.
 @pytest.mark.parametrize(("stage", "count"), [(None, 62), ("stem", 62), ("layer4", 17), ("head", 2)])
 @pytest.mark.parametrize("frozen_statistics", [True, False])

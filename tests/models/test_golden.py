@@ -162,6 +162,25 @@ def test_parameter_counts_of_published_heads(architecture, num_classes, expected
     assert trainable_parameters(architecture, num_classes) == expected
 
 
+# Those of torchvision's pages and of I3D's PyTorch port.
+@pytest.mark.parametrize(
+    ("architecture", "num_classes", "expected"),
+    slow_if(
+        DEEP,
+        [
+            ("frames-resnet-18", 1000, 11_689_512),
+            ("frames-resnet-34", 1000, 21_797_672),
+            ("frames-resnet-50", 1000, 25_557_032),
+            ("frames-resnet-101", 1000, 44_549_160),
+            ("frames-resnet-152", 1000, 60_192_808),
+            ("i3d", 7, 12_294_439),
+        ],
+    ),
+)
+def test_parameter_counts_of_other_networks(architecture, num_classes, expected):
+    assert trainable_parameters(architecture, num_classes) == expected
+
+
 def test_parameter_count_of_c3d_by_arithmetic():
     kernels = 27 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 256 + 256 * 512 + 3 * 512 * 512)
     filters = 64 + 128 + 2 * 256 + 4 * 512

@@ -7,7 +7,13 @@ import tensorflow as tf
 import torch
 
 from r3d_keras.models import build_model, load_model, save_model
-from r3d_keras.models.layers import BatchNormalization, GroupedConvolution, ZeroPaddedShortcut, set_batch_normalization
+from r3d_keras.models.layers import (
+    BatchNormalization,
+    GroupedConvolution,
+    SamePadding,
+    ZeroPaddedShortcut,
+    set_batch_normalization,
+)
 from r3d_keras.models.normalization import ClipNormalization, find_normalization
 
 CLIPS = np.random.default_rng(0).normal(3.0, 2.0, (2, 2, 2, 2, 5)).astype(np.float32)
@@ -192,3 +198,21 @@ def test_grouped_convolutions_equal_pytorch(channels, filters, groups, stride):
     np.testing.assert_allclose(np.moveaxis(outputs.numpy(), -1, 1), expected.detach().numpy(), atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(np.moveaxis(of_clips.numpy(), -1, 1), theirs[0].grad.numpy(), rtol=1e-3, atol=1e-2)
     np.testing.assert_allclose(of_kernel.numpy().transpose(4, 3, 0, 1, 2), theirs[1].grad.numpy(), rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [(7, 8, 9), (1, 2, 3), (16, 5, 4)])
+@pytest.mark.parametrize(
+    ("kernel", "strides"), [((7, 7, 7), (2, 2, 2)), ((1, 3, 3), (1, 2, 2)), ((2, 2, 2), (2, 2, 2))]
+)
+def test_padding_as_tensorflow_pads(size, kernel, strides):
+    """Whether the size is known when the layer is built or only when it runs."""
+    generator = np.random.default_rng(0)
+    clips = generator.standard_normal((1, *size, 2)).astype(np.float32)
+    weights = generator.standard_normal((*kernel, 2, 3)).astype(np.float32)
+    expected = tf.nn.conv3d(clips, weights, [1, *strides, 1], "SAME")
+    for known in (size, (None, None, None)):
+        inputs = keras.Input((*known, 2))
+        padded = keras.Model(inputs, SamePadding(kernel, strides)(inputs))
+        for run in (padded, tf.function(padded, input_signature=[tf.TensorSpec((None, *known, 2), tf.float32)])):
+            found = tf.nn.conv3d(run(clips), weights, [1, *strides, 1], "VALID")
+            np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -16,6 +16,7 @@ from tests.models.golden import set_golden_weights
 NETWORKS = [
     ("resnet-10", {"widen_factor": 0.0625, "conv1_t_size": 3, "shortcut": "A"}, {"normalization", "avgpool", "fc"}),
     ("resnet2p1d-10", {"widen_factor": 0.0625, "conv1_t_size": 3}, {"normalization", "avgpool", "fc"}),
+    ("i3d", {}, {"normalization", "avgpool", "dropout", "logits.conv3d"}),
     ("c3d", {"hidden_units": 8, "batch_norm": True, "dropout": 0.0}, {"normalization", "fc8"}),
 ]
 CLIPS = np.random.default_rng(0).integers(0, 256, (8, 16, 32, 32, 3), dtype=np.uint8)
@@ -37,7 +38,8 @@ def test_what_computes_in_which_precision(architecture, arguments, full, precisi
     assert {variable.dtype for variable in model.weights} == {"float32"}
     inner = model.layers[1:]  # all but the input
     if precision == "mixed_float16":
-        full = full | {layer.name for layer in inner if isinstance(layer, keras.layers.MaxPooling3D)}
+        poolings = (keras.layers.MaxPooling3D, keras.layers.AveragePooling3D)
+        full = full | {layer.name for layer in inner if isinstance(layer, poolings)}
     assert {layer.name for layer in inner if layer.compute_dtype == "float32"} == full
     activations = keras.Model(model.inputs, {layer.name: layer.output for layer in inner})(CLIPS[:1])
     for name, values in activations.items():

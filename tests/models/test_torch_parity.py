@@ -37,6 +37,9 @@ NETWORKS = [
     ("r3d_18", {}),
     ("mc3_18", {}),
     ("r2plus1d_18", {}),
+    ("i3d", {"dropout": 0.0}),
+    ("frames-resnet-18", NARROW),
+    ("frames-resnet-50", {**NARROW, "max_pool": False}),
 ]
 CLIPS = np.concatenate([golden_clip(seed, cut_to=(16, 32, 40)) for seed in range(2)])
 SQUARE_CLIPS = np.concatenate([golden_clip(seed, cut_to=(16, 32, 32)) for seed in range(2)])
@@ -45,7 +48,7 @@ LABELS = np.array([3, 0])
 # The gradients of each kind of layer, within seconds. Of the other networks the quick tests compare the logits.
 QUICK_STEPS = tuple(NETWORKS[place] for place in (0, 2, 3, 10))
 # torchvision itself is among the quick tests.
-QUICK_LOGITS = tuple(network for network in NETWORKS if network[0] not in ("mc3_18", "r3d_18"))
+QUICK_LOGITS = tuple(network for network in NETWORKS if network[0] not in ("mc3_18", "r3d_18", "frames-resnet-18"))
 
 
 def slow_unless(quick: tuple) -> list:
@@ -60,7 +63,7 @@ def networks(architecture: str, arguments: dict, training: bool):
     clips = SQUARE_CLIPS if architecture == "c3d" else CLIPS
     if architecture.startswith("densenet"):
         clips = clips[:, :15]
-    elif architecture != "c3d":
+    elif architecture not in ("c3d", "i3d"):
         clips = clips[:, :8]
     torch_clips = torch.from_numpy(clips.transpose(0, 4, 1, 2, 3).copy())
     return model, TorchNetwork(architecture, state, arguments, training), state, clips, torch_clips
@@ -105,7 +108,7 @@ def test_loss_and_gradients_of_a_training_step(architecture, arguments):
     np.testing.assert_allclose(loss, expected_loss.item(), rtol=1e-6)
     largest = max(np.abs(state[name].grad.numpy()).max() for name in trained)
     for name, gradient in zip(trained, gradients, strict=True):
-        expected = state[name].grad.numpy().transpose(places[name].axes)
+        expected = places[name].from_torch(state[name].grad.numpy())
         np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-7 * largest, err_msg=name)
     for name in set(state) - set(trained):
         np.testing.assert_allclose(places[name].variable, state[name], rtol=1e-6, atol=1e-7, err_msg=name)
@@ -119,8 +122,31 @@ def test_torchvision_itself(name):
         ours = build_model(name, 5, normalization=IDENTITY)
     state = theirs.state_dict()
     for key, place in slots(ours).items():
-        place.variable.assign(state.pop(key).numpy().transpose(place.axes))
+        place.variable.assign(place.from_torch(state.pop(key).numpy()))
     assert all(key.endswith("num_batches_tracked") for key in state)
     with torch.inference_mode():
         expected = theirs(torch.from_numpy(CLIPS.transpose(0, 4, 1, 2, 3).copy())).numpy()
     np.testing.assert_allclose(ours(CLIPS), expected, atol=1e-5 * max(1.0, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize(("channels", "stack"), [(3, 1), (2, 10)])
+def test_torchvisions_network_of_pictures_on_frames(channels, stack):
+    """The logits of single frames, or of stacks of ten pictures of flow (u, v, u, v, ...), are averaged."""
+    torch.manual_seed(0)
+    theirs = torchvision_network("resnet18", 5).eval()
+    theirs.conv1 = torch.nn.Conv2d(stack * channels, 64, 7, 2, 3, bias=False)
+    with skipped_initial_values():
+        normalization = Normalization((0.0,) * channels, (1.0,) * channels)
+        ours = build_model("frames-resnet-18", 5, input_channels=channels, normalization=normalization)
+    for name, place in slots(ours).items():
+        place.variable.assign(place.from_torch(theirs.state_dict()[name].numpy()))
+    clips = CLIPS[:, :12, ..., :channels]
+    with torch.inference_mode():
+        logits = []
+        for first in range(12 - stack + 1):
+            pictures = [
+                clips[:, frame, ..., channel] for frame in range(first, first + stack) for channel in range(channels)
+            ]
+            logits.append(theirs(torch.from_numpy(np.stack(pictures, axis=1))).numpy())
+    expected = np.mean(logits, axis=0)
+    np.testing.assert_allclose(ours(clips), expected, atol=1e-5 * max(1.0, np.abs(expected).max()))

@@ -5,7 +5,6 @@ No test depends on how fast this machine is: what is sent, answered and dropped 
 
 import contextlib
 import http.server
-import io
 import json
 import subprocess
 import threading
@@ -226,9 +225,10 @@ def test_a_stream_that_falls_silent_has_ended_after_a_while(model, tmp_path):
     with serving(script) as address:
         answers, notes = predict_json(model, address)
         is_over.set()
-    assert notes.splitlines()[-2:] == [
+    assert notes.splitlines()[-3:] == [
         f"note: {address}: no frame for 5 s (a stream ends after 15 s without data)",
         f"note: {address} has ended: no data for 15 s",
+        f"next    r3d export {model} bundle",
     ]
     assert answered_frames(answers) + answers[-1]["dropped_frames"] == 100
 
@@ -271,10 +271,13 @@ def test_the_command_says_it_in_a_line_each(model, tmp_path):
     with serving(lambda send: send(content)) as address:
         result = call("-m", "r3d_keras.predict", f"--model={model}", address)
     assert result.returncode == 0
-    for line in io.StringIO(result.stdout):
+    *lines, last = result.stdout.splitlines()
+    assert lines
+    for line in lines:
         assert line.startswith(f"{address} at ")
         assert " ms, " in line
-        assert line.endswith(" frames dropped)\n")
+        assert line.endswith(" frames dropped)")
+    assert last == f"next    r3d export {model} bundle"
 
 
 def test_nothing_there_is_one_line(model):

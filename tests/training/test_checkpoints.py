@@ -1,6 +1,11 @@
 """Checkpoint files: whole or not there, checked, few."""
 
+import io
+import json
+import pickle
 import resource
+import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,6 +13,7 @@ import pytest
 
 from r3d_keras.errors import UserError
 from r3d_keras.training.checkpoints import Checkpoints, size_in_bytes
+from r3d_keras.training.state import RunState
 
 STATE = {"step": 7, "loss_sum": 0.1 + 0.2, "schedule": {"best": None}}
 
@@ -88,6 +94,71 @@ def test_a_checkpoint_of_another_model_is_refused(saved):
         saved.restore(make_variables(shapes=((4, 4), (5,), ())))
     with pytest.raises(UserError, match="holds 4 arrays, not the 3"):
         saved.restore(make_variables(shapes=((3, 4), (5,))))
+
+
+def rewritten(path, changes, compression=zipfile.ZIP_STORED):
+    """Writes a checkpoint anew, with other content of some of its members."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, changes.get(name, content))
+
+
+def array(shape: tuple, kind: str, content: bytes = b"") -> bytes:
+    """Returns an .npy file whose header says what it likes."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+    return file.getvalue() + content
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (array((2**20, 2**20), "<f4"), r"has shape \(1048576, 1048576\), not \(3, 4\)"),
+        (array((3, 4), "|O", pickle.dumps(Path)), "holds object, not float32"),
+        (array((3, 4), "<U100000000"), "holds <U100000000, not float32"),
+        (b"\x93NUMPY\x01\x00\x04\x00os()", "is no array"),
+        (b"", "is no array"),
+    ],
+)
+def test_an_array_that_is_no_weight_is_refused_before_it_is_read(content, words, saved):
+    path = saved.folder / "step-000000003.npz"
+    with zipfile.ZipFile(path) as archive:
+        first = archive.namelist()[0]
+    rewritten(path, {first: content})
+    with pytest.raises(UserError, match=words):
+        saved.restore(make_variables())
+
+
+@pytest.mark.parametrize(
+    ("changes", "compression", "words"),
+    [
+        ({}, zipfile.ZIP_DEFLATED, "is compressed, which that of no checkpoint is"),
+        ({"state.json": b" " * (2**24 + 1)}, zipfile.ZIP_STORED, "state.json has more than 16777216 bytes"),
+        ({"state.json": b"[" * 10**6}, zipfile.ZIP_STORED, "recursion"),
+        ({"state.json": b"{"}, zipfile.ZIP_STORED, "Expecting property name"),
+    ],
+)
+def test_a_checkpoint_that_takes_memory_is_taken_for_damaged(changes, compression, words, saved):
+    rewritten(saved.folder / "step-000000003.npz", changes, compression)
+    assert saved.restore(make_variables())["step"] == 2
+    assert words in saved.warnings.pop()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"step": "3"}, "step must be int, not '3'"),
+        ({"log_sizes": {"x": [1]}}, "log_sizes must be"),
+        ({"hook": 1}, "unexpected keyword argument 'hook'"),
+    ],
+)
+def test_a_state_of_other_types_is_refused(changes, words):
+    state = RunState(clips=4, batch_size=2, best={"top1": 1}).to_json()
+    assert RunState.from_json(json.loads(json.dumps(state))).to_json() == state
+    with pytest.raises((ValueError, TypeError), match=words):
+        RunState.from_json({**state, **changes})
 
 
 def test_the_newest_and_the_best_stay(tmp_path):

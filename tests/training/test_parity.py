@@ -66,9 +66,7 @@ class TorchTraining:
 def assert_same_tensors(model, state: dict[str, torch.Tensor], names=None, **tolerance) -> None:
     places = slots(model)
     for name in names or state:
-        expected = state[name].detach().numpy()
-        if places[name].axes:
-            expected = expected.transpose(places[name].axes)
+        expected = places[name].from_torch(state[name].detach().numpy())
         np.testing.assert_allclose(places[name].variable.numpy(), expected, err_msg=name, **tolerance)
 
 

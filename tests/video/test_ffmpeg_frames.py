@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
 from r3d_keras.errors import UserError
@@ -129,6 +130,24 @@ def test_the_jpeg_shows_the_colors_of_the_frame(kind, tmp_path):
         expected = np.asarray(Image.fromarray(frame).resize((80, 60), Image.BILINEAR))
         assert ours.shape == expected.shape
         assert np.abs(coarse(ours) - coarse(expected)).mean() < 3.5
+
+
+@pytest.mark.parametrize(("width", "height"), [(51, 36), (52, 35), (51, 35)])
+def test_the_jpeg_of_an_odd_size_is_made_of_the_frame_alone(width, height, tmp_path):
+    """As of the even size whose last column and row are there twice: the encoder reads brightness in pairs."""
+    form = ("-s", f"{width}x{height}", "-pix_fmt", "yuvj420p")  # as JPEG has it: nothing is converted
+    ffmpeg(*PICTURE, *form, "-c:v", "mjpeg", "-frames:v", 3, tmp_path / "odd.avi")
+    ffmpeg("-i", tmp_path / "odd.avi", "-f", "rawvideo", tmp_path / "odd.raw")
+    with VideoReader(tmp_path / "odd.avi") as video:
+        jpegs = [frame.jpeg(240, 95) for _, frame in video.timed_frames()]
+    half = ((height + 1) // 2, (width + 1) // 2)
+    for jpeg, file in zip(jpegs, np.fromfile(tmp_path / "odd.raw", np.uint8).reshape(3, -1), strict=True):
+        brightness, *colors = np.split(file, [width * height, width * height + half[0] * half[1]])
+        brightness = np.pad(brightness.reshape(height, width), ((0, height % 2), (0, width % 2)), "edge")
+        even = simplejpeg.encode_jpeg_yuv_planes(brightness, *(plane.reshape(half) for plane in colors), 95)
+        ours, expected = (np.asarray(Image.open(io.BytesIO(each))) for each in (jpeg, even))
+        assert ours.shape == (height, width, 3)
+        np.testing.assert_array_equal(ours, expected[:height, :width])
 
 
 def test_shrinking_is_that_of_pil(tmp_path):

@@ -7,18 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from r3d_keras.errors import UserError
-from r3d_keras.video.listing import TEST, TRAIN, VALIDATION
-
-# As the official files of the data sets spell them.
-SPLIT_NAMES = {
-    "train": TRAIN,
-    "training": TRAIN,
-    "val": VALIDATION,
-    "validate": VALIDATION,
-    "validation": VALIDATION,
-    "test": TEST,
-    "testing": TEST,
-}
+from r3d_keras.video.listing import SPLIT_NAMES
 
 
 def read_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -99,9 +88,9 @@ def field(place: str, values: Any, name: str, kind: type | tuple[type, ...]) -> 
 
 def split_of(place: str, name: str) -> str:
     """Returns the split that an annotation calls `name`; raises UserError when there is no such split."""
-    if name not in SPLIT_NAMES:
+    if name.lower() not in SPLIT_NAMES:
         raise UserError(f"{place}: unknown split {name!r}: known are {', '.join(SPLIT_NAMES)}")
-    return SPLIT_NAMES[name]
+    return SPLIT_NAMES[name.lower()]
 
 
 def seconds(place: str, text: str) -> float:
@@ -118,4 +107,4 @@ def seconds(place: str, text: str) -> float:
 def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> UserError:
     if isinstance(error, UnicodeDecodeError):
         return UserError(f"{path} is not UTF-8 text")
-    return UserError(f"cannot read annotations={path}: {error.strerror}")
+    return UserError(f"cannot read the annotations {path}: {error.strerror}")
