@@ -36,7 +36,7 @@ class SplitInspection:
     clips, videos, shards  how many
     bytes   of all its files
     sizes   how many clips there are of each frame size, (height, width)
-    labels  how many clips there are of each label; those without a label are -1
+    labels  how many clips there are of each label; those without a label are -1, those with several count for each
     """
 
     clips: int
@@ -105,6 +105,8 @@ class Inspection:
         yield from rows
         if any(count[UNLABELED] for count in counts):
             yield f"{'(no label)':32}" + "".join(f"{count[UNLABELED]:12}" for count in counts)
+        if any(split.labels.total() > split.clips for split in self.splits.values()):
+            yield "a clip with several labels counts for each of them"
 
     def _finding_lines(self) -> Iterator[str]:
         yield from self.problems

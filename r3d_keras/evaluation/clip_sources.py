@@ -1,7 +1,8 @@
 """Where an evaluation takes its clips from: a prepared data set, or video files."""
 
-import json
+import csv
 import os
+import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +12,21 @@ import numpy as np
 import tensorflow as tf
 
 from r3d_keras import remote
+from r3d_keras.defaults import SIGMOID, SOFTMAX
 from r3d_keras.errors import UserError
+from r3d_keras.evaluation.ground_truth import read_ground_truth
 from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.input.damage import DamageLog
 from r3d_keras.input.pipeline import evaluation_clips, open_split
 from r3d_keras.input.records import INTACT
 from r3d_keras.input.sampling import Sampling
-from r3d_keras.input.shards import PREPARATION_REPORT, ClipData, open_clip_data
+from r3d_keras.input.shards import ClipData, open_clip_data
 from r3d_keras.input.video_views import video_views
 from r3d_keras.models.classifier import Metadata
 from r3d_keras.video.class_folders import list_class_folders
 from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.folders import describe_others, same_name
-from r3d_keras.video.listing import LeftOut, Video
+from r3d_keras.video.listing import LeftOut, Video, labels_of
 from r3d_keras.video.recipe import Recipe, channels_of
 
 # Beginnings of the names of files that lie beside shards and in no folder of videos.
@@ -42,15 +45,17 @@ def open_clips_to_measure(
     """
     (first_name, first), *others = models
     for _, other in others:
-        if (other.clip_frames, other.label_names) != (first.clip_frames, first.label_names):
-            raise UserError("models are compared only with the same labels and frames of a clip")
+        if any(getattr(other, name) != getattr(first, name) for name in ("clip_frames", "label_names", "loss")):
+            raise UserError("models are compared only with the same labels, loss and frames of a clip")
     if not first.label_names:
         raise UserError(f"{first_name} has no label names: convert it again with its labels")
     if _holds_shards(data_dir):
         data = open_clip_data(data_dir, first.clip_frames)
         data.check_labels(first.label_names)
+        if options.annotations:
+            raise UserError(f"annotations={options.annotations} are for videos: shards hold their labels")
         stride = options.frame_stride or first.recipe.frame_stride
-        source = ShardClips(data, options.split, stride, options.max_damaged_fraction)
+        source = ShardClips(data, options.split, stride, options.max_damaged_fraction, first.loss)
     else:
         source = _open_videos(Path(data_dir), first, [other for _, other in others], options)
     for name, each in models:
@@ -82,8 +87,16 @@ def _open_videos(folder: Path, first: Metadata, others: Sequence[Metadata], opti
         raise UserError("frame_stride is for shards: of videos, frames are taken as the model learned")
     if any(replace(each.recipe, source_rates=None) != replace(first.recipe, source_rates=None) for each in others):
         raise UserError("models are compared on video files only where their clips are made alike")
-    videos, left_out = list_video_files(folder, options.split, first.label_names)
-    return FileClips(videos, first.label_names, first.recipe, describe_others(left_out) if left_out else None)
+    if options.annotations:
+        videos, left_out = list_annotated_files(folder, options.annotations, options.split, first.label_names), []
+    else:
+        videos, left_out = list_video_files(folder, options.split, first.label_names)
+    several = sum(len(labels_of(video.label)) > 1 for video in videos)
+    if several and first.loss == SOFTMAX:
+        raise UserError(
+            f"{several} of {len(videos)} videos have several labels, and a model with loss=softmax tells one"
+        )
+    return FileClips(videos, first, describe_others(left_out) if left_out else None)
 
 
 class MeasuredClips(Protocol):
@@ -126,11 +139,11 @@ class ShardClips(MeasuredClips):
 
     listing_note = None
 
-    def __init__(self, data: ClipData, split: str, frame_stride: int, max_damaged_fraction: float):
+    def __init__(self, data: ClipData, split: str, frame_stride: int, max_damaged_fraction: float, loss: str):
         self.label_names = data.label_names
         self.recipe = data.recipe.strided(frame_stride)
         self._data, self._split = data, split
-        self._clips = open_split(data, split, Sampling(sampling="windows", frame_stride=frame_stride))
+        self._clips = open_split(data, split, Sampling(sampling="windows", frame_stride=frame_stride), loss)
         self._damage = DamageLog(data, split, max_damaged_fraction)
         self.num_clips = self._clips.epoch_length
         self.channels = self._clips.channels
@@ -160,26 +173,29 @@ class ShardClips(MeasuredClips):
 
     def _left_out_before(self) -> list[tuple[str, str]]:
         """What preparation left out of the split, as its report says, where there is one."""
-        path = f"{self._data.data_dir}/{PREPARATION_REPORT}"
-        if not tf.io.gfile.exists(path):
-            return []
-        entries = json.loads(tf.io.gfile.GFile(path).read())["left_out"]
+        entries = self._data.report().get("left_out", [])
         return [(entry["path"], entry["reason"]) for entry in entries if entry["split"] == self._split]
 
 
 class FileClips(MeasuredClips):
     """The clips of video files, one of a video's windows after the other, decoded while they are scored."""
 
-    def __init__(
-        self, videos: list[Video], label_names: tuple[str, ...], recipe: Recipe, listing_note: str | None = None
-    ):
-        self.label_names, self.recipe, self.listing_note = label_names, recipe, listing_note
+    def __init__(self, videos: list[Video], metadata: Metadata, listing_note: str | None = None):
+        """`metadata` is of the models that are to be measured."""
+        self.label_names, self.recipe, self.listing_note = metadata.label_names, metadata.recipe, listing_note
         self.num_clips = None
-        self.channels = channels_of(recipe.modality)
+        self.channels = channels_of(self.recipe.modality)
         self.description = f"{len(videos)} video files"
         self._videos = videos
-        self._clips = [VideoClips(video.path, recipe) for video in videos]
-        self._labels = tf.constant([label_names.index(video.label) for video in videos], tf.int64)
+        self._clips = [VideoClips(video.path, self.recipe) for video in videos]
+        numbers = [[self.label_names.index(name) for name in labels_of(video.label)] for video in videos]
+        if metadata.loss == SIGMOID:
+            labels = np.zeros((len(videos), len(self.label_names)), np.float32)
+            for row, of_video in zip(labels, numbers, strict=True):
+                row[of_video] = 1
+        else:
+            labels = np.array(numbers, np.int64)[:, 0]
+        self._labels = tf.constant(labels)
 
     def batches(self, batch_size: int, frame_size: int, channels: int, crop: bool) -> Iterator[dict]:
         # A file that cannot be read is passed over, see `left_out`.
@@ -215,6 +231,23 @@ class FileClips(MeasuredClips):
             for video, clips in zip(self._videos, self._clips, strict=True)
             if video.video_id not in scored
         ]
+
+
+def list_annotated_files(video_dir: Path, annotations: str, split: str, label_names: tuple[str, ...]) -> list[Video]:
+    """Lists the videos that a csv file names, see `read_ground_truth`; their ids are the paths below `video_dir`.
+
+    Raises UserError as `read_ground_truth`, for a class that the model does not know, and where rows are parts of
+    videos.
+    """
+    videos, truth = [], read_ground_truth(Path(annotations), split)
+    with open(annotations, encoding="utf-8", newline="") as file:
+        if any(row.get("start") or row.get("end") for row in csv.DictReader(file)):
+            raise UserError(f"annotations={annotations} name parts of videos: prepare shards, and evaluate on them")
+    for name, labels in truth.items():
+        if unknown := labels - set(label_names):
+            raise UserError(f"{annotations}: the model knows no class {min(unknown)!r}")
+        videos.append(Video(video_dir / name, posixpath.normpath(name), tuple(sorted(labels)), split))
+    return videos
 
 
 def list_video_files(video_dir: Path, split: str, label_names: tuple[str, ...]) -> tuple[list[Video], list[LeftOut]]:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from r3d_keras.errors import UserError
+from r3d_keras.video.listing import split_labels
 
 # The names that the reference, the official files and ours give the splits.
 SUBSETS = {
@@ -19,7 +20,7 @@ def read_ground_truth(path: Path, subset: str) -> dict[str, set[str]]:
 
     Args:
         path: a json file of the reference or of ActivityNet ("database"), or a csv with columns video (or youtube_id or
-            path), label and, where there are several subsets, split.
+            path), label (several as in `run;jump`) and, where there are several subsets, split.
         subset: train, validation or test, or what the files call them: training, val, testing.
 
     Raises UserError when the file is missing or of another kind, or names no labeled video of the subset.
@@ -33,6 +34,8 @@ def read_ground_truth(path: Path, subset: str) -> dict[str, set[str]]:
         pairs = _json_pairs(path, names) if path.suffix == ".json" else _csv_pairs(path, names)
         truth: dict[str, set[str]] = {}
         for video, label in pairs:
+            if not label:
+                raise ValueError(f"one of the labels of {video} is empty")
             truth.setdefault(video, set()).add(label)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} does not hold annotations: {type(error).__name__} {str(error)[:100]}") from error
@@ -55,5 +58,5 @@ def _csv_pairs(path: Path, subsets: set[str]):
     with open(path, encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             video = row.get("video") or row.get("path") or row["youtube_id"]
-            if row.get("split", next(iter(subsets))) in subsets and row.get("label"):
-                yield video, row["label"]
+            if row.get("split", next(iter(subsets))) in subsets:
+                yield from ((video, label) for label in split_labels(row.get("label")))

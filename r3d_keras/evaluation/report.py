@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from r3d_keras.evaluation.evaluation import Evaluation, labeled
 from r3d_keras.evaluation.figures import confusion_figure, coverage_figure, reliability_figure, training_figure
-from r3d_keras.evaluation.metrics import class_accuracies, confused_pairs
+from r3d_keras.evaluation.metrics import confused_pairs
 from r3d_keras.evaluation.scores import Scores
 from r3d_keras.files import whole_file
 from r3d_keras.pages import evenly, shrink, strip_url, template
@@ -24,13 +24,6 @@ MOVING_FRAMES, MOVING_HEIGHT, MOVING_ASPECT = 8, 72, 4 / 3
 # Of all thumbnails of a page, and of one, before they are written in base64.
 ALL_MOVING_BYTES, MOVING_BYTES = 2_400_000, 8_000
 
-METRIC_NAMES = {
-    "top1": "top-1",
-    "top5": "top-5",
-    "average": "mean of top-1 and top-5",
-    "mean_class_accuracy": "mean class accuracy",
-}
-
 
 def write_report(path: Path, evaluation: Evaluation) -> None:
     """Writes the report of an evaluation of which some videos have labels.
@@ -42,19 +35,20 @@ def write_report(path: Path, evaluation: Evaluation) -> None:
     videos, label_names = labeled(evaluation.videos), evaluation.source.label_names
     curves = training_figure({name: run.model_dir for name, run in runs.items() if run.model_dir})
     classes = _classes(evaluation, list(scores.values()), label_names)
+    is_multilabel = videos.labels.ndim == 2
     page = template("evaluation/report.html.jinja").render(
         evaluation=evaluation,
-        metric_names=METRIC_NAMES,
+        measures=evaluation.measures,
         runs=list(runs),
         classes=classes,
         examples_shown=max(len(row["most"]) for row in classes),
         moving_frames=MOVING_FRAMES,
-        pairs=_confused_pairs(videos, label_names),
+        pairs=[] if is_multilabel else _confused_pairs(videos, label_names),
         mistakes=_mistakes(evaluation, videos),
         # SVG of our own making, the only text that is not escaped.
-        confusion=Markup(confusion_figure(videos, label_names)),
+        confusion=Markup("" if is_multilabel else confusion_figure(videos, label_names)),
         reliability=Markup(reliability_figure(scores)),
-        coverage=Markup(coverage_figure(scores)),
+        coverage=Markup(coverage_figure(scores, evaluation.measures.names[evaluation.measures.tops[0]])),
         curves=Markup(curves or ""),
     )
     with whole_file(path) as partial:
@@ -70,14 +64,14 @@ def _runs(evaluation: Evaluation) -> dict[str, Evaluation]:
 
 
 def _classes(evaluation: Evaluation, runs: list[Scores], label_names: tuple[str, ...]) -> list[dict]:
-    """Every class that occurs, worst first: its top-1 in each run, and its most and least sure videos.
+    """Every class that occurs, worst first: its measure in each run, and its most and least sure videos.
 
     How sure is the probability of the class, of the first run.
     """
     videos = runs[0]
-    accuracies = [class_accuracies(scores) for scores in runs]
-    of_class = [np.flatnonzero(videos.labels == index) for index in range(len(label_names))]
-    present = [index for index in np.argsort(accuracies[0], kind="stable") if len(of_class[index])]
+    measured, has_label = [evaluation.measures.of_class(scores) for scores in runs], videos.has_label()
+    of_class = [np.flatnonzero(column) for column in has_label.T]
+    present = [index for index in np.argsort(measured[0], kind="stable") if len(of_class[index])]
     shown = 1 if len(present) > 100 else 2 if len(present) > 20 else 3
     examples = {}
     for index in present:
@@ -86,15 +80,15 @@ def _classes(evaluation: Evaluation, runs: list[Scores], label_names: tuple[str,
         most = order[: min(shown, -(-len(order) // 2))]
         least = order[::-1][: min(shown, len(order) // 2)]
         examples[index] = (most, least)
-    drawn = [int(video) for pair in examples.values() for part in pair for video in part]
+    drawn = list({int(video): None for pair in examples.values() for part in pair for video in part})
     strips = dict(zip(drawn, _moving(evaluation, [videos.names[video] for video in drawn]), strict=True))
 
-    def described(video: int) -> dict:
-        label, predicted = videos.labels[video], videos.probabilities[video].argmax()
+    def described(video: int, index: int) -> dict:
+        predicted = videos.probabilities[video].argmax()
         return {
             "video": videos.names[video],
-            "sure": float(videos.probabilities[video, label]),
-            "taken_for": None if predicted == label else label_names[predicted],
+            "sure": float(videos.probabilities[video, index]),
+            "taken_for": None if has_label[video, predicted] else label_names[predicted],
             "strip": strips[video],
         }
 
@@ -102,10 +96,10 @@ def _classes(evaluation: Evaluation, runs: list[Scores], label_names: tuple[str,
         {
             "name": label_names[index],
             "videos": len(of_class[index]),
-            "top1": [float(each[index]) for each in accuracies],
+            "measured": [float(each[index]) for each in measured],
             "sure": float(videos.probabilities[of_class[index], index].mean()),
-            "most": [described(int(video)) for video in examples[index][0]],
-            "least": [described(int(video)) for video in examples[index][1]],
+            "most": [described(int(video), index) for video in examples[index][0]],
+            "least": [described(int(video), index) for video in examples[index][1]],
         }
         for index in present
     ]
@@ -149,14 +143,15 @@ def _mistakes(evaluation: Evaluation, videos: Scores) -> list[dict]:
     """The videos of which the model was most sure and wrong, each with frames of its clip in the middle."""
     label_names, frames_of = evaluation.source.label_names, _frames_of_videos(evaluation)
     predicted, confidence = videos.probabilities.argmax(axis=1), videos.probabilities.max(axis=1)
-    wrong = [index for index in np.argsort(-confidence, kind="stable") if predicted[index] != videos.labels[index]]
+    has_label = videos.has_label()
+    wrong = [index for index in np.argsort(-confidence, kind="stable") if not has_label[index, predicted[index]]]
     return [
         {
             "video": videos.names[index],
-            "label": label_names[videos.labels[index]],
+            "label": ", ".join(label_names[label] for label in np.flatnonzero(has_label[index])),
             "predicted": label_names[predicted[index]],
             "confidence": float(confidence[index]),
-            "of_label": float(videos.probabilities[index, videos.labels[index]]),
+            "of_label": float(videos.probabilities[index, has_label[index]].max()),
             "strip": strip_url(_pictures(frames_of(videos.names[index]), STRIP_FRAMES, STRIP_HEIGHT), STRIP_BYTES),
         }
         for index in wrong[:MISTAKES_SHOWN]

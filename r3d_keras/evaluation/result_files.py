@@ -1,6 +1,7 @@
 """Result files: written for other tools, and read back to compute metrics again."""
 
 import csv
+import itertools
 import json
 import zipfile
 from collections.abc import Mapping
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from r3d_keras.errors import UserError
-from r3d_keras.evaluation.scores import ClipScores, Scores, softmax
+from r3d_keras.evaluation.scores import ClipScores, Scores
 from r3d_keras.files import whole_file, write_json
+from r3d_keras.video.listing import LABEL_SEPARATOR
 
 Ranked = list[tuple[str, float]]  # label and score, best first
 
@@ -27,8 +29,8 @@ def write_results(
     segments.json    as its --inference_no_average: {"results": {video: [{"segment": [first frame, last + 1], "result":
                      [...]}]}}, frames counted from 1
     submission.json  for the official ActivityNet and Kinetics servers
-    scores.csv       a row per video: label, prediction, whether it is right, and the best classes
-    scores.npz       all probabilities of videos and logits of clips
+    scores.csv       a row per video: label (several as in run;jump), whether the best class is right, the best classes
+    scores.npz       all probabilities of videos and logits of clips; labels as in `Scores`
 
     Args:
         top_k: classes listed for each video; all with 0 or less.
@@ -40,7 +42,8 @@ def write_results(
     }
     write_json(folder / "results.json", {"results": ranked})
     segments: dict[str, list] = {name: [] for name in videos.names}
-    for name, (first, end), scores in zip(clips.video_ids, clips.segments, softmax(clips.logits), strict=True):
+    probabilities = clips.clip_scores().probabilities
+    for name, (first, end), scores in zip(clips.video_ids, clips.segments, probabilities, strict=True):
         entry = {"segment": [int(first) + 1, int(end) + 1], "result": _ranked(scores, label_names, count)}
         segments[name].append(entry)
     write_json(folder / "segments.json", {"results": segments})
@@ -98,11 +101,12 @@ def _write_csv(path: Path, videos: Scores, ranked: Mapping[str, list], label_nam
     with whole_file(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["video", "label", "correct", *best])
-        for name, label in zip(videos.names, videos.labels, strict=True):
-            label_name = label_names[label] if label >= 0 else ""
+        for name, has_label in zip(videos.names, videos.has_label(), strict=True):
+            labels = list(itertools.compress(label_names, has_label))
             top = ranked[name][:listed]
             values = [value for entry in top for value in (entry["label"], entry["score"])]
-            writer.writerow([name, label_name, int(top[0]["label"] == label_name) if label_name else "", *values])
+            is_right = int(top[0]["label"] in labels) if labels else ""
+            writer.writerow([name, LABEL_SEPARATOR.join(labels), is_right, *values])
 
 
 def _write_npz(path: Path, clips: ClipScores, videos: Scores, label_names: tuple[str, ...]) -> None:

@@ -44,6 +44,7 @@ def build_model(
     weights: str | Path | ClipClassifier | None = None,
     precision: str | None = None,
     origin: str = "",
+    loss: str | None = None,
     **arguments,
 ) -> ClipClassifier:
     """Builds a model from raw clips to logits, freshly initialized or with the weights of another.
@@ -69,6 +70,8 @@ def build_model(
             policy). Weights, statistics of batch normalization, the normalization of the clips, the global pooling
             and the head are float32 in all of them.
         origin: where the weights come from, in words.
+        loss: by which it is to learn: "softmax", one label a clip, or "sigmoid", any number of them. That of `weights`
+            by default, or softmax without them. With another one the head of `weights` is not kept.
         **arguments: the architecture's own: `residual_network`, `densenet` and `c3d` in this package explain them.
 
     Returns:
@@ -76,18 +79,20 @@ def build_model(
         logits [batch, num_classes].
 
     Raises:
-        UserError: unknown architecture, argument or normalization; classes and labels that disagree; a choice
+        UserError: unknown architecture, argument, normalization or loss; classes and labels that disagree; a choice
             that contradicts `weights`.
 
     Example:
         model = r3d_keras.build_model("resnet-34", num_classes=400, shortcut="A")
         model = r3d_keras.build_model(weights="resnet-34-kinetics.keras", num_classes=101)
     """
+    if loss not in (None, *defaults.LOSSES):
+        raise UserError(f"unknown loss {loss!r}; known: {', '.join(defaults.LOSSES)}")
     if weights is not None:
         from r3d_keras.models.fine_tuning import build_from
 
         source = weights if isinstance(weights, ClipClassifier) else load_model(weights)
-        chosen = {"frame_size": frame_size, "normalization": normalization}
+        chosen = {"frame_size": frame_size, "normalization": normalization, "loss": loss or source.metadata.loss}
         chosen["recipe"] = _recipe(recipe or source.metadata.recipe, clip_frames)
         channels = input_channels or source.metadata.channels
         with layers_of_precision(precision):
@@ -109,7 +114,15 @@ def build_model(
 
     model = ClipClassifier(inputs=clips, outputs=logits, name=architecture)
     model.metadata = Metadata(
-        architecture, arguments, num_classes, tuple(label_names), recipe, frame_size, normalization, origin
+        architecture,
+        arguments,
+        num_classes,
+        tuple(label_names),
+        recipe,
+        frame_size,
+        normalization,
+        origin,
+        loss or defaults.SOFTMAX,
     )
     return model
 

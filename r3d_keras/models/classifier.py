@@ -23,6 +23,8 @@ class Metadata:
     frame_size    height and width of a clip it was trained on, in pixels
     normalization mean and standard deviation its first layer applies, on the scale 0 to 255
     origin        where the weights come from, in words
+    loss          by which it learns, one of `defaults.LOSSES`: probabilities are the softmax of the logits, or the
+                  sigmoid of each
     """
 
     architecture: str
@@ -33,6 +35,7 @@ class Metadata:
     frame_size: int = defaults.FRAME_SIZE
     normalization: Normalization = field(default_factory=lambda: Normalization((0.0,) * 3, (1.0,) * 3))
     origin: str = ""
+    loss: str = defaults.SOFTMAX
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Metadata":

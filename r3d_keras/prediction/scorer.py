@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.protocol import make_probability_function
-from r3d_keras.evaluation.scores import softmax
+from r3d_keras.evaluation.scores import to_probabilities
 from r3d_keras.folder_kinds import folder_kind
 from r3d_keras.models import RUN_MODELS, ClipClassifier, describe_content, load_model, model_path
 from r3d_keras.models.classifier import Metadata
@@ -93,7 +93,8 @@ def _load_openvino(folder: Path) -> Scorer:
         raise UserError(f"{folder} holds a model for OpenVINO: pip install 'r3d_keras[formats]'") from error
     except RuntimeError as error:
         raise UserError(f"OpenVINO cannot read {folder / 'model.xml'}: {str(error).splitlines()[0]}") from error
-    return Scorer(metadata, lambda clips: softmax(compiled(np.asarray(clips, np.float32))[0]))
+    logits = lambda clips: compiled(np.asarray(clips, np.float32))[0]  # noqa: E731
+    return Scorer(metadata, lambda clips: to_probabilities(logits(clips), metadata.loss))
 
 
 def _read_metadata(path: Path) -> Metadata:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from r3d_keras import terminal
+from r3d_keras.defaults import SIGMOID
+from r3d_keras.evaluation.measures import MEASURES
 from r3d_keras.terminal import say, say_aside
 from r3d_keras.training.cluster import is_chief
 from r3d_keras.training.model_dir import LOGS
@@ -31,6 +33,7 @@ class Report:
         """Goes on with the logs from `state` on. Raises OSError when they cannot be written."""
         config = parts.config
         self._parts, self._state, self._is_chief = parts, state, is_chief(parts.strategy)
+        self._measures = MEASURES[config.loss]
         self._last_step = parts.steps_until(config.epochs)
         done, total = (step * config.batch_size for step in (state.step, self._last_step))
         self._progress = Progress(done, total, parts.validations_from(state.epoch), is_shown=self._is_chief)
@@ -45,6 +48,8 @@ class Report:
         """
         config, state = self._parts.config, self._state
         lines = [_headline(self._parts), *changes]
+        if config.loss == SIGMOID:
+            lines.append("one sigmoid a class: top-1 stands for hit@1, and validation clips and videos have their mAP")
         if config.weights:
             origin = self._parts.model.metadata.origin
             lines.append(f"{origin}; normalization and frames are those of {config.weights}")
@@ -108,9 +113,11 @@ class Report:
         if measured:
             self._progress.end_validation()
             clips, videos = measured
-            values |= {"validation/loss": clips.loss, "validation/top1_clips": clips.top1}
-            values |= {"validation/top1_videos": videos.top1, "validation/top5_videos": videos.top5}
-            self._logs.write("val.log", (state.epoch, clips.loss, clips.top1))
+            top1, top5 = self._measures.tops
+            values |= {"validation/loss": clips.loss, f"validation/{top1}_clips": getattr(clips, top1)}
+            names = (self._measures.headline, top1, top5)
+            values |= {f"validation/{name}_videos": getattr(videos, name) for name in names}
+            self._logs.write("val.log", (state.epoch, clips.loss, getattr(clips, top1)))
         self._tensorboard.scalars(state.step, values)
         self._print_epoch(measured)
 
@@ -119,7 +126,7 @@ class Report:
         state, progress = self._state, self._progress
         cells = [state.epoch, f"{state.mean_loss:.3f}", _percent(state.top1)]
         if self._parts.validation:
-            cells += _validation_cells(measured, state.best.get("epoch") == state.epoch) if measured else [""] * 3
+            cells += self._validation_cells(measured) if measured else [""] * 3
         cells += [f"{progress.clips_per_second:.3g}", progress.left] if progress.has_speed else ["", ""]
         widths = {**_TRAINING, **(_VALIDATION if self._parts.validation else {}), **_SPEED}
         if not self._has_header:
@@ -130,6 +137,11 @@ class Report:
         if is_slow and not self._was_slow:
             say_aside(f"note: {bottleneck(progress.wait_share)}")
         self._was_slow = is_slow
+
+    def _validation_cells(self, measured: Measured) -> list[str]:
+        clips, videos = (_percent(getattr(each, self._measures.headline)) for each in measured)
+        is_best = self._state.best.get("epoch") == self._state.epoch
+        return [f"{measured.clips.loss:.3f}", clips, f"{videos}{' *' if is_best else '  '}"]
 
     def flush(self) -> dict[str, int]:
         """Puts the logs on disk; returns the bytes of the text logs, for the checkpoint that goes with them."""
@@ -155,11 +167,6 @@ def _headline(parts: Parts) -> str:
         f"train   {parts.model.metadata.architecture}, {size} weights, {parts.clips.epoch_length:,} clips, "
         f"{len(names)} classes ({shown}), {config.model_dir}; watch: tensorboard --logdir={logs}"
     )
-
-
-def _validation_cells(measured: Measured, is_best: bool) -> list[str]:
-    clips, videos = measured
-    return [f"{clips.loss:.3f}", _percent(clips.top1), f"{_percent(videos.top1)}{' *' if is_best else '  '}"]
 
 
 def _row(widths: Collection[int], cells: Iterable[object]) -> str:

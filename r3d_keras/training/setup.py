@@ -99,7 +99,7 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
     source = _load_weights(config.weights) if config.weights else None
     frames = config.clip_frames or (source.metadata.clip_frames if source else Recipe.clip_frames)
     data = open_clip_data(config.data_dir, frames)
-    clips = open_split(data, TRAINING_SPLIT, config)
+    clips = open_split(data, TRAINING_SPLIT, config, config.loss)
     config = _complete(config, source, clips)
     _check_batch(config, clips.epoch_length, strategy.num_replicas_in_sync)
     check_hosts(config.data_service, data.split(TRAINING_SPLIT).files[0])
@@ -115,6 +115,7 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
             weights=source,
             precision=config.precision,
             origin=f"trained by r3d_keras on {Path(config.data_dir).name}",
+            loss=config.loss,
             **config.architecture_arguments,
         )
         freeze(model, config.trainable_from, frozen_statistics=config.frozen_statistics)
@@ -139,7 +140,13 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
         model=model,
         optimizer=optimizer,
         step=TrainingStep(
-            model, optimizer, strategy, config.batch_size, config.jit_compile, config.gradient_checkpointing
+            model,
+            optimizer,
+            strategy,
+            config.batch_size,
+            config.jit_compile,
+            config.gradient_checkpointing,
+            config.loss,
         ),
         schedule=make_schedule(config),
         validation=_validation(config, strategy, data, model),
@@ -183,6 +190,7 @@ def _validation(
         if config.schedule == "plateau":
             raise UserError(f"schedule=plateau needs a validation split, and {config.data_dir} has none")
         return None
-    clips = open_split(data, VALIDATION_SPLIT, Sampling(sampling="windows", frame_stride=config.frame_stride))
+    sampling = Sampling(sampling="windows", frame_stride=config.frame_stride)
+    clips = open_split(data, VALIDATION_SPLIT, sampling, config.loss)
     damage = DamageLog(data, VALIDATION_SPLIT, config.max_damaged_fraction)
     return Validation(model, strategy, clips, damage, config.micro_batch_size, config.frame_size)
