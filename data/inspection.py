@@ -84,6 +84,11 @@ class Inspection:
 
     __repr__ = __str__
 
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether any clip has several labels."""
+        return any(split.labels.total() > split.clips for split in self.splits.values())
+
     def _split_lines(self) -> Iterator[str]:
         yield f"{self.data_dir}: {len(self.label_names)} classes"
         yield f"clips: {self.recipe}"
@@ -105,7 +110,7 @@ class Inspection:
         yield from rows
         if any(count[UNLABELED] for count in counts):
             yield f"{'(no label)':32}" + "".join(f"{count[UNLABELED]:12}" for count in counts)
-        if any(split.labels.total() > split.clips for split in self.splits.values()):
+        if self.is_multilabel:
             yield "a clip with several labels counts for each of them"
 
     def _finding_lines(self) -> Iterator[str]:

@@ -49,7 +49,7 @@ def open_clips_to_measure(
             raise UserError("models are compared only with the same labels, loss and frames of a clip")
     if not first.label_names:
         raise UserError(f"{first_name} has no label names: convert it again with its labels")
-    if _holds_shards(data_dir):
+    if _holds_shards(data_dir, options.annotations):
         data = open_clip_data(data_dir, first.clip_frames)
         data.check_labels(first.label_names)
         if options.annotations:
@@ -68,7 +68,7 @@ def open_clips_to_measure(
     return source
 
 
-def _holds_shards(data_dir: str | Path) -> bool:
+def _holds_shards(data_dir: str | Path, annotations: str | None) -> bool:
     """Tells shards, damaged ones too, from videos. Raises UserError for a local folder that can be neither."""
     if remote.is_remote(data_dir):
         return True
@@ -77,7 +77,7 @@ def _holds_shards(data_dir: str | Path) -> bool:
     names = os.listdir(data_dir)
     if any(name.startswith(_FILES_OF_SHARDS) or ".tfrecord" in name for name in names):
         return True
-    if not any(os.path.isdir(os.path.join(data_dir, name)) for name in names):
+    if not annotations and not any(os.path.isdir(os.path.join(data_dir, name)) for name in names):
         raise UserError(f"no shards of clips in {data_dir}, and no folders of videos")
     return False
 
@@ -96,7 +96,8 @@ def _open_videos(folder: Path, first: Metadata, others: Sequence[Metadata], opti
         raise UserError(
             f"{several} of {len(videos)} videos have several labels, and a model with loss=softmax tells one"
         )
-    return FileClips(videos, first, describe_others(left_out) if left_out else None)
+    listing_note = describe_others(left_out) if left_out else None
+    return FileClips(videos, first.label_names, first.recipe, listing_note, first.loss)
 
 
 class MeasuredClips(Protocol):
@@ -180,22 +181,26 @@ class ShardClips(MeasuredClips):
 class FileClips(MeasuredClips):
     """The clips of video files, one of a video's windows after the other, decoded while they are scored."""
 
-    def __init__(self, videos: list[Video], metadata: Metadata, listing_note: str | None = None):
-        """`metadata` is of the models that are to be measured."""
-        self.label_names, self.recipe, self.listing_note = metadata.label_names, metadata.recipe, listing_note
+    def __init__(
+        self,
+        videos: list[Video],
+        label_names: tuple[str, ...],
+        recipe: Recipe,
+        listing_note: str | None = None,
+        loss: str = SOFTMAX,
+    ):
+        self.label_names, self.recipe, self.listing_note = label_names, recipe, listing_note
         self.num_clips = None
-        self.channels = channels_of(self.recipe.modality)
+        self.channels = channels_of(recipe.modality)
         self.description = f"{len(videos)} video files"
         self._videos = videos
-        self._clips = [VideoClips(video.path, self.recipe) for video in videos]
-        numbers = [[self.label_names.index(name) for name in labels_of(video.label)] for video in videos]
-        if metadata.loss == SIGMOID:
-            labels = np.zeros((len(videos), len(self.label_names)), np.float32)
-            for row, of_video in zip(labels, numbers, strict=True):
-                row[of_video] = 1
+        self._clips = [VideoClips(video.path, recipe) for video in videos]
+        numbers = [[label_names.index(name) for name in labels_of(video.label)] for video in videos]
+        if loss == SIGMOID:
+            classes = np.arange(len(label_names))
+            self._labels = tf.constant(np.stack([np.isin(classes, each) for each in numbers]), tf.float32)
         else:
-            labels = np.array(numbers, np.int64)[:, 0]
-        self._labels = tf.constant(labels)
+            self._labels = tf.constant([label for (label,) in numbers], tf.int64)
 
     def batches(self, batch_size: int, frame_size: int, channels: int, crop: bool) -> Iterator[dict]:
         # A file that cannot be read is passed over, see `left_out`.

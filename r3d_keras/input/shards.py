@@ -121,7 +121,8 @@ class ClipData:
 
     def parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         """Parses one record; the frames stay JPEG files: string [clip_frames]."""
-        return self.features.deserialize_example(serialized, decoders={"frames": tfds.decode.SkipDecoding()})
+        as_stored = tfds.decode.SkipDecoding()
+        return self.features.deserialize_example(serialized, decoders={"frames": as_stored, "label": as_stored})
 
 
 def open_clip_data(data_dir: str | Path, clip_frames: int | None = None) -> ClipData:
