@@ -11,10 +11,13 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import r3d_keras
+from export import publish
 from r3d_keras.training.config import TrainingConfig
 from r3d_keras.training.dry_run import dry_run
+from r3d_keras.video.clips import VideoClips
 from tests.commands import call, refusal
 from tests.export.conftest import running_server
+from tests.export.models import answers_of
 from tests.pages import Page
 from tests.prediction.small_model import small_model
 from tests.training.runs import one_replica, train_here
@@ -237,38 +240,35 @@ def test_prediction_names_every_label_that_reaches_the_threshold(folder, evaluat
     assert not r3d_keras.predict(folder / "run", videos[:1], threshold=1.0)[0].classes
 
 
-def test_a_bundle_and_its_client_say_the_same(folder, evaluated, tmp_path):
+@pytest.fixture(scope="module")
+def bundle(folder, trained):
+    publish(folder / "run", folder / "actions")
+    return folder / "actions"
+
+
+def test_a_bundle_and_its_client_say_the_same(folder, evaluated, bundle):
     _, _, arrays = evaluated
-    done = call("-m", "export.saved_model", folder / "run", tmp_path / "actions")
-    assert done.returncode == 0, done.stderr
-    card = json.loads((tmp_path / "actions" / "1" / "assets" / "model_card.json").read_text())
-    assert card["metadata"]["loss"] == "sigmoid"
-    assert "sigmoid of each logit (a video may have several labels" in card["protocol"]
     videos = [folder / "videos" / name for name in arrays["videos"].tolist()[:6]]
     expected = expected_classes(arrays, 0.5)[:6]
-    with running_server(tmp_path / "actions") as server:
+    with running_server(bundle) as server:
         client = ("-m", "export.client", f"--server={server.address('rest')}", "--model_name=actions")
-        for road in (("-m", "r3d_keras.predict", tmp_path / "actions"), client):
+        for road in (("-m", "r3d_keras.predict", bundle), client):
             found = answers(*road, *videos)
             named = [{each["label"]: each["score"] for each in answer["classes"]} for answer in found]
             assert named == expected, road
         assert "no class reaches the threshold" in call(*client, "--threshold=1", videos[0]).stdout
 
 
-def test_the_video_signature_of_a_bundle_gives_means_of_sigmoids(folder, evaluated, tmp_path):
-    from export import publish
-    from r3d_keras.video.clips import VideoClips
-    from tests.export.models import answers_of
-
+def test_the_signatures_of_a_bundle_give_sigmoids(folder, evaluated, bundle):
     _, _, arrays = evaluated
-    model = r3d_keras.load_model(folder / "run")
-    published = publish(model, tmp_path / "bundle")
-    clips = list(VideoClips(folder / "videos" / arrays["videos"][0], model.metadata.recipe))
-    files = np.array([clip.frames for clip in clips], object)
-    [of_clips, of_video] = answers_of(
-        published.path,
-        [("frames", {"frames_bytes": files}), ("video", {"frames_bytes": files[:1]})],
-    )
+    card = json.loads((bundle / "1" / "assets" / "model_card.json").read_text())
+    assert card["metadata"]["loss"] == "sigmoid"
+    assert "sigmoid of each logit (a video may have several labels" in card["protocol"]
+    recipe = r3d_keras.load_model(folder / "run").metadata.recipe
+    path = folder / "videos" / arrays["videos"][0]
+    files = np.array([clip.frames for clip in VideoClips(path, recipe)], object)
+    requests = [("frames", {"frames_bytes": files}), ("video", {"frames_bytes": files[:1]})]
+    of_clips, of_video = answers_of(bundle / "1", requests)
     np.testing.assert_allclose(of_clips["probabilities"], 1 / (1 + np.exp(-of_clips["logits"])), atol=1e-6)
     np.testing.assert_allclose(of_clips["probabilities"].mean(axis=0), arrays["video_probabilities"][0], atol=1e-3)
     np.testing.assert_allclose(of_video["probabilities"], of_clips["probabilities"][:1], atol=1e-5)
@@ -322,6 +322,7 @@ def test_sigmoids_on_videos_of_one_label(square_shards, square_videos):
     assert metrics == of_files.video_metrics
 
 
+@pytest.mark.slow  # A rehearsal is made of the parts of a run.
 def test_the_rehearsal(folder):
     config = TrainingConfig(
         data_dir=str(folder / "shards"), model_dir=str(folder / "none"), loss="sigmoid", batch_size=4, **NETWORK

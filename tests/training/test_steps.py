@@ -10,7 +10,7 @@ from r3d_keras.models import build_model
 from r3d_keras.training.sgd import SGD
 from r3d_keras.training.steps import TrainingStep, distribute_batches, first_replica_statistics_everywhere
 
-GLOBAL_BATCH, LEARNING_RATE = 8, 0.05
+GLOBAL_BATCH, LEARNING_RATE, WEIGHT_DECAY = 8, 0.05, 1e-3
 RANDOM = np.random.default_rng(0)
 CLIPS = RANDOM.integers(0, 256, (32, 4, 32, 32, 3), dtype=np.uint8)
 LABELS = RANDOM.integers(0, 3, 32)
@@ -54,7 +54,7 @@ class Trial:
         self.strategy, self.parts = mirrored(list(devices)), parts
         with self.strategy.scope():
             self.model = make_model()
-            self.optimizer = SGD(LEARNING_RATE)
+            self.optimizer = SGD(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
             self.optimizer.build(self.model.trainable_variables)
         data = tf.data.Dataset.from_tensor_slices({"clips": CLIPS, "label": labels}).repeat()
         self.batches = distribute_batches(
@@ -93,7 +93,8 @@ def test_several_labels_are_learned_by_a_sigmoid_for_each_class():
     best = logits.detach().numpy().argmax(axis=1)
     assert result.correct == int(several[np.arange(32), best].sum())
     before = Trial(**options).model.layers[-1].kernel.numpy()
-    np.testing.assert_allclose(before - head, LEARNING_RATE * features.T @ logits.grad.numpy(), atol=1e-6)
+    gradient = features.T @ logits.grad.numpy() + WEIGHT_DECAY * before
+    np.testing.assert_allclose(before - head, LEARNING_RATE * gradient, atol=1e-6)
     divided = Trial(("CPU:0", "CPU:1"), parts=2, **options)
     np.testing.assert_allclose(divided.losses(4), Trial(**options).losses(4), rtol=1e-5)
 
