@@ -93,8 +93,7 @@ def _load_openvino(folder: Path) -> Scorer:
         raise UserError(f"{folder} holds a model for OpenVINO: pip install 'r3d_keras[formats]'") from error
     except RuntimeError as error:
         raise UserError(f"OpenVINO cannot read {folder / 'model.xml'}: {str(error).splitlines()[0]}") from error
-    logits = lambda clips: compiled(np.asarray(clips, np.float32))[0]  # noqa: E731
-    return Scorer(metadata, lambda clips: to_probabilities(logits(clips), metadata.loss))
+    return Scorer(metadata, lambda clips: to_probabilities(compiled(np.asarray(clips, np.float32))[0], metadata.loss))
 
 
 def _read_metadata(path: Path) -> Metadata:
