@@ -40,14 +40,17 @@ def test_help_shows_an_example_for_each_data_set_at_once():
     result = run("-m", "data.prepare", "--help")
     assert time.monotonic() - start < 2
     assert result.returncode == 0
-    for name in ("folder", "csv", "kinetics", "activitynet", "ucf101", "hmdb51", "reference", "motions"):
+    for name in ("folder", "csv", "kinetics", "activitynet", "ucf101", "hmdb51", "sports1m", "reference", "motions"):
         assert f"--dataset={name} " in result.stdout
 
 
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ("--dataset=films", "kinetics, activitynet, ucf101, hmdb51, folder, csv, reference, motions, not 'films'"),
+        (
+            "--dataset=films",
+            "kinetics, activitynet, ucf101, hmdb51, sports1m, folder, csv, reference, motions, not 'films'",
+        ),
         ("--short_side=31", "--short_side must be at least 32, not 31"),
         ("--short_side=big", "--short_side"),
         ("--clip_frames=0", "--clip_frames must be at least 1, not 0"),
