@@ -72,7 +72,7 @@ MEASURES = {
         class_average_precisions,
         names={
             "mean_average_precision": "mean average precision (mAP)",
-            "global_average_precision": "global average precision of 20 classes a video (GAP@20)",
+            "global_average_precision": "global average precision (GAP@20)",
             "hit1": "hit@1",
             "hit5": "hit@5",
             "equal_recall_precision": "precision at equal recall rate (PERR)",

@@ -148,7 +148,7 @@ def _mistakes(evaluation: Evaluation, videos: Scores) -> list[dict]:
     return [
         {
             "video": videos.names[index],
-            "label": ", ".join(label_names[label] for label in np.flatnonzero(has_label[index])),
+            "labels": [label_names[label] for label in np.flatnonzero(has_label[index])],
             "predicted": label_names[predicted[index]],
             "confidence": float(confidence[index]),
             "of_label": float(videos.probabilities[index, has_label[index]].max()),
