@@ -121,8 +121,7 @@ class ClipData:
 
     def parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         """Parses one record; the frames stay JPEG files: string [clip_frames]."""
-        as_stored = tfds.decode.SkipDecoding()
-        return self.features.deserialize_example(serialized, decoders={"frames": as_stored, "label": as_stored})
+        return self.features.deserialize_example(serialized, decoders={"frames": tfds.decode.SkipDecoding()})
 
 
 def open_clip_data(data_dir: str | Path, clip_frames: int | None = None) -> ClipData:
