@@ -46,9 +46,9 @@ def _row(data: ClipData, record: dict, seed: int) -> np.ndarray:
     augmented = augment(record["frames"], data.clip_frames, TILE, clip_seed, Augmentation()).numpy()[shown]
     gap = np.full((TILE, MARGIN * 3, 3), 255, np.uint8)
     pictures = np.concatenate([*_spaced(stored), gap, *_spaced(augmented)], axis=1)
-    label = int(record["label"])
-    name = data.label_names[label] if label >= 0 else UNLABELED
-    text = f"{name}   {record['video_id'].numpy().decode()}, clip {int(record['clip_index'])}"
+    labels = np.atleast_1d(record["label"].numpy())
+    names = ", ".join(data.label_names[label] for label in labels if label >= 0) or UNLABELED
+    text = f"{names}   {record['video_id'].numpy().decode()}, clip {int(record['clip_index'])}"
     return np.concatenate([caption(text, pictures.shape[1]), pictures])
 
 

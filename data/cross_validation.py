@@ -17,6 +17,7 @@ from .preparation import prepare
 
 if TYPE_CHECKING:
     from r3d_keras.evaluation.evaluation import Evaluation
+    from r3d_keras.evaluation.measures import Measures
 
 METRICS_FILE = "metrics.json"
 
@@ -30,8 +31,13 @@ class CrossValidation:
 
     folds: tuple["Evaluation", ...]
 
+    @property
+    def measures(self) -> "Measures":
+        """What the models are measured by."""
+        return self.folds[0].measures
+
     def values(self, name: str) -> list[float]:
-        """Returns a metric of videos (see `Metrics`) of each fold."""
+        """Returns a metric of videos (see `Metrics` and `MultilabelMetrics`) of each fold."""
         return [getattr(fold.video_metrics, name) for fold in self.folds]
 
     def mean(self, name: str) -> float:
@@ -46,30 +52,27 @@ class CrossValidation:
         """Writes mean, standard deviation and values of every metric as JSON."""
         metrics = {
             name: {"mean": self.mean(name), "standard_deviation": self.standard_deviation(name), "folds": values}
-            for name in self.folds[0].intervals
+            for name in (*self.measures.names, "loss")
             for values in [self.values(name)]
         }
         videos = [fold.video_metrics.count for fold in self.folds]
         write_json(path, {"videos": videos, **metrics})
 
     def __str__(self) -> str:
-        from r3d_keras.evaluation.metrics import format_metrics
-
+        measures, count = self.measures, len(self.folds)
         rows = [
-            (f"fold {number}", fold.video_metrics, fold.intervals["top1"])
+            (f"fold {number}", fold.video_metrics, fold.intervals[measures.tops[0]])
             for number, fold in enumerate(self.folds, start=1)
         ]
-        table = format_metrics(rows, len(self.folds[0].label_names))
-        videos = sum(fold.video_metrics.count for fold in self.folds)
-        top1, classes = (
-            f"{100 * self.mean(name):.1f}% +- {100 * self.standard_deviation(name):.1f}"
-            for name in ("top1", "mean_class_accuracy")
-        )
+        means = [
+            f"{title} {100 * self.mean(name):.1f}% +- {100 * self.standard_deviation(name):.1f}"
+            for name, title in measures.short_names.items()
+        ]
         return "\n".join(
             [
-                f"{len(self.folds)} folds, {videos} videos, each held out once",
-                *table,
-                f"mean    top-1 {top1}, classes {classes} (standard deviation over the folds)",
+                f"{count} folds, {sum(fold.video_metrics.count for fold in self.folds)} videos, each held out once",
+                *measures.table(rows, len(self.folds[0].label_names)),
+                f"mean    {', '.join(means)} (standard deviation over the folds)",
             ]
         )
 

@@ -15,6 +15,7 @@ from .kinetics import list_kinetics
 from .motions import MOTIONS
 from .reference import list_reference
 from .rendered import list_rendered
+from .sports1m import list_sports1m
 from .table import list_table
 from .ucf101 import list_ucf101
 
@@ -72,8 +73,17 @@ DATASETS = {
         citation="H. Kuehne, H. Jhuang, E. Garrote, T. Poggio, T. Serre: HMDB: A Large Video Database for Human Motion "
         "Recognition, ICCV 2011.",
     ),
+    "sports1m": DataSet(
+        list_sports1m,
+        annotations="labels.txt and the lists, as in train_partition.txt (a flag for each)",
+        several_annotations=True,
+        citation="A. Karpathy, G. Toderici, S. Shetty, T. Leung, R. Sukthankar, L. Fei-Fei: Large-scale Video "
+        "Classification with Convolutional Neural Networks, CVPR 2014.",
+    ),
     "folder": DataSet(list_folder, options=("validation_fraction", "seed", "group_pattern", "fold")),
-    "csv": DataSet(list_table, annotations="a csv file with the header path,label,split"),
+    "csv": DataSet(
+        list_table, annotations="a csv file with the header path,label,split; several labels as in run;jump"
+    ),
     "reference": DataSet(
         list_reference,
         annotations="the json file that its tools made",

@@ -31,7 +31,8 @@ def main(options: InspectionOptions) -> None:
     if files := list(filter(None, (options.statistics, options.contact_sheet))):
         say(wrote(*files))
     normalization = [f"--normalization={options.statistics}"] if options.statistics else []
-    say(next_command("train", options.data_dir, "run1", *normalization))
+    loss = ["--loss=sigmoid"] if found.is_multilabel else []
+    say(next_command("train", options.data_dir, "run1", *loss, *normalization))
 
 
 COMMAND = Command(main, InspectionOptions, arguments=("data_dir",))

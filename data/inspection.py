@@ -36,7 +36,7 @@ class SplitInspection:
     clips, videos, shards  how many
     bytes   of all its files
     sizes   how many clips there are of each frame size, (height, width)
-    labels  how many clips there are of each label; those without a label are -1
+    labels  how many clips there are of each label; those without a label are -1, those with several count for each
     """
 
     clips: int
@@ -84,6 +84,11 @@ class Inspection:
 
     __repr__ = __str__
 
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether any clip has several labels."""
+        return any(split.labels.total() > split.clips for split in self.splits.values())
+
     def _split_lines(self) -> Iterator[str]:
         yield f"{self.data_dir}: {len(self.label_names)} classes"
         yield f"clips: {self.recipe}"
@@ -105,6 +110,8 @@ class Inspection:
         yield from rows
         if any(count[UNLABELED] for count in counts):
             yield f"{'(no label)':32}" + "".join(f"{count[UNLABELED]:12}" for count in counts)
+        if self.is_multilabel:
+            yield "a clip with several labels counts for each of them"
 
     def _finding_lines(self) -> Iterator[str]:
         yield from self.problems

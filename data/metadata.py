@@ -46,7 +46,7 @@ def write_tfds_metadata(listing: Listing, settings: Settings, results: list[Shar
             split_infos.append(tfds.core.SplitInfo(split, lengths, size, template.replace(split=split)))
     tfds.folder_dataset.write_metadata(
         data_dir=data_dir,
-        features=clip_features(settings.recipe.clip_frames, listing.label_names),
+        features=clip_features(settings.recipe.clip_frames, listing.label_names, listing.is_multilabel),
         split_infos=split_infos,
         check_data=False,
         version=settings.version,

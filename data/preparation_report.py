@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from etils import epath
 
 from r3d_keras.files import write_json
-from r3d_keras.video.listing import SPLITS, VALIDATION, LeftOut, Listing
+from r3d_keras.video.listing import SPLITS, VALIDATION, LeftOut, Listing, labels_of
 
 from .duplicates import DUPLICATE, LEAK, TWO_LABELS, Duplicates, find_duplicates
 from .fingerprint import Fingerprint
@@ -35,7 +35,7 @@ class ShardFile:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """What became of a split. A listed video is written or left out."""
+    """What became of a split. A listed video is written or left out; some written ones may have several labels."""
 
     videos_listed: int
     videos_written: int
@@ -44,6 +44,7 @@ class SplitReport:
     bytes: int
     shards: list[ShardFile]
     classes_without_clips: list[str]
+    videos_with_several_labels: int = 0
 
     @classmethod
     def of(cls, split: str, listing: Listing, results: list[ShardResult], dataset: str) -> "SplitReport":
@@ -52,15 +53,19 @@ class SplitReport:
         outcomes = [outcome for shard in shards for outcome in shard.outcomes]
         unread = [outcome for outcome in outcomes if not outcome.clips]
         missing = sum(entry.split == split for entry in listing.left_out)
-        labels_without = {outcome.label for outcome in unread if outcome.label is not None}
+        written = [outcome for outcome in outcomes if outcome.clips]
+        labels_without, labels_with = (
+            {name for outcome in part for name in labels_of(outcome.label)} for part in (unread, written)
+        )
         return cls(
             videos_listed=len(outcomes) + missing,
-            videos_written=len(outcomes) - len(unread),
+            videos_written=len(written),
             videos_left_out=len(unread) + missing,
             clips=sum(shard.clips for shard in shards),
             bytes=sum(shard.bytes for shard in shards),
             shards=[ShardFile(name, shard.clips, shard.bytes) for shard, name in final_names(results, split, dataset)],
-            classes_without_clips=sorted(labels_without - {outcome.label for outcome in outcomes if outcome.clips}),
+            classes_without_clips=sorted(labels_without - labels_with),
+            videos_with_several_labels=sum(len(labels_of(outcome.label)) > 1 for outcome in written),
         )
 
 
@@ -155,6 +160,8 @@ class PreparationReport:
                 f"{split.videos_left_out} left out; {_number(split.clips, 'clip')} in "
                 f"{_number(len(split.shards), 'shard')}, {split.bytes / 1e6:.1f} MB"
             )
+            if split.videos_with_several_labels:
+                yield f"  {name}: {_number(split.videos_with_several_labels, 'video')} with several labels"
             if split.classes_without_clips:
                 yield f"  {name}: no readable video of {', '.join(split.classes_without_clips)}"
         if VALIDATION not in self.splits or not self.splits[VALIDATION].clips:

@@ -1,7 +1,8 @@
 """Turns videos into TFRecord shards of clips, with metadata that TensorFlow Datasets reads.
 
 A folder of your own videos, one subfolder per class (DIR/<class>/*.mp4, or DIR/train/<class>/*.mp4 and
-DIR/validation/<class>/*.mp4), or a csv file with the header path,label,split or path,label,split,start,end:
+DIR/validation/<class>/*.mp4), or a csv file with the header path,label,split or path,label,split,start,end, whose
+labels may be several (run;jump):
 
     r3d prepare videos shards
     python -m data.prepare --dataset=folder --video_dir=videos --data_dir=shards  # in a checkout
@@ -17,6 +18,11 @@ folder ucfTrainTestlist, HMDB-51 with the folder testTrainMulti_7030_splits:
         --data_dir=ucf101_shards
     r3d prepare --dataset=hmdb51 --video_dir=hmdb51_org --annotations=testTrainMulti_7030_splits \\
         --split_number=1 --data_dir=hmdb51_shards
+
+Sports-1M, or other lists of that form (address, label numbers), each with a flag of its own:
+
+    r3d prepare --dataset=sports1m --video_dir=sports1m --annotations=labels.txt --annotations=train_partition.txt \\
+        --annotations=test_partition.txt --data_dir=sports1m_shards
 
 Frames that the authors' PyTorch code extracted (JPEG folders or hdf5 files), with the json file it made for them:
 
@@ -55,7 +61,8 @@ def main(options: PreparationOptions) -> None:
     say(report)
     if report.is_new:
         say(wrote(f"{report.data_dir} ({sum(split.clips for split in report.splits.values())} clips)"))
-    words = ("train", report.data_dir, "run1") if "train" in report.splits else ("inspect", report.data_dir)
+    loss = ("--loss=sigmoid",) if any(split.videos_with_several_labels for split in report.splits.values()) else ()
+    words = ("train", report.data_dir, "run1", *loss) if "train" in report.splits else ("inspect", report.data_dir)
     say(next_command(*words))
 
 

@@ -17,12 +17,17 @@ class Samples:
     def __init__(self) -> None:
         self._videos: list[Video] = []
         self._left_out: list[LeftOut] = []
-        self._labels: dict[str, dict[str, str | None]] = {split: {} for split in SPLITS}
+        self._labels: dict[str, dict[str, str | tuple[str, ...] | None]] = {split: {} for split in SPLITS}
         self._repeated: list[str] = []
         self._notes: list[str] = []
 
     def add(
-        self, video_id: str, label: str | None, split: str, path: Path | None, segment: Segment | None = None
+        self,
+        video_id: str,
+        label: str | tuple[str, ...] | None,
+        split: str,
+        path: Path | None,
+        segment: Segment | None = None,
     ) -> None:
         """Takes a sample, or leaves it out when it was not found (`path` is None)."""
         known = self._labels[split]
@@ -54,6 +59,16 @@ class Samples:
         if self._repeated:
             self.note(f"{len(self._repeated)} samples are named more than once (for example {self._repeated[0]})")
         return Listing(self._videos, label_names, [*self._left_out, *others], tuple(self._notes))
+
+
+def as_label(place: str, names: Sequence[str]) -> str | tuple[str, ...] | None:
+    """Returns the class names of a sample as `Video.label`: none, one or several.
+
+    Raises UserError, with the `place` in its file, when one is named twice.
+    """
+    if repeated := [name for number, name in enumerate(names) if name in names[:number]]:
+        raise UserError(f"{place}: the label {repeated[0]!r} is named twice")
+    return tuple(sorted(names)) if len(names) > 1 else names[0] if names else None
 
 
 class ClassNames:

@@ -10,6 +10,8 @@ from etils import epath
 
 from r3d_keras import quiet, remote
 
+from .shard_writer import UNLABELED
+
 READ_AHEAD = 1 << 20  # bytes
 
 
@@ -54,7 +56,10 @@ class PixelSums:
 
 @dataclass
 class ShardState:
-    """What a shard was found to hold; `problems` are lines that name the record and its place in the file."""
+    """What a shard was found to hold; `problems` are lines that name the record and its place in the file.
+
+    `labels` counts the clips of each label, a clip with several once for each.
+    """
 
     split: str
     path: str
@@ -82,7 +87,7 @@ def check_shard(check: ShardCheck) -> ShardState:
         fields = tf.train.Example.FromString(record).features.feature
         state.clips += 1
         state.video_ids.add(fields["video_id"].bytes_list.value[0].decode())
-        state.labels[fields["label"].int64_list.value[0]] += 1
+        state.labels.update(fields["label"].int64_list.value or [UNLABELED])
         frames = list(fields["frames"].bytes_list.value)
         state.problems.extend(
             f"{place}: {problem}" for problem in _frame_problems(frames, check, tf.io.decode_jpeg, state)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +16,7 @@ from r3d_keras import quiet, remote
 from r3d_keras.clip_record import clip_features
 from r3d_keras.files import whole_file, write_json
 from r3d_keras.video.clips import VideoClips
-from r3d_keras.video.listing import Listing, Video
+from r3d_keras.video.listing import Listing, Video, labels_of
 from r3d_keras.video.recipe import Recipe
 
 VIDEOS_PER_SHARD = 32
@@ -38,6 +38,7 @@ class ShardTask:
     index: int
     videos: list[Video]
     label_names: list[str]
+    is_multilabel: bool
     recipe: Recipe
     keep_fraction: float
     seed: int
@@ -57,6 +58,7 @@ class VideoOutcome:
     """What became of a sample.
 
     path        of its file
+    label       see `Video`
     frames      that it has, after resampling
     clips       0 when it was left out
     reason      None when nothing was wrong
@@ -65,7 +67,7 @@ class VideoOutcome:
 
     path: str
     video_id: str
-    label: str | None
+    label: str | Sequence[str] | None
     frames: int
     clips: int
     reason: str | None
@@ -99,9 +101,9 @@ def plan_shards(
     """Deals the videos of a split to shards; depends on the ids and the seed alone, not on the order of the files."""
     videos = [video for video in listing.videos if video.split == split]
     videos.sort(key=lambda video: _digest(f"{seed}/{split}/{video.video_id}"))
-    count = shard_count(len(videos))
+    count, labels = shard_count(len(videos)), (listing.label_names, listing.is_multilabel)
     return [
-        ShardTask(split, index, videos[index::count], listing.label_names, recipe, keep_fraction, seed, folder)
+        ShardTask(split, index, videos[index::count], *labels, recipe, keep_fraction, seed, folder)
         for index in range(count)
     ]
 
@@ -157,16 +159,17 @@ def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[Vide
     """Returns the borders between the records in `spool` (one more than there are records) and the outcomes."""
     from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
-    features = clip_features(task.recipe.clip_frames, task.label_names)
+    features = clip_features(task.recipe.clip_frames, task.label_names, task.is_multilabel)
     serializer = ExampleSerializer(features.get_serialized_info())
     borders, outcomes = [0], []
     for video in task.videos:
+        labels = labels_of(video.label)
         records_before = len(borders)
         clips = VideoClips(video.path, task.recipe, video.segment, task.keep_fraction)
         for clip in clips:
             record = {
                 "frames": clip.frames,
-                "label": UNLABELED if video.label is None else video.label,
+                "label": labels if task.is_multilabel else labels[0] if labels else UNLABELED,
                 "video_id": video.video_id,
                 "clip_index": clip.index,
                 "first_frame": clip.first_frame,

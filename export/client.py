@@ -44,7 +44,18 @@ class ClientOptions(Options):
     model_name: str = required("actions", "Name of the model on the server.")
     protocol: str = option("rest", "rest, or grpc with tensorflow-serving-api.", choices=("rest", "grpc"))
     json: bool = option(False, "Print one JSON object a line instead of a table.")
-    top_k: int = option(1, "Classes named for each video; a server names five.", minimum=1, maximum=5)
+    top_k: int | None = option(
+        None,
+        "Classes named for each video; 1 by default, of a model with loss=sigmoid all that reach the threshold.",
+        minimum=1,
+        maximum=5,
+    )
+    threshold: float | None = option(
+        None,
+        "Name no class with a lower score; 0 by default, of a model with loss=sigmoid 0.5.",
+        minimum=0,
+        maximum=1,
+    )
     timeout: float = option(120.0, "Seconds in which each request must be answered.", minimum=0.001)
     concurrency: int = option(4, "Videos under way at a time.", minimum=1)
     latency: bool = option(False, "Measure the server with the first clip of the one video.")
@@ -85,15 +96,16 @@ def _print_answers(server: "Server", videos: list[str], options: ClientOptions) 
                 continue
             for note in answer.notes:
                 say_aside(f"note: {video}: {note}")
-            classes = answer.best(options.top_k)
+            classes = answer.best(options.top_k, options.threshold)
             if options.json:
                 row = {"video": video, "duration": round(answer.duration, 3), "clips": answer.clips, "classes": classes}
                 say_data(json.dumps(row, ensure_ascii=False))
             else:
-                say(f"{video}: " + ", ".join(f"{each['label']} {100 * each['score']:.1f}%" for each in classes))
+                named = ", ".join(f"{each['label']} {100 * each['score']:.1f}%" for each in classes)
+                say(f"{video}: {named or 'no class reaches the threshold'}")
     if failures:
         raise UserError(f"{failures} of {len(videos)} videos have no answer")
-    _say_next(options, videos=tuple(map(str, videos[:1])), json=False, top_k=1, latency=True)
+    _say_next(options, videos=tuple(map(str, videos[:1])), json=False, top_k=None, threshold=None, latency=True)
 
 
 def _print_latencies(server: "Server", video: str, options: ClientOptions) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from r3d_keras.commands import next_command
+from r3d_keras.defaults import SIGMOID, SOFTMAX
 from r3d_keras.errors import UserError
 from r3d_keras.files import sha256
 from r3d_keras.models import ClipClassifier, load_model, model_path
@@ -31,9 +32,13 @@ SAVED_MODEL = "saved_model"
 CLIPS_COMPARED = 4
 PROTOCOL = (
     "frames of a video taken as the recipe says; windows of clip_frames frames, one every clip_stride, the last one "
-    "looped; short side resized to frame_size bilinearly with antialiasing, center crop; softmax of every window, mean "
-    "over the windows of a video"
+    "looped; short side resized to frame_size bilinearly with antialiasing, center crop; {probabilities} of every "
+    "window, mean over the windows of a video"
 )
+PROBABILITIES = {
+    SOFTMAX: "softmax",
+    SIGMOID: "sigmoid of each logit (a video may have several labels, and the probabilities do not sum up to 1)",
+}
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,7 @@ def _model_card(model: ClipClassifier, precision: str, source: dict[str, Any]) -
         "metadata": asdict(model.metadata),
         "parameters": model.count_params(),
         "source": source,
-        "protocol": PROTOCOL,
+        "protocol": PROTOCOL.format(probabilities=PROBABILITIES[model.metadata.loss]),
         "precision": precision,
         "exported": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "tensorflow": tf.__version__,

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from r3d_keras.defaults import SOFTMAX
 from r3d_keras.errors import UserError
+from r3d_keras.evaluation.scores import classes_to_name
 from r3d_keras.video.clips import Clip, VideoClips
 
 from .server_access import Description, Outputs, Server
@@ -26,6 +28,7 @@ class RemoteAnswer:
     probabilities  float32 [classes]
     names          of the classes by their index, as far as the server named them
     notes          what a user should know of the video, one line each
+    loss           of the model, see `Description`
     """
 
     duration: float
@@ -33,10 +36,11 @@ class RemoteAnswer:
     probabilities: np.ndarray
     names: dict[int, str]
     notes: tuple[str, ...] = ()
+    loss: str = SOFTMAX
 
-    def best(self, count: int) -> list[dict]:
-        """Returns label and score of the `count` most probable classes, best first."""
-        order = np.argsort(-self.probabilities, kind="stable")[:count]
+    def best(self, top_k: int | None = None, threshold: float | None = None) -> list[dict]:
+        """Returns label and score of the classes to name, best first, see `classes_to_name`."""
+        order = classes_to_name(self.probabilities, self.loss, top_k, threshold)
         return [
             {"label": self.names.get(int(index), f"class {index}"), "score": float(self.probabilities[index])}
             for index in order
@@ -72,7 +76,8 @@ def ask_about_video(
     if not count:
         raise UserError(f"{clips.reason}: {video}")
     notes = tuple(note for note in (clips.reason, clips.warning) if note)
-    return RemoteAnswer(clips.duration, count, (total / count).astype(np.float32), names, notes)
+    probabilities = (total / count).astype(np.float32)
+    return RemoteAnswer(clips.duration, count, probabilities, names, notes, description.loss)
 
 
 def answer_clips(server: Server, clips: VideoClips) -> Iterator[tuple[list[Clip], Outputs]]:

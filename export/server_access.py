@@ -10,6 +10,7 @@ from urllib.parse import quote
 import numpy as np
 
 from r3d_keras import quiet
+from r3d_keras.defaults import SOFTMAX
 from r3d_keras.errors import UserError
 from r3d_keras.video.recipe import Recipe
 
@@ -33,10 +34,14 @@ TLS_ADVICE = {
 
 @dataclass(frozen=True)
 class Description:
-    """What a model on a server says of itself: how clips are made for it, and its labels, empty when unknown."""
+    """What a model on a server says of itself: how clips are made for it, its labels, empty when unknown, and its loss.
+
+    The loss tells whether its probabilities are of one label or of several, see `classes_to_name`.
+    """
 
     recipe: Recipe
     label_names: tuple[str, ...] = ()
+    loss: str = SOFTMAX
 
 
 class Server(Protocol):
@@ -237,7 +242,8 @@ def _description(server: Server, shapes: dict[str, list[int]], address: Address)
     text = server.predict("describe", {"request": np.array([b""], object)})["describe"][0]
     try:
         values = json.loads(text)
-        return Description(Recipe.from_dict(values["recipe"]), tuple(values["label_names"]))
+        recipe = Recipe.from_dict(values["recipe"])
+        return Description(recipe, tuple(values["label_names"]), values.get("loss", SOFTMAX))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"the model on {address} describes its clips in words that are not known here") from error
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 import keras
 import tensorflow as tf
 
+from r3d_keras.defaults import SIGMOID
 from r3d_keras.input.frames import protocol_view
 from r3d_keras.models.classifier import Metadata
 
@@ -58,7 +59,7 @@ class Signatures:
 
     def _classify_clips(self, clips):
         _, logits = self._run_on_clips(clips)
-        return self._answer(logits, tf.nn.softmax(logits))
+        return self._answer(logits, self._probabilities(logits))
 
     def _clip_features(self, clips):
         features, _ = self._run_on_clips(clips)
@@ -75,7 +76,7 @@ class Signatures:
         with tf.control_dependencies(check):
             files = tf.reshape(frames_bytes, [-1, frames])
         _, logits = self._run(shape[0], lambda begin, end: self._decoded(files[begin:end]))
-        return self._answer(logits, tf.nn.softmax(logits))
+        return self._answer(logits, self._probabilities(logits))
 
     def _classify_videos(self, frames_bytes):
         shape = tf.shape(frames_bytes)
@@ -98,7 +99,7 @@ class Signatures:
             sums = tf.math.unsorted_segment_sum(values, rows, shape[0])
             return sums / tf.cast(tf.math.bincount(rows, minlength=shape[0]), tf.float32)[:, tf.newaxis]
 
-        return self._answer(mean_of_videos(logits), mean_of_videos(tf.nn.softmax(logits)))
+        return self._answer(mean_of_videos(logits), mean_of_videos(self._probabilities(logits)))
 
     def _windows(self, counts):
         """Cuts videos of `counts` frames, which follow each other, into windows as `r3d_keras.video.windows` does.
@@ -174,6 +175,9 @@ class Signatures:
         )
         return features.concat(), logits.concat()
 
+    def _probabilities(self, logits):
+        return tf.sigmoid(logits) if self.metadata.loss == SIGMOID else tf.nn.softmax(logits)
+
     def _answer(self, logits, probabilities):
         scores, best = tf.math.top_k(probabilities, min(CLASSES_NAMED, self.metadata.num_classes))
         classes = tf.gather(tf.constant(self.metadata.label_names), best)
@@ -181,8 +185,9 @@ class Signatures:
 
 
 def describe(metadata: Metadata) -> str:
-    """Returns what a client must know to ask about videos, as JSON: the recipe of the clips, and the labels."""
-    return json.dumps({"recipe": asdict(metadata.recipe), "label_names": metadata.label_names}, ensure_ascii=False)
+    """Returns what a client must know to ask about videos, as JSON: recipe of the clips, labels, and loss."""
+    described = {"recipe": asdict(metadata.recipe), "label_names": metadata.label_names, "loss": metadata.loss}
+    return json.dumps(described, ensure_ascii=False)
 
 
 def _padded(shape, rank: int):

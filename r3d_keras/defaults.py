@@ -4,5 +4,9 @@ ARCHITECTURE = "resnet-18"
 FRAME_SIZE = 112  # height and width of a clip, in pixels
 NORMALIZATION = "activitynet-2018"  # a key of r3d_keras.models.normalization.NORMALIZATIONS
 
+# What a model learns by, and how its logits become probabilities: classes that exclude one another, or one sigmoid for
+# each class, so that a video may have several. The first is the default.
+SOFTMAX, SIGMOID = LOSSES = ("softmax", "sigmoid")
+
 # What the layers of a model may compute in; the first is the default.
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")

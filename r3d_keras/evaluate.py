@@ -59,6 +59,7 @@ def main(options: EvaluateOptions) -> None:
         options.model,
         options.data_dir or options.video_dir,
         split=options.split,
+        annotations=options.annotations,
         compare=options.compare,
         frame_stride=options.frame_stride,
         crop=options.crop,

@@ -111,6 +111,31 @@ def write_kinetics(path: Path) -> None:
     annotations.rename("k400_csv")
 
 
+def write_sports1m(path: Path) -> None:
+    """Writes two videos, and beside them lists in the form of Sports-1M's."""
+    for name in ("one", "two"):
+        write_a_video(path / f"{name}.mp4")
+    Path("labels.txt").write_text("left\nright\n")
+    Path("train_partition.txt").write_text("https://www.youtube.com/watch?v=one 0,1\n")
+    Path("test_partition.txt").write_text("https://www.youtube.com/watch?v=two 1\n")
+
+
+def write_files(path: Path, labels: tuple[str, str] = ("left", "right"), split: str = "validation") -> None:
+    """Writes two videos in one folder, and beside it the csv file that tells their labels."""
+    rows = ["path,label,split"]
+    for name, label in zip(("one.mp4", "two.mp4"), labels, strict=True):
+        write_a_video(path / name)
+        rows.append(f"{name},{label},{split}")
+    Path("videos.csv").write_text("\n".join(rows))
+
+
+def write_label_shards(path: Path) -> None:
+    from data import prepare
+
+    write_files(Path("labeled"), ("left;right", "right"), "train")
+    prepare("labeled", path, dataset="csv", annotations="videos.csv", workers=1)
+
+
 def write_folder(path: Path) -> None:
     write_a_video(path / "video.mp4")
 
@@ -123,6 +148,9 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     r"[\w./-]+\.(mp4|avi|mkv|mov)": write_a_video,
     r"run\d?": write_run,
     r"k400": write_kinetics,
+    r"sports1m": write_sports1m,
+    r"files": write_files,
+    r"label_shards": write_label_shards,
     r"flow_shards": write_flow_shards,
     r"(results|rgb|flow)/\w+\.\w+|truth\.csv": write_results,
     r"bundle|actions": write_bundle,

@@ -19,7 +19,7 @@ class Classes:
     columns      int64 [classes]: the number of each among the model's logits
     of_data      int64: the number among `label_names` of each class of the data, in the data's order
     absent       classes of the model that the data lacks
-    restricted   whether these are left out of the softmax
+    restricted   whether these are left out of the scores
     """
 
     label_names: tuple[str, ...]
@@ -29,8 +29,16 @@ class Classes:
     restricted: bool
 
     def numbers(self, labels: np.ndarray) -> np.ndarray:
-        """Returns labels of the data, int64, as numbers among `label_names`; -1, an unknown label, stays."""
-        return np.where(labels < 0, -1, self.of_data[labels])
+        """Returns labels of the data as labels of `label_names`, in the form of `Scores.labels`.
+
+        That is int64 numbers, of which -1, an unknown label, stays; or bool rows, here [n, classes of the data].
+        """
+        if labels.ndim == 1:
+            return np.where(labels < 0, -1, self.of_data[labels])
+        rows = np.zeros((len(labels), len(self.label_names)), bool)
+        for number, has_label in zip(self.of_data, labels.T, strict=True):
+            rows[:, number] |= has_label
+        return rows
 
     @cached_property
     def in_data(self) -> np.ndarray:
@@ -42,9 +50,9 @@ class Classes:
         if not self.absent:
             return None
         what = (
-            "they are left out of the softmax"
+            "they are left out of the scores"
             if self.restricted
-            else "they stay in the softmax (restrict_classes leaves them out)"
+            else "they stay in the scores (restrict_classes leaves them out)"
         )
         return (
             f"{len(self.absent)} of the model's {len(self.absent) + len(self.in_data)} classes are not in the data: "
@@ -60,7 +68,7 @@ def match_classes(
     Args:
         model, data: how they are called in errors.
         of_model, of_data: label names, each in its own order.
-        restricted: leave the classes that the data lacks out of the softmax.
+        restricted: leave the classes that the data lacks out of the scores: of the softmax, or of the sigmoids.
 
     Raises UserError, with the names, when the model does not know a class of the data.
     """

@@ -1,7 +1,7 @@
 """Where an evaluation takes its clips from: a prepared data set, or video files."""
 
-import json
 import os
+import posixpath
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +11,22 @@ import numpy as np
 import tensorflow as tf
 
 from r3d_keras import remote
+from r3d_keras.annotation_files import read_rows
+from r3d_keras.defaults import SIGMOID, SOFTMAX
 from r3d_keras.errors import UserError
+from r3d_keras.evaluation.ground_truth import read_ground_truth
 from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.input.damage import DamageLog
 from r3d_keras.input.pipeline import evaluation_clips, open_split
 from r3d_keras.input.records import INTACT
 from r3d_keras.input.sampling import Sampling
-from r3d_keras.input.shards import PREPARATION_REPORT, ClipData, open_clip_data
+from r3d_keras.input.shards import ClipData, open_clip_data
 from r3d_keras.input.video_views import video_views
 from r3d_keras.models.classifier import Metadata
 from r3d_keras.video.class_folders import list_class_folders
 from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.folders import describe_others
-from r3d_keras.video.listing import TRAIN, LeftOut, Video
+from r3d_keras.video.listing import TRAIN, LeftOut, Video, labels_of
 from r3d_keras.video.recipe import Recipe, channels_of
 from r3d_keras.video.video_digests import DIGESTS_FILE, video_digest
 
@@ -50,15 +53,17 @@ def open_clips_to_measure(
     """
     (_, first), *others = models
     for _, other in others:
-        if other.clip_frames != first.clip_frames:
-            raise UserError("models are compared only with the same frames of a clip")
+        if any(getattr(other, name) != getattr(first, name) for name in ("clip_frames", "loss")):
+            raise UserError("models are compared only with the same loss and frames of a clip")
     for name, each in models:
         each.check_label_names(name)
     learned_from = {digest for _, each in models for digest in each.learned_from}
-    if _holds_shards(data_dir):
+    if _holds_shards(data_dir, options.annotations):
         data = open_clip_data(data_dir, first.clip_frames)
+        if options.annotations:
+            raise UserError(f"annotations={options.annotations} are for videos: shards hold their labels")
         stride = options.frame_stride or first.recipe.frame_stride
-        source = ShardClips(data, options.split, stride, options.max_damaged_fraction)
+        source = ShardClips(data, options.split, stride, options.max_damaged_fraction, first.loss)
         source.listing_note = _leak(data.video_digests.get(options.split, ()), learned_from, options.split)
     else:
         source = _open_videos(Path(data_dir), first, [other for _, other in others], options, learned_from)
@@ -72,7 +77,7 @@ def open_clips_to_measure(
     return source
 
 
-def _holds_shards(data_dir: str | Path) -> bool:
+def _holds_shards(data_dir: str | Path, annotations: str | None) -> bool:
     """Tells shards, damaged ones too, from videos. Raises UserError for a local folder that can be neither."""
     if remote.is_remote(data_dir):
         return True
@@ -81,7 +86,7 @@ def _holds_shards(data_dir: str | Path) -> bool:
     names = os.listdir(data_dir)
     if any(name.startswith(_FILES_OF_SHARDS) or ".tfrecord" in name for name in names):
         return True
-    if not any(os.path.isdir(os.path.join(data_dir, name)) for name in names):
+    if not annotations and not any(os.path.isdir(os.path.join(data_dir, name)) for name in names):
         raise UserError(f"no shards of clips in {data_dir}, and no folders of videos")
     return False
 
@@ -93,10 +98,19 @@ def _open_videos(
         raise UserError("frame_stride is for shards: of videos, frames are taken as the model learned")
     if any(replace(each.recipe, source_rates=None) != replace(first.recipe, source_rates=None) for each in others):
         raise UserError("models are compared on video files only where their clips are made alike")
-    videos, label_names, left_out, note = list_video_files(folder, options.split, learned_from)
+    if options.annotations:
+        videos, label_names = list_annotated_files(folder, options.annotations, options.split)
+        left_out, note = [], _leak(map(video_digest, videos), learned_from, options.split)
+    else:
+        videos, label_names, left_out, note = list_video_files(folder, options.split, learned_from)
+    several = sum(len(labels_of(video.label)) > 1 for video in videos)
+    if several and first.loss == SOFTMAX:
+        raise UserError(
+            f"{several} of {len(videos)} videos have several labels, and a model with loss=softmax tells one"
+        )
     notes = [describe_others(left_out)] if left_out else []
     notes += [note] if note else []
-    return FileClips(videos, options.split, label_names, first.recipe, "\n".join(notes) or None)
+    return FileClips(videos, options.split, label_names, first.recipe, "\n".join(notes) or None, first.loss)
 
 
 def _leak(digests: Iterable[str], learned_from: Set[str], split: str) -> str | None:
@@ -153,11 +167,11 @@ class ShardClips(MeasuredClips):
 
     listing_note: str | None = None
 
-    def __init__(self, data: ClipData, split: str, frame_stride: int, max_damaged_fraction: float):
+    def __init__(self, data: ClipData, split: str, frame_stride: int, max_damaged_fraction: float, loss: str):
         self.dataset, self.split, self.label_names = data.dataset, split, data.label_names
         self.recipe = data.recipe.strided(frame_stride)
         self._data = data
-        self._clips = open_split(data, split, Sampling(sampling="windows", frame_stride=frame_stride))
+        self._clips = open_split(data, split, Sampling(sampling="windows", frame_stride=frame_stride), loss)
         self._damage = DamageLog(data, split, max_damaged_fraction)
         self.num_clips = self._clips.epoch_length
         self.channels = self._clips.channels
@@ -187,10 +201,7 @@ class ShardClips(MeasuredClips):
 
     def _left_out_before(self) -> list[tuple[str, str]]:
         """What preparation left out of the split, as its report says, where there is one."""
-        path = f"{self._data.data_dir}/{PREPARATION_REPORT}"
-        if not tf.io.gfile.exists(path):
-            return []
-        entries = json.loads(tf.io.gfile.GFile(path).read())["left_out"]
+        entries = self._data.report().get("left_out", [])
         return [(entry["path"], entry["reason"]) for entry in entries if entry["split"] == self.split]
 
 
@@ -206,6 +217,7 @@ class FileClips(MeasuredClips):
         label_names: tuple[str, ...],
         recipe: Recipe,
         listing_note: str | None = None,
+        loss: str = SOFTMAX,
     ):
         self.split = split
         self.label_names, self.recipe, self.listing_note = label_names, recipe, listing_note
@@ -214,7 +226,12 @@ class FileClips(MeasuredClips):
         self.description = f"{len(videos)} video files"
         self._videos = videos
         self._clips = [VideoClips(video.path, recipe) for video in videos]
-        self._labels = tf.constant([label_names.index(video.label) for video in videos], tf.int64)
+        numbers = [[label_names.index(name) for name in labels_of(video.label)] for video in videos]
+        if loss == SIGMOID:
+            classes = np.arange(len(label_names))
+            self._labels = tf.constant(np.stack([np.isin(classes, each) for each in numbers]), tf.float32)
+        else:
+            self._labels = tf.constant([label for (label,) in numbers], tf.int64)
 
     def batches(self, batch_size: int, frame_size: int, channels: int, crop: bool) -> Iterator[dict]:
         # A file that cannot be read is passed over, see `left_out`.
@@ -250,6 +267,22 @@ class FileClips(MeasuredClips):
             for video, clips in zip(self._videos, self._clips, strict=True)
             if video.video_id not in scored
         ]
+
+
+def list_annotated_files(video_dir: Path, annotations: str, split: str) -> tuple[list[Video], tuple[str, ...]]:
+    """Lists the videos of a split that a csv file names; their ids are the paths below `video_dir`.
+
+    Returns the videos and the names of the classes of all splits. Raises UserError as `read_ground_truth`, and where
+    rows are parts of videos.
+    """
+    truth = read_ground_truth(Path(annotations), split)
+    if any(row.get("start") or row.get("end") for _, row in read_rows(Path(annotations), ("label",))):
+        raise UserError(f"annotations={annotations} name parts of videos: prepare shards, and evaluate on them")
+    videos = [
+        Video(video_dir / name, posixpath.normpath(name), tuple(sorted(labels)), split)
+        for name, labels in truth.labels.items()
+    ]
+    return videos, truth.label_names
 
 
 def list_video_files(

@@ -9,17 +9,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from r3d_keras.defaults import SIGMOID
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.classes import Classes, match_classes
 from r3d_keras.evaluation.clip_sources import MeasuredClips, open_clips_to_measure
 from r3d_keras.evaluation.comparison import Difference, paired_difference
-from r3d_keras.evaluation.metrics import (
-    Metrics,
-    bootstrap_intervals,
-    compute_metrics,
-    confused_pairs,
-    format_metrics,
-)
+from r3d_keras.evaluation.measures import MEASURES, Measures
+from r3d_keras.evaluation.metrics import Metrics, confused_pairs
+from r3d_keras.evaluation.multilabel import MultilabelMetrics
 from r3d_keras.evaluation.official import OfficialScores, official_scores
 from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.evaluation.protocol import make_logit_function, score_clips
@@ -48,8 +45,8 @@ class Evaluation:
 
     clips: ClipScores
     videos: Scores
-    clip_metrics: Metrics | None
-    video_metrics: Metrics | None
+    clip_metrics: Metrics | MultilabelMetrics | None
+    video_metrics: Metrics | MultilabelMetrics | None
     intervals: dict[str, tuple[float, float]] | None
     left_out: list[tuple[str, str]]
     source: MeasuredClips
@@ -63,6 +60,11 @@ class Evaluation:
     def label_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of the scores."""
         return self.classes.label_names
+
+    @property
+    def measures(self) -> Measures:
+        """What the model is measured by."""
+        return MEASURES[self.clips.loss]
 
     @property
     def model(self) -> str:
@@ -103,27 +105,38 @@ class Evaluation:
     def _headline(self) -> str:
         classes = len(self.label_names)
         models = f"{1 + len(self.compared)} models" if self.compared else self.model
+        known = labeled(self.videos).labels
+        labels = f"{known.sum() / max(len(known), 1):.1f} labels a video" if self._is_multilabel else ""
         return (
             f"evaluate  {models} on {self.source.description}: {len(self.videos.names)} videos, "
-            f"{len(self.clips.video_ids)} clips, {classes} classes, chance {100 / classes:.1f}%"
+            f"{len(self.clips.video_ids)} clips, {classes} classes, {labels or f'chance {100 / classes:.1f}%'}"
         )
 
     def _table(self) -> list[str]:
         if not self.video_metrics:
             return [f"none of {len(self.videos.names)} videos has a label: scores alone"]
         names, classes = self.label_names, len(self.label_names)
+        top1 = self.measures.tops[0]
         if self.compared:
-            rows = [("videos", each.video_metrics, each.intervals["top1"]) for each in (self, *self._others)]
+            rows = [("videos", each.video_metrics, each.intervals[top1]) for each in (self, *self._others)]
             gaps = [_points(difference) for _, difference in self.compared]
             models = [f"{other.model}: {gap}" for other, gap in zip(self._others, gaps, strict=True)]
-            return format_metrics(rows, classes, ("model, and the first one minus it", self.model, *models))
-        rows = [("videos", self.video_metrics, self.intervals["top1"]), ("clips", self.clip_metrics, None)]
+            title = f"model, and the first one minus it{' in hit@1' * self._is_multilabel}"
+            return self.measures.table(rows, classes, (title, self.model, *models))
+        rows = [("videos", self.video_metrics, self.intervals[top1]), ("clips", self.clip_metrics, None)]
+        table = self.measures.table(rows, classes)
+        if self._is_multilabel:
+            return table
         pairs = [
             f"{names[label]} as {names[other]} {count} of {total}"
             for label, other, count, total in confused_pairs(labeled(self.videos), PAIRS_SHOWN)
         ]
         most_confused = [f"   most confused   {', '.join(pairs)}"] if pairs else []
-        return format_metrics(rows, classes) + most_confused
+        return table + most_confused
+
+    @property
+    def _is_multilabel(self) -> bool:
+        return self.clips.loss == SIGMOID
 
     def _untrimmed(self) -> list[str]:
         """A line for each model where ActivityNet's rules give numbers of their own."""
@@ -153,6 +166,7 @@ def evaluate(
     data_dir: str | Path,
     *,
     split: str = ProtocolOptions.split,
+    annotations: str | Path | None = ProtocolOptions.annotations,
     compare: ClipClassifier | str | Path | Sequence[ClipClassifier | str | Path] = (),
     frame_stride: int | None = ProtocolOptions.frame_stride,
     crop: bool = ProtocolOptions.crop,
@@ -167,9 +181,12 @@ def evaluate(
         model: a model, a .keras file, or the folder of a run, which stands for its best model.
         data_dir: shards; or videos in a folder for each class, or in such folders below those of splits. Of videos,
             clips are made as those that the model was trained on, and give the numbers of their shards.
-        split: of shards, or of videos below folders of splits. Of videos without such folders those that the model was
-            not trained on are measured, where it knows some of them; with "train" the others.
-        compare: another model or several, with the same frames of a clip, measured on the same videos.
+        split: of shards, or of videos below folders of splits or in a file of annotations. Of videos without such
+            folders those that the model was not trained on are measured, where it knows some of them; with "train" the
+            others.
+        annotations: a csv file with columns path, label and split, of videos that lie in no class folders; the paths
+            are relative to `data_dir`, and a video may have several labels, as in `run;jump`.
+        compare: another model or several, with the same loss and frames of a clip, measured on the same videos.
         frame_stride: take every second frame of shards (2), every third, ...; as the model learned when None.
         crop: see the center of a frame, as in the paper; otherwise all of it, its short side the model's size.
         average: what is averaged over the clips of a video, "probabilities" or "logits".
@@ -190,6 +207,7 @@ def evaluate(
     """
     options = ProtocolOptions(
         split=split,
+        annotations=annotations,
         frame_stride=frame_stride,
         crop=crop,
         average=average,
@@ -226,20 +244,20 @@ def measure(
     batches = source.batches(size, model.metadata.frame_size, model.metadata.channels, options.crop)
     try:
         with Progress("evaluate", total, "batches") as progress:
-            clips = score_clips(make_logit_function(model), _counted(batches, progress)).without(source.rejected())
-            clips = clips.of_classes(classes)
+            clips = score_clips(make_logit_function(model), _counted(batches, progress), model.metadata.loss)
+            clips = clips.without(source.rejected()).of_classes(classes)
     except NoClipsError as error:
         video, reason = next(iter(source.left_out(set())), ("", "it has no clips"))
         raise UserError(f"{error} (the first, {video}: {reason})") from error
     videos = clips.video_scores(options.average)
     labeled_clips, labeled_videos = labeled(clips.clip_scores()), labeled(videos)
-    is_labeled = bool(labeled_videos.names)
+    is_labeled, measures = bool(labeled_videos.names), MEASURES[clips.loss]
     return Evaluation(
         clips=clips,
         videos=videos,
-        clip_metrics=compute_metrics(labeled_clips) if is_labeled else None,
-        video_metrics=compute_metrics(labeled_videos) if is_labeled else None,
-        intervals=bootstrap_intervals(labeled_videos) if is_labeled else None,
+        clip_metrics=measures.compute(labeled_clips) if is_labeled else None,
+        video_metrics=measures.compute(labeled_videos) if is_labeled else None,
+        intervals=measures.intervals(labeled_videos) if is_labeled else None,
         left_out=source.left_out(set(videos.names)),
         source=source,
         classes=classes,
@@ -257,7 +275,7 @@ def _counted(batches: Iterator[dict], progress: Progress) -> Iterator[dict]:
 
 def labeled(scores: Scores) -> Scores:
     """Returns the items whose label is known."""
-    known = scores.labels >= 0
+    known = scores.labels >= 0 if scores.labels.ndim == 1 else scores.labels.any(axis=1)
     return Scores(list(itertools.compress(scores.names, known)), scores.probabilities[known], scores.labels[known])
 
 
@@ -272,12 +290,13 @@ def _configuration(name: str, model: ClipClassifier, source: MeasuredClips, opti
         "architecture": metadata.architecture,
         "arguments": ", ".join(f"{key}={value}" for key, value in metadata.arguments.items()) or "none",
         "origin": metadata.origin,
+        "loss": metadata.loss,
         "clips": str(source.recipe),
         "frame size": f"{metadata.frame_size} x {metadata.frame_size} pixels",
         "normalization": f"mean {metadata.normalization.mean}, standard deviation {metadata.normalization.std}",
         "measured on": source.description,
         "view": "center crop" if options.crop else "whole frames",
         "average over a video": options.average,
-        "classes in the softmax": "those of the data" if options.restrict_classes else "all of the model",
+        "classes in the scores": "those of the data" if options.restrict_classes else "all of the model",
         "versions": f"TensorFlow {tf.__version__}, Keras {keras.__version__}",
     }

@@ -53,8 +53,8 @@ def reliability_figure(runs: dict[str, Scores]) -> str:
     return _finish(figure, len(runs) > 1)
 
 
-def coverage_figure(runs: dict[str, Scores]) -> str:
-    """Draws top-1 of the surest part of the items of each run, over how much of all it is."""
+def coverage_figure(runs: dict[str, Scores], title: str) -> str:
+    """Draws top-1, which is called `title`, of the surest part of the items of each run, over how much of all it is."""
     figure = Figure(figsize=(5, 4.2), layout="constrained")
     axes = figure.subplots()
     for name, scores in runs.items():
@@ -63,7 +63,7 @@ def coverage_figure(runs: dict[str, Scores]) -> str:
         accuracy = np.cumsum(is_among_top(scores, 1)[surest]) / counts
         drawn = evenly(len(counts), COVERAGE_POINTS)
         axes.plot(counts[drawn] / len(counts), accuracy[drawn], label=shortened(name))
-    axes.set(xlabel="part of the videos, surest first", ylabel="top-1", xlim=(0, 1.02), ylim=(-0.02, 1.02))
+    axes.set(xlabel="part of the videos, surest first", ylabel=title, xlim=(0, 1.02), ylim=(-0.02, 1.02))
     return _finish(figure, len(runs) > 1)
 
 

@@ -9,7 +9,7 @@ from r3d_keras.annotation_files import field, read_json, read_rows, seconds, spl
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.result_files import Ranked, average_ranked
 from r3d_keras.official_ids import activitynet_sample, kinetics_sample, without_times
-from r3d_keras.video.listing import SPLIT_NAMES
+from r3d_keras.video.listing import SPLIT_NAMES, split_labels
 
 VIDEO_COLUMNS = ("video", "path", "youtube_id")
 
@@ -21,12 +21,14 @@ class GroundTruth:
     labels          of each video; trimmed videos have one
     names           what else results may call a video or a segment of it, and the video's id in `labels`
     unlabeled       videos of the subset that have no label
+    label_names     of the classes of all subsets, sorted
     is_activitynet  whether the file is ActivityNet's, whose metrics are those of videos with several labels
     """
 
     labels: dict[str, set[str]]
     names: dict[str, str]
     unlabeled: frozenset[str]
+    label_names: tuple[str, ...]
     is_activitynet: bool
 
     def find(self, name: str) -> str:
@@ -63,7 +65,8 @@ def read_ground_truth(path: Path, subset: str) -> GroundTruth:
 
     Args:
         path: a json file of the reference or of ActivityNet ("database"); or a csv with columns video (or path, or
-            youtube_id), label and, where there are several subsets, split, such as the official ones of Kinetics.
+            youtube_id), label (several as in `run;jump`) and, where there are several subsets, split, such as the
+            official ones of Kinetics.
         subset: train, validation or test, or what annotation files call them: training, val, validate, testing.
 
     Raises UserError when the file is missing or of another kind, or names no labeled video of the subset.
@@ -81,16 +84,18 @@ def read_ground_truth(path: Path, subset: str) -> GroundTruth:
 
 def _read_json(path: Path, subset: str) -> GroundTruth:
     contents = read_json(path)
-    labels, unlabeled, names = {}, set(), {}
+    labels, unlabeled, known, names = {}, set(), set(), {}
     is_activitynet = "taxonomy" in contents
     for video, entry in field(str(path), contents, "database", dict).items():
         place = f"{path}, video {video!r}"
-        if split_of(place, field(place, entry, "subset", str)) != subset:
-            continue
+        is_of_subset = split_of(place, field(place, entry, "subset", str)) == subset
         annotations = field(place, entry, "annotations", (dict, list)) if entry.get("annotations") else []
         if isinstance(annotations, dict):  # of the reference, whose unlabeled videos have segments alone
             annotations = [annotations] if "label" in annotations else []
         of_video = {field(place, each, "label", str) for each in annotations}
+        known |= of_video
+        if not is_of_subset:
+            continue
         if of_video:
             labels[video] = of_video
         else:
@@ -100,30 +105,34 @@ def _read_json(path: Path, subset: str) -> GroundTruth:
             names |= dict.fromkeys(samples, video)
     if not is_activitynet:
         names = _names_without_times(labels)
-    return GroundTruth(labels, names, frozenset(unlabeled), is_activitynet)
+    return GroundTruth(labels, names, frozenset(unlabeled), tuple(sorted(known)), is_activitynet)
 
 
 def _read_csv(path: Path, subset: str) -> GroundTruth:
     labels: dict[str, set[str]] = {}
-    unlabeled = set()
-    for video, label in _csv_pairs(path, subset):
-        if label:
-            labels.setdefault(video, set()).add(label)
-        else:
+    unlabeled, known = set(), set()
+    for video, of_video, is_of_subset in _csv_rows(path, subset):
+        known.update(of_video)
+        if is_of_subset and of_video:
+            labels.setdefault(video, set()).update(of_video)
+        elif is_of_subset:
             unlabeled.add(video)
-    return GroundTruth(labels, _names_without_times(labels), frozenset(unlabeled - set(labels)), is_activitynet=False)
+    names, unlabeled = _names_without_times(labels), frozenset(unlabeled - set(labels))
+    return GroundTruth(labels, names, unlabeled, tuple(sorted(known)), is_activitynet=False)
 
 
-def _csv_pairs(path: Path, subset: str) -> Iterator[tuple[str, str]]:
+def _csv_rows(path: Path, subset: str) -> Iterator[tuple[str, list[str], bool]]:
+    """Yields video, labels, and whether the video is of the subset."""
     for place, row in read_rows(path, ("label",)):
         video = next((row[name] for name in VIDEO_COLUMNS if row.get(name)), None)
         if video is None:
             raise UserError(f"{place}: no video: one of the columns {', '.join(VIDEO_COLUMNS)} is expected")
-        if "split" in row and split_of(place, row["split"]) != subset:
-            continue
         if "youtube_id" in row and row.get("time_start") and row.get("time_end"):
             video = kinetics_sample(video, seconds(place, row["time_start"]), seconds(place, row["time_end"]))
-        yield video, row["label"]
+        labels = split_labels(row["label"])
+        if not all(labels):
+            raise UserError(f"{place}: one of the labels of {video} is empty")
+        yield video, labels, "split" not in row or split_of(place, row["split"]) == subset
 
 
 def _names_without_times(labels: Mapping[str, set[str]]) -> dict[str, str]:

@@ -52,12 +52,12 @@ def compute_metrics(scores: Scores) -> Metrics:
 
 
 def is_among_top(scores: Scores, k: int) -> np.ndarray:
-    """Tells for each item whether its label is among the k most probable classes, bool [n].
+    """Tells for each item whether its label, or one of them, is among the k most probable classes, bool [n].
 
     Among equal probabilities the lower class index wins. With k or fewer classes all are.
     """
     order = np.argsort(-scores.probabilities, axis=1, kind="stable")[:, :k]
-    return (order == scores.labels[:, np.newaxis]).any(axis=1)
+    return np.take_along_axis(scores.has_label(), order, axis=1).any(axis=1)
 
 
 def losses(scores: Scores) -> np.ndarray:

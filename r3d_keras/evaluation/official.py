@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from r3d_keras.evaluation.activitynet import UntrimmedMetrics, untrimmed_metrics
 from r3d_keras.evaluation.classes import Classes
 from r3d_keras.evaluation.result_files import ranked_classes
@@ -44,9 +46,9 @@ def official_scores(
     label_names = tuple(names[number] for number in classes.in_data.tolist())
     videos = average_over_videos(Scores(ids, samples.probabilities[:, classes.in_data], samples.labels))
     truth: dict[str, set[str]] = {}
-    for video, label in zip(ids, samples.labels, strict=True):
-        if label >= 0:
-            truth.setdefault(video, set()).add(names[int(label)])
+    for video, has_label in zip(ids, samples.has_label(), strict=True):
+        if has_label.any():
+            truth.setdefault(video, set()).update(names[number] for number in np.flatnonzero(has_label).tolist())
     metrics = None
     if dataset == ACTIVITYNET and truth:
         ranked = ranked_classes(videos, label_names, len(label_names))

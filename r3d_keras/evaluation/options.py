@@ -14,6 +14,9 @@ class ProtocolOptions(Options):
     title = "Protocol"
 
     split: str = option("validation", "Split to measure on.")
+    annotations: str | None = option(
+        None, "A csv file with columns path, label and split: the labels of videos that lie in no class folders."
+    )
     frame_stride: int | None = option(
         None,
         "Take every second frame of shards (2), every third, ...; by default as the model learned.",

@@ -4,10 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from r3d_keras.evaluation.evaluation import Evaluation, labeled
-from r3d_keras.evaluation.metrics import class_accuracies
 from r3d_keras.evaluation.report import write_report
 from r3d_keras.evaluation.result_files import write_results
 from r3d_keras.files import make_folder, write_json
@@ -17,10 +14,10 @@ def write_evaluation(evaluation: Evaluation, folder: Path, top_k: int) -> list[P
     """Writes an evaluation, and returns the files directly in the folder:
 
     report.html      where any video has a label
-    metrics.json     metrics of clips and videos, intervals of the videos' metrics, classes (videos and top-1 of each),
-                     classes_not_in_data (of the model), activitynet (its own metrics, see `UntrimmedMetrics`),
-                     videos_listed = videos_scored + videos_left_out, left_out, a note on what is measured, and the
-                     configuration
+    metrics.json     metrics of clips and videos, intervals of the videos' metrics, classes (videos of each, and its
+                     top-1 or average precision), classes_not_in_data (of the model), activitynet (its own metrics, see
+                     `UntrimmedMetrics`), videos_listed = videos_scored + videos_left_out, left_out, a note on what is
+                     measured, and the configuration
     comparison.json  where models are compared; what was measured of the others is in folders named after them
     results.json, segments.json, submission.json, scores.csv, scores.npz
                      see `write_results`
@@ -52,22 +49,21 @@ def _write_numbers(evaluation: Evaluation, folder: Path, top_k: int) -> list[Pat
         "note": evaluation.source.listing_note,
         "classes_not_in_data": {
             "count": len(classes.absent),
-            "in_softmax": not classes.restricted,
+            "in_scores": not classes.restricted,
             "names": list(classes.absent),
         },
         "configuration": evaluation.configuration,
     }
     if evaluation.video_metrics:
-        videos = labeled(evaluation.videos)
-        counts = np.bincount(videos.labels, minlength=len(label_names))
-        accuracies = class_accuracies(videos)
+        videos, name_of_measure = labeled(evaluation.videos), evaluation.measures.class_name[0]
+        counts, measured = videos.has_label().sum(axis=0), evaluation.measures.of_class(videos)
         values |= {
             "clips": asdict(evaluation.clip_metrics),
             "videos": asdict(evaluation.video_metrics),
             "videos_intervals": evaluation.intervals,
             "classes": {
-                name: {"videos": int(count), "top1": float(accuracy)}
-                for name, count, accuracy in zip(label_names, counts, accuracies, strict=True)
+                name: {"videos": int(count), name_of_measure: float(value)}
+                for name, count, value in zip(label_names, counts, measured, strict=True)
                 if count
             },
         }

@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from r3d_keras.evaluation.scores import ClipScores, NoClipsError, softmax
+from r3d_keras.defaults import SIGMOID, SOFTMAX
+from r3d_keras.evaluation.scores import ClipScores, NoClipsError, to_probabilities
 from r3d_keras.input.pipeline import PADDING
 from r3d_keras.input.records import INTACT
+from r3d_keras.models import ClipClassifier
 
 
 def make_logit_function(model: keras.Model) -> Callable[[tf.Tensor], np.ndarray]:
@@ -22,16 +24,19 @@ def make_logit_function(model: keras.Model) -> Callable[[tf.Tensor], np.ndarray]
     return lambda clips: logits(clips).numpy()
 
 
-def make_probability_function(model: keras.Model) -> Callable[[tf.Tensor], np.ndarray]:
+def make_probability_function(model: ClipClassifier) -> Callable[[tf.Tensor], np.ndarray]:
     """Returns a function from clips, as `make_logit_function`, to float32 probabilities [batch, classes]."""
-    logits = make_logit_function(model)
-    return lambda clips: softmax(logits(clips))
+    logits, loss = make_logit_function(model), model.metadata.loss
+    return lambda clips: to_probabilities(logits(clips), loss)
 
 
-def score_clips(clip_logits: Callable[[tf.Tensor], np.ndarray], batches: Iterable[dict]) -> ClipScores:
+def score_clips(
+    clip_logits: Callable[[tf.Tensor], np.ndarray], batches: Iterable[dict], loss: str = SOFTMAX
+) -> ClipScores:
     """Scores the clips of `batches` (see `r3d_keras.input.pipeline.evaluation_clips`), in their order.
 
-    Padding and damaged clips are left out. Raises NoClipsError when nothing else is there.
+    `loss` is the one by which the model learned, and for which the batches were made. Padding and damaged clips are
+    left out. Raises NoClipsError when nothing else is there.
     """
     parts = {"video_id": [], "clip_index": [], "segment": [], "logits": [], "label": []}
     for batch in batches:
@@ -42,4 +47,5 @@ def score_clips(clip_logits: Callable[[tf.Tensor], np.ndarray], batches: Iterabl
     if not sum(len(labels) for labels in parts["label"]):
         raise NoClipsError("no clip could be read: there is nothing to evaluate")
     video_ids, indexes, segments, logits, labels = (np.concatenate(values) for values in parts.values())
-    return ClipScores([name.decode() for name in video_ids], indexes, segments, logits, labels)
+    labels = labels.astype(bool) if loss == SIGMOID else labels
+    return ClipScores([name.decode() for name in video_ids], indexes, segments, logits, labels, loss)

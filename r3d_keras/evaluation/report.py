@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from r3d_keras.evaluation.evaluation import Evaluation, labeled
 from r3d_keras.evaluation.figures import confusion_figure, coverage_figure, reliability_figure, training_figure
-from r3d_keras.evaluation.metrics import class_accuracies, confused_pairs
+from r3d_keras.evaluation.metrics import confused_pairs
 from r3d_keras.evaluation.scores import Scores
 from r3d_keras.files import whole_file
 from r3d_keras.fonts import fonts_for
@@ -26,13 +26,6 @@ MOVING_FRAMES, MOVING_HEIGHT, MOVING_ASPECT = 8, 72, 4 / 3
 # Of all thumbnails of a page, and of one, before they are written in base64.
 ALL_MOVING_BYTES, MOVING_BYTES = 2_400_000, 8_000
 
-METRIC_NAMES = {
-    "top1": "top-1",
-    "top5": "top-5",
-    "average": "mean of top-1 and top-5",
-    "mean_class_accuracy": "mean class accuracy",
-}
-
 
 def write_report(path: Path, evaluation: Evaluation) -> None:
     """Writes the report of an evaluation of which some videos have labels.
@@ -42,23 +35,24 @@ def write_report(path: Path, evaluation: Evaluation) -> None:
     runs = _runs(evaluation)
     scores = {name: labeled(run.videos) for name, run in runs.items()}
     videos, label_names = labeled(evaluation.videos), evaluation.label_names
-    classes = _classes(evaluation, list(runs.values()))
+    classes, measures = _classes(evaluation, list(runs.values())), evaluation.measures
     folders = {name: run.model_dir for name, run in runs.items() if run.model_dir}
+    is_multilabel = videos.labels.ndim == 2
     with fonts_for([*runs, *label_names]):
         figures = {
-            "confusion": confusion_figure(videos, label_names),
+            "confusion": "" if is_multilabel else confusion_figure(videos, label_names),
             "reliability": reliability_figure(scores),
-            "coverage": coverage_figure(scores),
+            "coverage": coverage_figure(scores, measures.names[measures.tops[0]]),
             "curves": training_figure(folders) or "",
         }
     page = template("evaluation/report.html.jinja").render(
         evaluation=evaluation,
-        metric_names=METRIC_NAMES,
+        measures=evaluation.measures,
         runs=list(runs),
         classes=classes,
         examples_shown=max(len(row["most"]) for row in classes),
         moving_frames=MOVING_FRAMES,
-        pairs=_confused_pairs(videos, label_names),
+        pairs=[] if is_multilabel else _confused_pairs(videos, label_names),
         mistakes=_mistakes(evaluation, videos),
         # SVG of our own making, the only text that is not escaped.
         **{name: Markup(figure) for name, figure in figures.items()},
@@ -77,14 +71,14 @@ def _runs(evaluation: Evaluation) -> dict[str, Evaluation]:
 
 
 def _classes(evaluation: Evaluation, runs: list[Evaluation]) -> list[dict]:
-    """Every class that occurs, worst first: its top-1 in each run, and its most and least sure videos.
+    """Every class that occurs, worst first: its measure in each run, and its most and least sure videos.
 
     How sure is the probability of the class, of the first run.
     """
     videos, label_names = labeled(evaluation.videos), evaluation.label_names
-    accuracies = [_accuracies(evaluation, run) for run in runs]
-    of_class = [np.flatnonzero(videos.labels == index) for index in range(len(label_names))]
-    present = [index for index in np.argsort(accuracies[0], kind="stable") if len(of_class[index])]
+    measured, has_label = [_of_class(evaluation, run) for run in runs], videos.has_label()
+    of_class = [np.flatnonzero(column) for column in has_label.T]
+    present = [index for index in np.argsort(measured[0], kind="stable") if len(of_class[index])]
     shown = 1 if len(present) > 100 else 2 if len(present) > 20 else 3
     examples = {}
     for index in present:
@@ -93,15 +87,15 @@ def _classes(evaluation: Evaluation, runs: list[Evaluation]) -> list[dict]:
         most = order[: min(shown, -(-len(order) // 2))]
         least = order[::-1][: min(shown, len(order) // 2)]
         examples[index] = (most, least)
-    drawn = [int(video) for pair in examples.values() for part in pair for video in part]
+    drawn = list({int(video): None for pair in examples.values() for part in pair for video in part})
     strips = dict(zip(drawn, _moving(evaluation, [videos.names[video] for video in drawn]), strict=True))
 
-    def described(video: int) -> dict:
-        label, predicted = videos.labels[video], videos.probabilities[video].argmax()
+    def described(video: int, index: int) -> dict:
+        predicted = videos.probabilities[video].argmax()
         return {
             "video": videos.names[video],
-            "sure": float(videos.probabilities[video, label]),
-            "taken_for": None if predicted == label else label_names[predicted],
+            "sure": float(videos.probabilities[video, index]),
+            "taken_for": None if has_label[video, predicted] else label_names[predicted],
             "strip": strips[video],
         }
 
@@ -109,20 +103,20 @@ def _classes(evaluation: Evaluation, runs: list[Evaluation]) -> list[dict]:
         {
             "name": label_names[index],
             "videos": len(of_class[index]),
-            "top1": [float(each[index]) for each in accuracies],
+            "measured": [float(each[index]) for each in measured],
             "sure": float(videos.probabilities[of_class[index], index].mean()),
-            "most": [described(int(video)) for video in examples[index][0]],
-            "least": [described(int(video)) for video in examples[index][1]],
+            "most": [described(int(video), index) for video in examples[index][0]],
+            "least": [described(int(video), index) for video in examples[index][1]],
         }
         for index in present
     ]
 
 
-def _accuracies(first: Evaluation, run: Evaluation) -> np.ndarray:
-    """Returns top-1 of a run on each class of the first one, float64 [classes]; NaN where there are no videos."""
-    accuracies = np.full(len(first.label_names), np.nan)
-    accuracies[first.classes.of_data] = class_accuracies(labeled(run.videos))[run.classes.of_data]
-    return accuracies
+def _of_class(first: Evaluation, run: Evaluation) -> np.ndarray:
+    """Returns the measure of a run on each class of the first one, float64 [classes]; NaN where there are no videos."""
+    measured = np.full(len(first.label_names), np.nan)
+    measured[first.classes.of_data] = first.measures.of_class(labeled(run.videos))[run.classes.of_data]
+    return measured
 
 
 def _moving(evaluation: Evaluation, names: list[str]) -> list[str]:
@@ -163,17 +157,18 @@ def _mistakes(evaluation: Evaluation, videos: Scores) -> list[dict]:
     """The videos of which the model was most sure and wrong, each with frames of its clip in the middle."""
     label_names, frames_of = evaluation.label_names, _frames_of_videos(evaluation)
     predicted, confidence = videos.probabilities.argmax(axis=1), videos.probabilities.max(axis=1)
-    wrong = [index for index in np.argsort(-confidence, kind="stable") if predicted[index] != videos.labels[index]]
+    has_label = videos.has_label()
+    wrong = [index for index in np.argsort(-confidence, kind="stable") if not has_label[index, predicted[index]]]
     pictures = {
         index: _pictures(frames_of(videos.names[index]), STRIP_FRAMES, STRIP_HEIGHT) for index in wrong[:MISTAKES_SHOWN]
     }
     return [
         {
             "video": videos.names[index],
-            "label": label_names[videos.labels[index]],
+            "labels": [label_names[label] for label in np.flatnonzero(has_label[index])],
             "predicted": label_names[predicted[index]],
             "confidence": float(confidence[index]),
-            "of_label": float(videos.probabilities[index, videos.labels[index]]),
+            "of_label": float(videos.probabilities[index, has_label[index]].max()),
             "strip": strip_url(frames, STRIP_BYTES),
             "frames": len(frames),
         }

@@ -1,6 +1,7 @@
 """Result files: written for other tools, and read back to compute metrics again."""
 
 import csv
+import itertools
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from r3d_keras.errors import UserError
-from r3d_keras.evaluation.scores import ClipScores, Scores, softmax
+from r3d_keras.evaluation.scores import ClipScores, Scores
 from r3d_keras.files import whole_file, write_json
+from r3d_keras.video.listing import LABEL_SEPARATOR
 
 if TYPE_CHECKING:
     from r3d_keras.evaluation.official import OfficialScores
@@ -36,8 +38,8 @@ def write_results(
                      [...]}]}}, frames counted from 1
     submission.json  for the official ActivityNet and Kinetics servers: of their data sets by the official ids, of
                      ActivityNet with all classes, because its mean average precision needs them
-    scores.csv       a row per video: label, prediction, whether it is right, and the best classes
-    scores.npz       all probabilities of videos and logits of clips
+    scores.csv       a row per video: label (several as in run;jump), whether the best class is right, the best classes
+    scores.npz       all probabilities of videos and logits of clips; labels as in `Scores`
 
     Args:
         top_k: classes listed for each video; all with 0 or less.
@@ -48,7 +50,8 @@ def write_results(
     results = {name: _entries(each[:count]) for name, each in ranked.items()}
     write_json(folder / "results.json", {"results": results})
     segments: dict[str, list] = {name: [] for name in videos.names}
-    for name, (first, end), scores in zip(clips.video_ids, clips.segments, softmax(clips.logits), strict=True):
+    probabilities = clips.clip_scores().probabilities
+    for name, (first, end), scores in zip(clips.video_ids, clips.segments, probabilities, strict=True):
         entries = _entries(_ranked(scores, label_names, count))
         segments[name].append({"segment": [int(first) + 1, int(end) + 1], "result": entries})
     write_json(folder / "segments.json", {"results": segments})
@@ -125,10 +128,10 @@ def _write_csv(path: Path, videos: Scores, ranked: Mapping[str, Ranked], label_n
     with whole_file(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["video", "label", "correct", *best])
-        for name, label in zip(videos.names, videos.labels, strict=True):
-            label_name, top = label_names[label] if label >= 0 else "", ranked[name][:listed]
-            is_right = int(top[0][0] == label_name) if label_name else ""
-            writer.writerow([name, label_name, is_right, *(value for pair in top for value in pair)])
+        for name, has_label in zip(videos.names, videos.has_label(), strict=True):
+            labels, top = list(itertools.compress(label_names, has_label)), ranked[name][:listed]
+            is_right = int(top[0][0] in labels) if labels else ""
+            writer.writerow([name, LABEL_SEPARATOR.join(labels), is_right, *(value for pair in top for value in pair)])
 
 
 def _write_npz(path: Path, clips: ClipScores, videos: Scores, label_names: tuple[str, ...]) -> None:

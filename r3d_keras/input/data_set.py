@@ -52,7 +52,8 @@ def open_clips(
         seed: decides order and augmentation of all epochs.
 
     Yields:
-        clips uint8 [batch, clip_frames, frame_size, frame_size, channels] and label int64 [batch].
+        clips uint8 [batch, clip_frames, frame_size, frame_size, channels] and label int64 [batch]; where videos have
+        several, float32 [batch, classes], 1 for each of them, as keras.losses.BinaryCrossentropy takes it.
 
     Raises UserError for a number out of bounds, when there are no shards or no such split, and when an epoch is shorter
     than a batch. Iterating raises tf.errors.InvalidArgumentError for a batch of evaluation of which no clip is left.
@@ -66,7 +67,10 @@ def open_clips(
         r3d_keras.save_model(model, "model.keras")
     """
     BatchOptions(batch_size=batch_size, frame_size=frame_size, seed=seed)
-    clips = open_split(open_clip_data(data_dir), split, sampling or Sampling())
+    data = open_clip_data(data_dir)
+    clips = open_split(
+        data, split, sampling or Sampling(), defaults.SIGMOID if data.is_multilabel else defaults.SOFTMAX
+    )
     if is_augmented is None:
         is_augmented = split == TRAIN
     if not is_augmented:
@@ -87,6 +91,7 @@ def open_clips(
 
 def _labeled_clips(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
     # Not Dataset.filter, after which Keras does not know how many batches will come.
-    known = batch["label"] >= 0
+    label = batch["label"]
+    known = label >= 0 if label.dtype.is_integer else tf.reduce_any(label > 0, axis=1)
     tf.debugging.assert_equal(tf.reduce_any(known), True, "no clip of a batch can be read and has a label")
-    return tf.boolean_mask(batch["clips"], known), tf.boolean_mask(batch["label"], known)
+    return tf.boolean_mask(batch["clips"], known), tf.boolean_mask(label, known)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from r3d_keras.defaults import SOFTMAX
 from r3d_keras.errors import UserError
 from r3d_keras.input.augmentation import Augmentation, augment
 from r3d_keras.input.parallelism import parallel_clips, with_own_threads
@@ -44,10 +45,15 @@ class SplitClips:
         return [str(self.source.video_ids[number]) for number in numbers]
 
 
-def open_split(data: ClipData, split: str, sampling: Sampling) -> SplitClips:
-    """Opens the clips of a split. Raises UserError when there is no such split or index, or for gaps between clips."""
+def open_split(data: ClipData, split: str, sampling: Sampling, loss: str = SOFTMAX) -> SplitClips:
+    """Opens the clips of a split, with labels for a loss: see `RecordReader.read`.
+
+    Raises UserError when there is no such split or index, for gaps between clips, and for a loss of one label where
+    videos have several.
+    """
+    data.check_loss(loss)
     index = data.index(split)
-    source, reader = ClipSource(index, data.clip_frames, sampling), RecordReader(data, split, index)
+    source, reader = ClipSource(index, data.clip_frames, sampling), RecordReader(data, split, index, loss)
     return SplitClips(source, reader, data.clip_frames, index.modality)
 
 
@@ -82,8 +88,8 @@ def training_clips(
 
     Yields:
         dict of clips uint8 [batch_size / num_replicas, clip_frames, frame_size, frame_size, channels], label int64
-        [...], clip int64 [...], their numbers in the epoch, is_still bool [...] and damaged int64 [...], see
-        `RecordReader.read`.
+        [...] or float32 [..., classes], clip int64 [...], their numbers in the epoch, is_still bool [...] and damaged
+        int64 [...]; see `RecordReader.read`.
     """
     if augmentation.color_jitter and clips.modality == FLOW:
         raise UserError("color_jitter has no meaning for optical flow: leave it out")
@@ -172,10 +178,10 @@ def evaluation_clips(
         pad: fill up the last batch, and give every part the same number of batches.
 
     Yields:
-        dict of clips uint8 [batch, clip_frames, frame_size, frame_size, channels], label int64 [batch], video_id
+        dict of clips uint8 [batch, clip_frames, frame_size, frame_size, channels], label as `training_clips`, video_id
         string [batch], clip_index int64 [batch], segment int64 [batch, 2], see `ClipSource.segments`, clip int64
         [batch], their numbers in the epoch, PADDING for what only fills up, and damaged int64 [batch]: INTACT, or the
-        number of a stored clip that cannot be read. Padded and damaged clips are black, their labels -1. The last
+        number of a stored clip that cannot be read. Padded and damaged clips are black, without a label. The last
         batch may be smaller without `pad`.
     """
     batches = -(-clips.epoch_length // batch_size)
@@ -187,7 +193,7 @@ def evaluation_clips(
 
     def no_record():
         frames = tf.fill([clips.clip_frames], "")
-        return {"frames": frames, "label": tf.constant(-1, tf.int64), "damaged": tf.constant(INTACT, tf.int64)}
+        return {"frames": frames, "label": clips.reader.no_label, "damaged": tf.constant(INTACT, tf.int64)}
 
     def read(item):
         record = clips.reader.read(clips.source, item, tf.zeros([2], tf.int64))

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from r3d_keras.clip_index import ClipIndex
+from r3d_keras.defaults import SIGMOID
 from r3d_keras.input.sampling import ClipSource
 from r3d_keras.input.shards import ClipData
 
@@ -10,10 +11,15 @@ INTACT = -1
 
 
 class RecordReader:
-    """Reads clips of a split by their numbers in the index, inside the TensorFlow graph."""
+    """Reads clips of a split by their numbers in the index, inside the TensorFlow graph.
 
-    def __init__(self, data: ClipData, split: str, index: ClipIndex):
-        self._data = data
+    Attributes:
+        no_label: the label of a clip that has none.
+    """
+
+    def __init__(self, data: ClipData, split: str, index: ClipIndex, loss: str):
+        self._data, self._loss = data, loss
+        self.no_label = tf.zeros(len(data.label_names)) if loss == SIGMOID else tf.constant(-1, tf.int64)
         self._files = tf.constant(data.split(split).files)
         self._shards, self._offsets = tf.constant(index.shards), tf.constant(index.offsets)
 
@@ -21,9 +27,10 @@ class RecordReader:
         """Reads the frames of an item of `source`.
 
         Returns:
-            dict of frames string [clip_frames], JPEG files; label int64; video_id string; is_still bool, whether they
-            are all equal, and no frame is there twice; and damaged int64: INTACT, or the number of a stored clip whose
-            record is damaged. Then the other values mean nothing.
+            dict of frames string [clip_frames], JPEG files; label int64, or for sigmoids float32 [classes], 1 for each
+            of its labels; video_id string; is_still bool, whether the frames are all equal, and none is there twice;
+            and damaged int64: INTACT, or the number of a stored clip whose record is damaged. Then the other values
+            mean nothing.
         """
         clips, places = source.frames_of(item, seed)
         numbers, record_of_frame = tf.unique(clips, out_idx=tf.int64)
@@ -62,12 +69,15 @@ class RecordReader:
 
     def _parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         record = self._data.parse(serialized)
+        if self._loss == SIGMOID:
+            classes = tf.one_hot(tf.reshape(record["label"], [-1]), len(self._data.label_names))  # none of -1
+            record["label"] = tf.reduce_sum(classes, axis=0)
         return {name: record[name] for name in ("frames", "label", "video_id")}
 
     def _no_record(self) -> dict[str, tf.Tensor]:
         return {
             "frames": tf.fill([self._data.clip_frames], ""),
-            "label": tf.constant(-1, tf.int64),
+            "label": self.no_label,
             "video_id": tf.constant(""),
         }
 

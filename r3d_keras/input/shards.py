@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +17,7 @@ import tensorflow_datasets as tfds
 
 from r3d_keras import remote
 from r3d_keras.clip_index import ClipIndex, index_file_name
+from r3d_keras.defaults import SIGMOID
 from r3d_keras.errors import UserError
 from r3d_keras.folder_kinds import SHARDS, folder_kind
 from r3d_keras.video.recipe import RECIPE_FILE, Recipe, recipe_of_report
@@ -53,6 +55,29 @@ class ClipData:
     recipe: Recipe
     features: tfds.features.FeaturesDict
     video_digests: dict[str, tuple[str, ...]]
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether a video may have several labels."""
+        return isinstance(self.features["label"], tfds.features.Sequence)
+
+    def check_loss(self, loss: str) -> None:
+        """Raises UserError for a loss of one label, where videos have several."""
+        if self.is_multilabel and loss != SIGMOID:
+            splits = self.report().get("splits", {}).values()
+            several, written = (
+                sum(split.get(name, 0) for split in splits) for name in ("videos_with_several_labels", "videos_written")
+            )
+            count = f"{several} of the {written} videos" if several else "videos"
+            raise UserError(
+                f"{count} in {self.data_dir} have several labels, of which a model with loss={loss} can learn and tell "
+                "one: train with loss=sigmoid"
+            )
+
+    def report(self) -> dict[str, Any]:
+        """Returns the report of the preparation; an empty one when it is not there."""
+        path = os.path.join(self.data_dir, PREPARATION_REPORT)
+        return json.loads(tf.io.gfile.GFile(path).read()) if tf.io.gfile.exists(path) else {}
 
     def split(self, name: str) -> Split:
         """Returns the split of that name. Raises UserError when there is none."""

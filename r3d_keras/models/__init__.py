@@ -46,6 +46,7 @@ def build_model(
     precision: str | None = None,
     headless: bool = False,
     origin: str = "",
+    loss: str | None = None,
     **arguments,
 ) -> ClipClassifier:
     """Builds a model from raw clips to logits, freshly initialized or with the weights of another.
@@ -74,6 +75,8 @@ def build_model(
         headless: whether to leave out the head, and with it `num_classes` and `label_names`: the model gives features
             [batch, channels], to start a training from or to compare videos by.
         origin: where the weights come from, in words.
+        loss: by which it is to learn: "softmax", one label a clip, or "sigmoid", any number of them. That of `weights`
+            by default, or softmax without them. With another one the head of `weights` is not kept.
         **arguments: the architecture's own: `residual_network`, `densenet`, `i3d` and `c3d` in this package explain
             them.
 
@@ -82,18 +85,20 @@ def build_model(
         logits [batch, num_classes].
 
     Raises:
-        UserError: unknown architecture, argument or normalization; classes and labels that disagree; clips too
+        UserError: unknown architecture, argument, normalization or loss; classes and labels that disagree; clips too
             short or too small for the network; a choice that contradicts `weights`.
 
     Example:
         model = r3d_keras.build_model("resnet-34", num_classes=400, shortcut="A")
         model = r3d_keras.build_model(weights="resnet-34-kinetics.keras", num_classes=101)
     """
+    if loss not in (None, *defaults.LOSSES):
+        raise UserError(f"unknown loss {loss!r}; known: {', '.join(defaults.LOSSES)}")
     if weights is not None:
         from r3d_keras.models.fine_tuning import build_from
 
         source = weights if isinstance(weights, ClipClassifier) else load_model(weights)
-        chosen = {"frame_size": frame_size, "normalization": normalization}
+        chosen = {"frame_size": frame_size, "normalization": normalization, "loss": loss or source.metadata.loss}
         chosen["recipe"] = _recipe(recipe or source.metadata.recipe, clip_frames)
         channels = input_channels or source.metadata.channels
         with layers_of_precision(precision):
@@ -124,7 +129,15 @@ def build_model(
 
     model = ClipClassifier(inputs=clips, outputs=outputs, name=architecture)
     model.metadata = Metadata(
-        architecture, arguments, num_classes, tuple(label_names), recipe, frame_size, normalization, origin
+        architecture,
+        arguments,
+        num_classes,
+        tuple(label_names),
+        recipe,
+        frame_size,
+        normalization,
+        origin,
+        loss=loss or defaults.SOFTMAX,
     )
     return model
 

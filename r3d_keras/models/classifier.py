@@ -29,6 +29,8 @@ class Metadata:
     origin        where the weights come from, in words
     learned_from  digests of the videos that it was trained on (see `video_digest`), where they and the held-out ones
                   lie in the same folders
+    loss          by which it learns, one of `defaults.LOSSES`: probabilities are the softmax of the logits, or the
+                  sigmoid of each
     """
 
     architecture: str
@@ -40,6 +42,7 @@ class Metadata:
     normalization: Normalization = field(default_factory=lambda: Normalization((0.0,) * 3, (1.0,) * 3))
     origin: str = ""
     learned_from: tuple[str, ...] = ()
+    loss: str = defaults.SOFTMAX
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Metadata":

@@ -24,9 +24,9 @@ def build_from(
     arguments: dict[str, Any],
     input_channels: int,
 ) -> ClipClassifier:
-    """Builds `source` anew with a head for `num_classes`, or with its own head where classes and labels agree.
+    """Builds `source` anew with a head for `num_classes`, or with its own head where classes, labels and loss agree.
 
-    `chosen` holds the recipe, and frame_size and normalization, of which None keeps those of `source`. With other
+    `chosen` holds recipe and loss, and frame_size and normalization, of which None keeps those of `source`. With other
     `input_channels` the first convolution gets the mean over the channels of its kernel (Wang et al. 2016, for flow
     from RGB), and the normalization is that of flow on the scale of `source`. `metadata.origin` of the result says what
     was kept. Raises UserError when a choice contradicts the weights.
@@ -38,14 +38,18 @@ def build_from(
         normalization = find_normalization(chosen["normalization"] or own, input_channels)
         chosen = {**chosen, "normalization": None}
     _check_choices(source, architecture, chosen, arguments)
-    keeps_head, reason = _keeps_head(source, num_classes, label_names)
+    has_its_classes, reason = _has_its_classes(source, num_classes, label_names)
+    keeps_head = has_its_classes and chosen["loss"] == metadata.loss
+    if has_its_classes and not keeps_head:
+        reason = f"every weight kept but the head, which is new (for loss={chosen['loss']}, not {metadata.loss})"
     if normalization != metadata.normalization:
         reason += f"; first kernel averaged over its channels for {input_channels} of them"
     with skipped_initial_values():
         model = build_model(
             metadata.architecture,
-            metadata.num_classes if keeps_head else num_classes,
-            label_names=metadata.label_names if keeps_head else label_names,
+            metadata.num_classes if has_its_classes else num_classes,
+            label_names=metadata.label_names if has_its_classes else label_names,
+            loss=chosen["loss"],
             recipe=chosen["recipe"],
             frame_size=chosen["frame_size"] or metadata.frame_size,
             input_channels=input_channels,
@@ -143,8 +147,8 @@ def _check_choices(source: ClipClassifier, architecture: str | None, chosen: dic
                 raise UserError(f"{metadata.architecture} weights are bound to {name}={getattr(metadata, name)}")
 
 
-def _keeps_head(source: ClipClassifier, num_classes: int | None, label_names: tuple[str, ...]) -> tuple[bool, str]:
-    """Tells whether the head stays, and why, in words."""
+def _has_its_classes(source: ClipClassifier, num_classes: int | None, label_names: tuple[str, ...]) -> tuple[bool, str]:
+    """Tells whether the classes are those of `source`, and in words what that means for the head."""
     metadata = source.metadata
     wanted = len(label_names) or metadata.num_classes if num_classes is None else num_classes
     if num_classes is None and not wanted:

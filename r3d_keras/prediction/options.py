@@ -25,8 +25,17 @@ class AnswerOptions(ClipOptions):
 
     title = "Answers"
 
-    top_k: int = option(1, "Classes named for each video.", minimum=1)
-    threshold: float = option(0.0, "Name no class with a lower score.", minimum=0, maximum=1)
+    top_k: int | None = option(
+        None,
+        "Classes named for each video; 1 by default, of a model with loss=sigmoid all that reach the threshold.",
+        minimum=1,
+    )
+    threshold: float | None = option(
+        None,
+        "Name no class with a lower score; 0 by default, of a model with loss=sigmoid 0.5.",
+        minimum=0,
+        maximum=1,
+    )
     timeline: str | None = option(None, "Folder for scores per second and segments, as json and plot.")
     segment_threshold: float = option(
         0.5, "Score from which a second of the timeline counts as part of a segment.", minimum=0, maximum=1

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from r3d_keras.errors import UserError
+from r3d_keras.evaluation.scores import classes_to_name
 from r3d_keras.files import check_output_file, make_folder
 from r3d_keras.input.views import view_frames
 from r3d_keras.models import ClipClassifier
@@ -38,8 +39,8 @@ def predict(
     model: ClipClassifier | Scorer | str | Path,
     videos: str | Path | int | Sequence[str | Path | int],
     *,
-    top_k: int = AnswerOptions.top_k,
-    threshold: float = AnswerOptions.threshold,
+    top_k: int | None = AnswerOptions.top_k,
+    threshold: float | None = AnswerOptions.threshold,
     batch_size: int = AnswerOptions.batch_size,
     clip_stride: int | None = AnswerOptions.clip_stride,
     timeline: str | Path | None = AnswerOptions.timeline,
@@ -55,8 +56,9 @@ def predict(
         model: a model, a .keras file, a run's folder, or the folder of what r3d export wrote.
         videos: one or several of files, addresses, folders of videos, folders of extracted frames, numbers of cameras.
             Live pictures are answered to the end of the stream, the newest clip each time.
-        top_k: classes named for each video.
-        threshold: no class with a lower score is named.
+        top_k: classes named for each video; the best one when None, of a model with loss=sigmoid all that reach the
+            threshold.
+        threshold: no class with a lower score is named; 0 when None, of a model with loss=sigmoid 0.5.
         batch_size: clips scored at once.
         clip_stride: frames between two clips, for timelines, pages and rendered videos; as in training when None.
         timeline: folder for NAME.timeline.json and NAME.timeline.png, made when it is missing.
@@ -190,9 +192,7 @@ def _answer(scorer: Scorer, values: ClipValues, options: AnswerOptions, output_n
 
 def _classify(scorer: Scorer, values: ClipValues, options: AnswerOptions) -> Prediction:
     names, mean = scorer.metadata.label_names, values.values.mean(axis=0)
-    best_first = [
-        index for index in (-mean).argsort(kind="stable")[: options.top_k] if mean[index] >= options.threshold
-    ]
+    best_first = classes_to_name(mean, scorer.metadata.loss, options.top_k, options.threshold)
     return Prediction(
         video=printable(values.video),
         folder=_class_of_folder(values.video, names),

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.protocol import make_probability_function
-from r3d_keras.evaluation.scores import softmax
+from r3d_keras.evaluation.scores import to_probabilities
 from r3d_keras.folder_kinds import folder_kind
 from r3d_keras.models import RUN_MODELS, ClipClassifier, describe_content, load_model, model_path
 from r3d_keras.models.classifier import Metadata
@@ -93,7 +93,7 @@ def _load_runtime(folder: Path, name: str) -> Scorer:
         raise UserError(f"{folder / name} needs: pip install 'r3d_keras[formats]' ({error})") from error
     except Exception as error:  # every runtime has errors of its own
         raise UserError(f"cannot read {folder / name}: {str(error).strip().splitlines()[0]}") from error
-    return Scorer(metadata, lambda clips: softmax(logits(np.asarray(clips, np.float32))))
+    return Scorer(metadata, lambda clips: to_probabilities(logits(np.asarray(clips, np.float32)), metadata.loss))
 
 
 def _read_metadata(path: Path) -> Metadata:

@@ -26,7 +26,7 @@ FREE_FIELDS = (
 )
 
 # What may never change in a run that has begun: its weights were trained with it, and its models say so.
-FIXED_FIELDS = ("architecture", "normalization", "frame_size", "frame_stride", "clip_frames")
+FIXED_FIELDS = ("architecture", "normalization", "frame_size", "frame_stride", "clip_frames", "loss")
 
 
 NO_WEIGHTS = "none"  # what `weights` is called to start from random ones in any case
@@ -140,6 +140,11 @@ class OptimizationOptions(Options):
         1, "Parts of a batch that are computed one after the other, to take less memory.", minimum=1
     )
     epochs: int = option(30, "How often every training clip is seen.", minimum=1)
+    loss: str = option(
+        defaults.SOFTMAX,
+        "Cross-entropy of a softmax, for one label a video, or of a sigmoid for each class, for several.",
+        choices=defaults.LOSSES,
+    )
     learning_rate: float = option(0.01, "Learning rate at the beginning; the paper's is 0.1.", above=0)
     scale_learning_rate_to: int | None = option(
         None, "Batch that the learning rate is meant for: the rate is scaled from it to batch_size.", minimum=1
@@ -261,7 +266,7 @@ def _written(name: str, value: Any) -> str:
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a config.json with the fields of today; an earlier version had three of its groups nested."""
-    flat = {**values}
+    flat = {"loss": defaults.SOFTMAX, **values}
     sampling, augmentation = flat.pop("sampling", None), flat.pop("augmentation", {})
     flat |= flat.pop("arguments", {})
     if isinstance(sampling, dict):

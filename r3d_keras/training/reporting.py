@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from r3d_keras import terminal
+from r3d_keras.defaults import SIGMOID
+from r3d_keras.evaluation.measures import MEASURES
 from r3d_keras.files import write_json
 from r3d_keras.models.shipped import is_shipped
 from r3d_keras.terminal import say, say_aside
@@ -38,6 +40,7 @@ class Report:
         """Goes on with the logs from `state` on. Raises OSError when they cannot be written."""
         config = parts.config
         self._parts, self._state, self._is_chief = parts, state, is_chief(parts.strategy)
+        self._measures = MEASURES[config.loss]
         self._last_step = parts.steps_until(config.epochs)
         done, total = (step * config.batch_size for step in (state.step, self._last_step))
         self._progress = Progress(done, total, parts.validations_from(state.epoch), is_shown=self._is_chief)
@@ -52,6 +55,8 @@ class Report:
         """
         config, state = self._parts.config, self._state
         lines = [_headline(self._parts), *changes]
+        if config.loss == SIGMOID:
+            lines.append("one sigmoid a class: top-1 stands for hit@1, and validation clips and videos have their mAP")
         if config.weights not in (None, NO_WEIGHTS):
             origin = self._parts.model.metadata.origin
             without = "; --weights=none starts without them" if is_shipped(config.weights) else ""
@@ -104,7 +109,7 @@ class Report:
             self._tensorboard.scalars(state.step, values)
 
     def _count_clips(self, result: StepResult, micro_batches: list[dict]) -> None:
-        """Counts the clips of this worker by their classes."""
+        """Counts the clips of this worker by their classes, where each has one."""
 
         def joined(values: Iterable) -> np.ndarray:
             local = self._parts.strategy.experimental_local_results
@@ -113,6 +118,8 @@ class Report:
         labels, numbers, is_still = (
             joined(each[name] for each in micro_batches) for name in ("label", "clip", "is_still")
         )
+        if labels.ndim == 2:
+            return
         still = self._parts.clips.video_ids(numbers[is_still].tolist())
         self._state.add_clips(len(self._parts.data.label_names), labels, joined(result.cross_entropy), still)
 
@@ -130,9 +137,11 @@ class Report:
         if measured:
             self._progress.end_validation()
             clips, videos = measured.clips, measured.videos
-            values |= {"validation/loss": clips.loss, "validation/top1_clips": clips.top1}
-            values |= {"validation/top1_videos": videos.top1, "validation/top5_videos": videos.top5}
-            self._logs.write("val.log", (state.epoch, clips.loss, clips.top1))
+            top1, top5 = self._measures.tops
+            values |= {"validation/loss": clips.loss, f"validation/{top1}_clips": getattr(clips, top1)}
+            names = (self._measures.headline, top1, top5)
+            values |= {f"validation/{name}_videos": getattr(videos, name) for name in names}
+            self._logs.write("val.log", (state.epoch, clips.loss, getattr(clips, top1)))
         self._tensorboard.scalars(state.step, values)
         self._print_epoch(measured)
         self._tell_findings(measured)
@@ -142,7 +151,7 @@ class Report:
         state, progress = self._state, self._progress
         cells = [state.epoch, f"{state.mean_loss:.3f}", _percent(state.top1)]
         if self._parts.validation:
-            cells += _validation_cells(measured, state.best.get("epoch") == state.epoch) if measured else [""] * 3
+            cells += self._validation_cells(measured) if measured else [""] * 3
         cells += [f"{progress.clips_per_second:.3g}", progress.left] if progress.has_speed else ["", ""]
         widths = {**_TRAINING, **(_VALIDATION if self._parts.validation else {}), **_SPEED}
         if not self._has_header:
@@ -160,6 +169,11 @@ class Report:
             say_aside(f"note: {finding.text}")
         state.findings = [*state.findings, *map(asdict, new)]
         write_json(Path(self._parts.config.model_dir) / FINDINGS_FILE, state.findings)
+
+    def _validation_cells(self, measured: Measured) -> list[str]:
+        clips, videos = (_percent(getattr(each, self._measures.headline)) for each in (measured.clips, measured.videos))
+        is_best = self._state.best.get("epoch") == self._state.epoch
+        return [f"{measured.clips.loss:.3f}", clips, f"{videos}{' *' if is_best else '  '}"]
 
     def flush(self) -> dict[str, int]:
         """Puts the logs on disk; returns the bytes of the text logs, for the checkpoint that goes with them."""
@@ -191,17 +205,12 @@ def _numbers(state: RunState, progress: Progress, measured: Measured | None) -> 
     """Returns the numbers of the epoch that `state` has counted."""
     names = ("epoch", "top1", "class_clips", "class_losses", "still_clips", "still_videos")
     numbers = {name: getattr(state, name) for name in names}
-    if measured:
+    if measured and measured.scores.labels.ndim == 1:
         scores, classes = measured.scores, measured.scores.probabilities.shape[1]
         numbers["validation_top1"] = measured.clips.top1
         numbers["validation_videos"] = np.bincount(scores.labels, minlength=classes).tolist()
         numbers["validation_answers"] = np.bincount(scores.probabilities.argmax(axis=1), minlength=classes).tolist()
     return EpochNumbers(**numbers, wait_share=progress.wait_share)
-
-
-def _validation_cells(measured: Measured, is_best: bool) -> list[str]:
-    clips, videos = measured.clips, measured.videos
-    return [f"{clips.loss:.3f}", _percent(clips.top1), f"{_percent(videos.top1)}{' *' if is_best else '  '}"]
 
 
 def _row(widths: Collection[int], cells: Iterable[object]) -> str:

@@ -20,8 +20,8 @@ class TrainingResult:
     stopped_by   the signal's name, or "another worker"; None when it is finished
     step, steps  steps done, and those of the whole run
     epoch        epochs done, or the one at hand when it was stopped
-    last, best   epoch, step, top1 of videos (0 to 1) and loss of clips (nats) of the last and the best epoch by
-                 validation; empty without one
+    last, best   epoch, step, top1 of videos (with loss=sigmoid mean_average_precision; 0 to 1) and loss of clips (nats)
+                 of the last and the best epoch by validation; empty without one
     is_chief     False in the workers that write nothing
     """
 
@@ -63,4 +63,6 @@ class TrainingResult:
 
 
 def _accuracy(validation: dict[str, float]) -> str:
+    if "mean_average_precision" in validation:
+        return f", mAP {100 * validation['mean_average_precision']:.1f}%"
     return f", {100 * validation['top1']:.1f}% of videos" if validation else ""

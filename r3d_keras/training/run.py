@@ -5,6 +5,7 @@ import time
 import tensorflow as tf
 
 from r3d_keras.errors import UserError
+from r3d_keras.evaluation.measures import MEASURES
 from r3d_keras.terminal import say
 from r3d_keras.training.cluster import is_chief, lost_worker_as_user_error, make_strategy, wait_for_all
 from r3d_keras.training.config import TrainingConfig
@@ -100,7 +101,7 @@ def _train_epochs(parts: Parts, state: RunState, saver: Saver, report: Report, s
     Every worker takes the same path through it.
     """
     config, schedule, validation = parts.config, parts.schedule, parts.validation
-    batches = parts.micro_batches(state.step)
+    batches, headline = parts.micro_batches(state.step), MEASURES[config.loss].headline
 
     def save() -> None:
         saver.save(state, report.flush())
@@ -138,7 +139,7 @@ def _train_epochs(parts: Parts, state: RunState, saver: Saver, report: Report, s
             if measured is None:
                 save()
                 return False
-            state.add_validation(measured.videos.top1, measured.clips.loss)
+            state.add_validation(headline, getattr(measured.videos, headline), measured.clips.loss)
             schedule.epoch_ended(measured.clips.loss)
         report.end_epoch(rate, measured)
         state.begin_next_epoch()

@@ -100,7 +100,7 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
     source = _load_weights(config.weights) if config.weights not in (None, NO_WEIGHTS) else None
     frames = config.clip_frames or (source.metadata.clip_frames if source else Recipe.clip_frames)
     data = open_clip_data(config.data_dir, frames)
-    clips = open_split(data, TRAINING_SPLIT, config)
+    clips = open_split(data, TRAINING_SPLIT, config, config.loss)
     if starts_from_shipped_weights(config, clips):
         config, source = replace(config, weights=shipped.DEFAULT), shipped.load_shipped(shipped.DEFAULT)
     config = _complete(config, source, clips)
@@ -118,6 +118,7 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
             weights=source,
             precision=config.precision,
             origin=f"trained by r3d_keras on {Path(config.data_dir).name}",
+            loss=config.loss,
             **config.architecture_arguments,
         )
         learned_from = {*model.metadata.learned_from, *data.video_digests.get(TRAINING_SPLIT, ())}
@@ -144,7 +145,13 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
         model=model,
         optimizer=optimizer,
         step=TrainingStep(
-            model, optimizer, strategy, config.batch_size, config.jit_compile, config.gradient_checkpointing
+            model,
+            optimizer,
+            strategy,
+            config.batch_size,
+            config.jit_compile,
+            config.gradient_checkpointing,
+            config.loss,
         ),
         schedule=make_schedule(config),
         validation=_validation(config, strategy, data, model),
@@ -196,6 +203,7 @@ def _validation(
         if config.schedule == "plateau":
             raise UserError(f"schedule=plateau needs a validation split, and {config.data_dir} has none")
         return None
-    clips = open_split(data, VALIDATION_SPLIT, Sampling(sampling="windows", frame_stride=config.frame_stride))
+    sampling = Sampling(sampling="windows", frame_stride=config.frame_stride)
+    clips = open_split(data, VALIDATION_SPLIT, sampling, config.loss)
     damage = DamageLog(data, VALIDATION_SPLIT, config.max_damaged_fraction)
     return Validation(model, strategy, clips, damage, config.micro_batch_size, config.frame_size)

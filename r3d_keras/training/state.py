@@ -22,7 +22,8 @@ class RunState:
     loss_sum    sum of the losses of this epoch's steps; `correct` of its right answers, `steps` their number
     loss_scale  of float16 gradients; 1 otherwise. `good_steps` counts the steps since it last changed
     schedule    the schedule's own state
-    best        epoch, step, top1 of videos and loss of clips of the best epoch by validation; empty before the first
+    best        epoch, step, top1 of videos (or another metric, see `Measures.headline`) and loss of clips of the best
+                epoch by validation; empty before the first
     last        the same of the last epoch that was validated
     log_sizes   bytes of the text logs
     class_clips, class_losses, still_clips, still_videos
@@ -98,8 +99,8 @@ class RunState:
         elif self.good_steps == STEPS_BETWEEN_GROWTH:
             self.loss_scale, self.good_steps = self.loss_scale * 2, 0
 
-    def add_validation(self, top1: float, loss: float) -> None:
-        """Counts a round of validation after this epoch, with its top-1 of videos and loss of clips."""
-        self.last = {"epoch": self.epoch, "step": self.step, "top1": top1, "loss": loss}
-        if not self.best or (top1, -loss) > (self.best["top1"], -self.best["loss"]):
+    def add_validation(self, metric: str, of_videos: float, loss: float) -> None:
+        """Counts a round of validation after this epoch, with a metric of videos by its name, and the loss of clips."""
+        self.last = {"epoch": self.epoch, "step": self.step, metric: of_videos, "loss": loss}
+        if not self.best or (of_videos, -loss) > (self.best[metric], -self.best["loss"]):
             self.best = self.last

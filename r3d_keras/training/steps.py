@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from r3d_keras.defaults import SIGMOID, SOFTMAX
 from r3d_keras.training.recomputation import recomputing
 
 
@@ -15,7 +16,7 @@ class StepResult:
     """What a step gave; the same in every worker, but for `cross_entropy`.
 
     loss           mean cross-entropy of the global batch, without the weight decay term
-    correct        number of clips whose highest logit was the label's
+    correct        number of clips whose highest logit was the label's, or that of one of its labels
     gradient_norm  L2 norm of the loss's gradient over all weights
     applied        False when the gradient was not finite: then no weight was changed
     stop           whether a worker asked to stop
@@ -48,14 +49,17 @@ class TrainingStep:
         global_batch_size: int,
         jit_compile: bool = False,
         gradient_checkpointing: bool = False,
+        loss: str = SOFTMAX,
     ):
-        """`jit_compile` compiles forward and backward pass with XLA; slow on CPUs.
+        """`loss` decides what a label is, see `RecordReader.read`.
+
+        `jit_compile` compiles forward and backward pass with XLA; slow on CPUs.
 
         `gradient_checkpointing` computes blocks again in the backward pass instead of keeping what they computed.
         """
         self._network = recomputing(model) if gradient_checkpointing else lambda clips: model(clips, training=True)
         self._model, self._optimizer, self._strategy = model, optimizer, strategy
-        self._global_batch_size = global_batch_size
+        self._global_batch_size, self._cross_entropy = global_batch_size, _CROSS_ENTROPIES[loss]
         self._random_states = [
             layer.seed_generator.state for layer in model.layers if getattr(layer, "seed_generator", None) is not None
         ]
@@ -112,12 +116,11 @@ class TrainingStep:
     def _forward_and_backward(self, clips, labels, loss_scale):
         with tf.GradientTape() as tape:
             logits = self._network(clips)
-            cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            cross_entropy, hits = self._cross_entropy(labels, logits)
             loss = tf.reduce_sum(cross_entropy) / self._global_batch_size
             scaled_loss = loss * loss_scale
         gradients = tape.gradient(scaled_loss, self._model.trainable_variables)
-        hits = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, axis=-1), labels), tf.float32))
-        return (gradients, loss, hits), cross_entropy
+        return (gradients, loss, tf.reduce_sum(hits)), cross_entropy
 
     def _update(self, totals, learning_rate, loss_scale, stop):
         """Sums over replicas and applies the sum, unless it is not finite."""
@@ -149,6 +152,22 @@ class TrainingStep:
 
     def _first(self, value):
         return self._strategy.experimental_local_results(value)[0]
+
+
+def _of_one_label(labels, logits):
+    """Returns cross-entropy and hit (0 or 1) of each clip, float32 [clips]."""
+    hits = tf.cast(tf.equal(tf.argmax(logits, axis=-1), labels), tf.float32)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), hits
+
+
+def _of_several_labels(labels, logits):
+    """The same for labels float32 [clips, classes]; the cross-entropy is the sum over the classes."""
+    hits = tf.gather(labels, tf.argmax(logits, axis=-1), batch_dims=1)
+    return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits), axis=-1), hits
+
+
+# The gradient by a logit is its probability minus the label, over the batch, with both losses: the same rates fit.
+_CROSS_ENTROPIES = {SOFTMAX: _of_one_label, SIGMOID: _of_several_labels}
 
 
 def distribute_batches(

@@ -4,23 +4,26 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from r3d_keras.evaluation.metrics import Metrics, compute_metrics
+from r3d_keras.defaults import SIGMOID
+from r3d_keras.evaluation.measures import MEASURES
+from r3d_keras.evaluation.metrics import Metrics
+from r3d_keras.evaluation.multilabel import MultilabelMetrics
 from r3d_keras.evaluation.scores import Scores, average_over_videos
 from r3d_keras.input.damage import DamageLog
 from r3d_keras.input.pipeline import PADDING, SplitClips, evaluation_clips
 from r3d_keras.input.records import INTACT
+from r3d_keras.models import ClipClassifier
 from r3d_keras.training.steps import distribute_batches, first_replica_statistics_everywhere
 
 
 class Measured(NamedTuple):
     """The metrics of a round of validation, and the scores of its videos."""
 
-    clips: Metrics
-    videos: Metrics
+    clips: Metrics | MultilabelMetrics
+    videos: Metrics | MultilabelMetrics
     scores: Scores
 
 
@@ -32,7 +35,7 @@ class Validation:
 
     def __init__(
         self,
-        model: keras.Model,
+        model: ClipClassifier,
         strategy: tf.distribute.Strategy,
         clips: SplitClips,
         damage: DamageLog,
@@ -42,7 +45,8 @@ class Validation:
         """`batch_size` is that of all replicas together, a multiple of their number."""
         self._model, self._strategy, self._clips, self._damage = model, strategy, clips, damage
         self._batch_size, self._frame_size = batch_size, frame_size
-        self._score = tf.function(self._score)
+        self._score, self._loss = tf.function(self._score), model.metadata.loss
+        self._to_probabilities = tf.sigmoid if self._loss == SIGMOID else tf.nn.softmax
 
     @property
     def num_batches(self) -> int:
@@ -74,9 +78,10 @@ class Validation:
             count_clips(int(known.sum()))
         order = np.argsort(np.concatenate(numbers))  # so that the number of replicas does not decide the rounding
         numbers, labels, probabilities = (np.concatenate(part)[order] for part in (numbers, labels, probabilities))
+        labels = labels.astype(bool) if self._loss == SIGMOID else labels
         clips = Scores(self._clips.video_ids(numbers.tolist()), probabilities, labels)
-        videos = average_over_videos(clips)
-        return Measured(compute_metrics(clips), compute_metrics(videos), videos)
+        videos, measure = average_over_videos(clips), MEASURES[self._loss].compute
+        return Measured(measure(clips), measure(videos), videos)
 
     def rehearse(self, batches: int) -> Iterator[float]:
         """Scores some batches, throws the scores away, and yields the seconds of each."""
@@ -106,7 +111,7 @@ class Validation:
     def _score(self, batch, stop):
         def score_part(clips):
             logits = self._model(clips, training=False)
-            return tf.nn.softmax(tf.cast(logits, tf.float32)), tf.fill([1], tf.cast(stop, tf.int64))
+            return self._to_probabilities(tf.cast(logits, tf.float32)), tf.fill([1], tf.cast(stop, tf.int64))
 
         scores, stops = self._strategy.run(score_part, args=(batch["clips"],))
         values = [batch["clip"], batch["label"], batch["damaged"], scores, stops]

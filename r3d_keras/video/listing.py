@@ -1,5 +1,6 @@
 """What a data set's lister hands to the shard writer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ TRAIN = "train"
 VALIDATION = "validation"
 TEST = "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
+LABEL_SEPARATOR = ";"  # between the labels of a video in a csv file
 # What annotation files and folders call them, in small letters.
 SPLIT_NAMES = {
     "train": TRAIN,
@@ -37,14 +39,14 @@ class Video:
 
     path      a video file, a folder of extracted frames, or an .hdf5 file of them
     video_id  unique in its split
-    label     class name; None when unknown, as in an unlabeled test split
+    label     class name, or several in a tuple; None when unknown, as in an unlabeled test split
     split     one of SPLITS
     segment   the part to take; None for all of it
     """
 
     path: Path
     video_id: str
-    label: str | None
+    label: str | tuple[str, ...] | None
     split: str
     segment: Segment | None = None
 
@@ -74,3 +76,18 @@ class Listing:
     left_out: list[LeftOut]
     notes: tuple[str, ...] = ()
     is_divided: bool = False
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether any video has several labels."""
+        return any(len(labels_of(video.label)) > 1 for video in self.videos)
+
+
+def split_labels(text: str | None) -> list[str]:
+    """Returns the class names of a cell of a csv file, which are separated by semicolons; none of an empty one."""
+    return [name.strip() for name in text.split(LABEL_SEPARATOR)] if text else []
+
+
+def labels_of(label: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Returns the class names of `Video.label`: none, one or several."""
+    return () if label is None else (label,) if isinstance(label, str) else tuple(label)

@@ -40,7 +40,8 @@ def test_help_shows_an_example_for_each_data_set_at_once():
     result = run("-m", "data.prepare", "--help")
     assert time.monotonic() - start < 2
     assert result.returncode == 0
-    for name in ("folder", "csv", "kinetics", "activitynet", "ucf101", "hmdb51", "reference", "generated", "motions"):
+    names = "folder csv kinetics activitynet ucf101 hmdb51 sports1m reference generated motions"
+    for name in names.split():
         assert f"--dataset={name} " in result.stdout
 
 
@@ -49,7 +50,7 @@ def test_help_shows_an_example_for_each_data_set_at_once():
     [
         (
             "--dataset=films",
-            "hmdb51, folder, csv, reference, generated, motions, not 'films'",
+            "hmdb51, sports1m, folder, csv, reference, generated, motions, not 'films'",
         ),
         ("--short_side=31", "--short_side must be at least 32, not 31"),
         ("--short_side=big", "--short_side"),

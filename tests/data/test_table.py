@@ -55,6 +55,23 @@ def test_segments(video_dir):
     }
 
 
+def test_several_labels(video_dir):
+    rows = (
+        "a/1.mp4,walk;jump,train\na/2.mp4,run,train\nb/1.avi, run ; walk ,val\nc.mkv,,test\na/1.mp4,jump;walk,train\n"
+    )
+    listing = list_text(video_dir, HEADER + rows)
+    assert listing.label_names == ["jump", "run", "walk"]
+    assert samples(listing) == {
+        ("train", "a/1.mp4", ("jump", "walk"), None),
+        ("train", "a/2.mp4", "run", None),
+        ("validation", "b/1.avi", ("run", "walk"), None),
+        ("test", "c.mkv", None, None),
+    }
+    assert listing.is_multilabel
+    assert listing.notes == ("1 samples are named more than once (for example a/1.mp4)",)
+    assert not list_text(video_dir, HEADER + "a/1.mp4,walk,train\na/2.mp4,run,train\n").is_multilabel
+
+
 def test_what_is_left_out(video_dir):
     layouts.write_files(video_dir, "notes.txt", "odd.video")
     listing = list_text(
@@ -83,6 +100,9 @@ def test_what_is_left_out(video_dir):
         (HEADER + "a/1.mp4,walk,train,\n", "line 2: 4 values"),
         (HEADER + "a/1.mp4,walk,holdout\n", "line 2: unknown split 'holdout': known are train"),
         (HEADER + "a/1.mp4,,train\n", "line 2: no label"),
+        (HEADER + "a/1.mp4,walk;run;walk,train\n", "line 2: the label 'walk' is named twice"),
+        (HEADER + "a/1.mp4,walk;;run,train\n", "line 2: '' is no class name"),
+        (HEADER + "a/1.mp4,walk,train\na/2.mp4,run;fly,val\n", "line 3: class 'run' has no training"),
         (HEADER + ",walk,train\n", "line 2: '' is no path inside video_dir"),
         (HEADER + "a/1.mp4,walk,train\n../c.mkv,walk,train\n", r"line 3: '\.\./c\.mkv' is no path inside video_dir"),
         (HEADER + "/videos/c.mkv,walk,train\n", "line 2: '/videos/c.mkv' is no path"),

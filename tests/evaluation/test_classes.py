@@ -81,13 +81,13 @@ def test_what_is_left_out_is_said_everywhere(models, square_shards, tmp_path, re
     flags = ["--restrict_classes"] if restricted else []
     result = call(*EVALUATE, models[0], square_shards, f"--output_dir={tmp_path}", "--top_k=0", *flags)
     assert result.returncode == 0, result.stderr
-    verb = "are left out of the softmax" if restricted else "stay in the softmax (restrict_classes leaves them out)"
+    verb = "are left out of the scores" if restricted else "stay in the scores (restrict_classes leaves them out)"
     line = f"3 of the model's 5 classes are not in the data: they {verb}: up, turn_around, down"
     assert line in result.stdout.splitlines()
     assert f"{2 if restricted else 5} classes, chance {50 if restricted else 20}.0%" in result.stdout
     values = json.loads((tmp_path / "metrics.json").read_text())
     names = ["up", "turn_around", "down"]
-    assert values["classes_not_in_data"] == {"count": 3, "in_softmax": not restricted, "names": names}
+    assert values["classes_not_in_data"] == {"count": 3, "in_scores": not restricted, "names": names}
     assert set(values["classes"]) == {"left", "right"}
     text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
     assert f"3 classes of the model are not in the data: they {'are left out of' if restricted else 'stay in'}" in text

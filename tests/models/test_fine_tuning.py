@@ -78,6 +78,18 @@ def test_other_names_of_as_many_classes_renew_the_head(weights):
     assert model.metadata.label_names == ("throw", "run", "jump")
 
 
+def test_another_loss_renews_the_head(weights):
+    model = r3d_keras.build_model(weights=weights, loss="sigmoid")
+    assert kept(model, weights) == set(weights_of(model)) - {"fc"}
+    assert model.metadata.origin.endswith(
+        "every weight kept but the head, which is new (for loss=sigmoid, not softmax)"
+    )
+    assert (model.metadata.loss, model.metadata.label_names) == ("sigmoid", tuple(LABELS))
+    again = r3d_keras.build_model(weights=model)
+    assert again.metadata.loss == "sigmoid"
+    assert weights_of(again)["fc"][0].tolist() == weights_of(model)["fc"][0].tolist()
+
+
 def test_frames_and_size_may_change(weights):
     model = r3d_keras.build_model("resnet-10", weights=weights, clip_frames=16, frame_size=112)
     assert (model.metadata.clip_frames, model.metadata.frame_size) == (16, 112)
@@ -92,6 +104,7 @@ def test_frames_and_size_may_change(weights):
         ({"cardinality": 3}, "resnet-10 has no argument 'cardinality'"),
         ({"normalization": "activitynet-2018"}, "the weights were trained with another normalization"),
         ({"num_classes": 0}, "num_classes must be at least 1"),
+        ({"loss": "hinge"}, "unknown loss 'hinge'; known: softmax, sigmoid"),
     ],
 )
 def test_contradictions(choices, message, weights):

@@ -55,7 +55,7 @@ def test_a_config_json_of_an_earlier_version_says_the_same():
     earlier["augmentation"] = {"crop": "centre", "generation": 2020, "colour_jitter": 0.1}
     earlier["augmentation"] |= {name: earlier.pop(name) for name in ("flip", "antialias", "scaled_decoding")}
     earlier["arguments"] = {"generation": 2020}
-    for name in ("crop", "crop_generation", "color_jitter", "generation", "hidden_units"):
+    for name in ("crop", "crop_generation", "color_jitter", "generation", "hidden_units", "loss"):
         del earlier[name]
     assert differences(config, {**earlier, "stage_factors": {}}) == []
 

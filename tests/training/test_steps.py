@@ -4,12 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import torch
 
 from r3d_keras.models import build_model
 from r3d_keras.training.sgd import SGD
 from r3d_keras.training.steps import TrainingStep, distribute_batches, first_replica_statistics_everywhere
 
-GLOBAL_BATCH, LEARNING_RATE = 8, 0.05
+GLOBAL_BATCH, LEARNING_RATE, WEIGHT_DECAY = 8, 0.05, 1e-3
 RANDOM = np.random.default_rng(0)
 CLIPS = RANDOM.integers(0, 256, (32, 4, 32, 32, 3), dtype=np.uint8)
 LABELS = RANDOM.integers(0, 3, 32)
@@ -40,14 +41,22 @@ def residual_network() -> keras.Model:
 class Trial:
     """A model on some devices, its step, and endless batches of CLIPS."""
 
-    def __init__(self, devices=("CPU:0",), make_model=plain_network, batch_size=GLOBAL_BATCH, parts=1, **options):
+    def __init__(
+        self,
+        devices=("CPU:0",),
+        make_model=plain_network,
+        batch_size=GLOBAL_BATCH,
+        parts=1,
+        labels=LABELS,
+        **options,
+    ):
         keras.utils.set_random_seed(0)
         self.strategy, self.parts = mirrored(list(devices)), parts
         with self.strategy.scope():
             self.model = make_model()
-            self.optimizer = SGD(LEARNING_RATE)
+            self.optimizer = SGD(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
             self.optimizer.build(self.model.trainable_variables)
-        data = tf.data.Dataset.from_tensor_slices({"clips": CLIPS, "label": LABELS}).repeat()
+        data = tf.data.Dataset.from_tensor_slices({"clips": CLIPS, "label": labels}).repeat()
         self.batches = distribute_batches(
             lambda replicas, num_replicas: data.batch(batch_size // num_replicas // parts), self.strategy
         )
@@ -68,6 +77,26 @@ def test_replicas_and_parts_give_the_losses_of_the_whole_batch(other):
     assert len(np.unique(expected)) == 8
     for ours, theirs in zip(whole.model.get_weights(), divided.model.get_weights(), strict=True):
         np.testing.assert_allclose(theirs, ours, atol=1e-6)
+
+
+def test_several_labels_are_learned_by_a_sigmoid_for_each_class():
+    """Loss and gradient against PyTorch's binary cross-entropy, summed over the classes; replicas and parts too."""
+    several = (RANDOM.random((32, 3)) < 0.5).astype(np.float32)
+    options = {"labels": several, "loss": "sigmoid", "batch_size": 32}
+    trial = Trial(**options)
+    logits = torch.tensor(trial.model(CLIPS, training=True).numpy(), requires_grad=True)
+    entropies = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.tensor(several), reduction="none")
+    entropies.sum(dim=1).mean().backward()
+    features = keras.Model(trial.model.inputs, trial.model.layers[-1].input)(CLIPS, training=True).numpy()
+    result, head = trial.step(0), trial.model.layers[-1].kernel.numpy()
+    assert result.loss == pytest.approx(float(entropies.sum(dim=1).mean()), rel=1e-6)
+    best = logits.detach().numpy().argmax(axis=1)
+    assert result.correct == int(several[np.arange(32), best].sum())
+    before = Trial(**options).model.layers[-1].kernel.numpy()
+    gradient = features.T @ logits.grad.numpy() + WEIGHT_DECAY * before
+    np.testing.assert_allclose(before - head, LEARNING_RATE * gradient, atol=1e-6)
+    divided = Trial(("CPU:0", "CPU:1"), parts=2, **options)
+    np.testing.assert_allclose(divided.losses(4), Trial(**options).losses(4), rtol=1e-5)
 
 
 def test_two_replicas_normalize_by_their_own_statistics():
