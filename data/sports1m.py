@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from r3d_keras.annotation_files import SPLIT_NAMES, read_lines
+from r3d_keras.annotation_files import read_lines
 from r3d_keras.errors import UserError
-from r3d_keras.video.listing import Listing
+from r3d_keras.video.listing import SPLIT_NAMES, Listing
 
 from .samples import Samples, as_label
 from .video_files import VideosByName

@@ -24,6 +24,8 @@ def test_matching_by_hand():
     classes = match_classes("m", ("a", "riding a bike", "b", "c"), ("c", "riding_a_bike"), "shards", restricted=True)
     assert (classes.label_names, classes.columns.tolist()) == (("riding a bike", "c"), [1, 3])
     assert classes.numbers(np.array([0, 1, -1])).tolist() == [1, 0, -1]
+    rows = np.array([[True, False], [True, True], [False, False]])
+    assert classes.numbers(rows).tolist() == [[False, True], [True, True], [False, False]]
     # A name that is there to the letter comes before one that only looks like it.
     assert match_classes("m", ("x_y", "x y"), ("x y", "x_y"), "shards").of_data.tolist() == [1, 0]
 
@@ -123,7 +125,7 @@ def test_models_of_different_tables_are_compared(models, square_shards, tmp_path
             )
             for each in (evaluation, alone)
         )
-        assert float(row["top1"]) == pytest.approx(first)
+        assert float(row["measured"]) == pytest.approx(first)
         assert float(row["gap"]) == pytest.approx(abs(first - second), abs=1e-4)
     assert {row["name"] for row in rows} == {"left", "right"}
 
