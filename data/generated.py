@@ -204,7 +204,8 @@ def _draw_changing_pattern(rng: np.random.Generator, changes: int) -> np.ndarray
     # Between two knots the contrast is that of the knots.
     values = knots[before] * (1 - part) + knots[np.minimum(before + 1, changes)] * part - 0.5
     values = values / np.sqrt((1 - part) ** 2 + part**2 if changes else 1) + 0.5
-    channels = cv2.resize(values.transpose(1, 2, 0, 3).reshape(cells, cells, -1), (pixels, pixels), interpolation=2)
+    stacked = values.transpose(1, 2, 0, 3).reshape(cells, cells, -1)
+    channels = cv2.resize(stacked, (pixels, pixels), interpolation=cv2.INTER_CUBIC)
     values = channels.reshape(pixels, pixels, FRAMES, 3).transpose(2, 0, 1, 3)
     kind, (first, second, third) = rng.integers(3), draw_palette(rng, 3)
     if kind == 0:
