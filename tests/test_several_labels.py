@@ -19,7 +19,6 @@ from tests.commands import call, refusal
 from tests.export.conftest import running_server
 from tests.export.models import answers_of
 from tests.pages import Page
-from tests.prediction.small_model import small_model
 from tests.training.runs import one_replica, train_here
 from tests.videos import moving_square, write_video
 
@@ -82,11 +81,6 @@ def evaluated(folder, trained):
     assert done.returncode == 0, done.stderr
     with np.load(folder / "results" / "scores.npz") as arrays:
         return done.stdout, json.loads((folder / "results" / "metrics.json").read_text()), dict(arrays)
-
-
-@pytest.fixture(scope="module")
-def one_label_model(tmp_path_factory):
-    return small_model(tmp_path_factory.mktemp("softmax") / "model.keras")
 
 
 def labels_of(folder, split: str) -> dict[str, list[str]]:

@@ -68,6 +68,8 @@ class Metadata:
             raise ValueError(f"a clip of {recipe.clip_frames} frames of {values['frame_size']} pixels cannot be held")
         if labels and len(labels) != values["num_classes"]:
             raise ValueError(f"it has {len(labels)} label names for {values['num_classes']} classes")
+        if values.get("loss", defaults.SOFTMAX) not in defaults.LOSSES:
+            raise ValueError(f"its loss is {values['loss'][:60]!r}, not one of {', '.join(defaults.LOSSES)}")
         return cls(**{**values, "recipe": recipe, "normalization": normalization})
 
     @property

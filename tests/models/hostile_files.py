@@ -291,6 +291,18 @@ def metadata_of_other_types(config, folder):
     arguments["metadata"] = json.dumps({**json.loads(arguments["metadata"]), "num_classes": [3]})
 
 
+@changes_config(r"learned_from must be tuple\[str, \.\.\.\], not '\[1\]'")
+def digests_that_are_numbers(config, folder):
+    arguments = layer_of(config, "normalization")["config"]
+    arguments["metadata"] = json.dumps({**json.loads(arguments["metadata"]), "learned_from": [1]})
+
+
+@changes_config(r"its loss is 'hinge', not one of softmax, sigmoid")
+def a_loss_that_none_learns_by(config, folder):
+    arguments = layer_of(config, "normalization")["config"]
+    arguments["metadata"] = json.dumps({**json.loads(arguments["metadata"]), "loss": "hinge"})
+
+
 @changes_config(r"has 3 channels and 3 classes, its metadata \(3, 2\)")
 def metadata_of_another_network(config, folder):
     arguments = layer_of(config, "normalization")["config"]
