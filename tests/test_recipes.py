@@ -26,6 +26,7 @@ PAPER = {
     "weight_decay": 1e-3,
     "schedule": "plateau",
     "patience": 10,
+    "warmup_epochs": 0.0,
     "evaluate_every": 1,
     "precision": "float32",
 }
