@@ -209,7 +209,7 @@ class RunOptions(Options):
         15.0, "Write a checkpoint after so many minutes, not only at an epoch's end.", above=0
     )
     save_every_steps: int | None = option(None, "Write a checkpoint after so many steps too.", minimum=1)
-    checkpoints_kept: int = option(3, "Newest checkpoints that stay, beside the best one.", minimum=1)
+    checkpoints_kept: int = option(2, "Newest checkpoints that stay, beside the best one.", minimum=1)
     jit_compile: bool = option(False, "Compile with XLA: try it on a GPU, leave it on a CPU.")
     gradient_checkpointing: bool = option(
         False, "Compute blocks twice instead of keeping what they computed: less memory, slower."
