@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install quickstart weights demo test test-slow test-beam test-tfio test-formats benchmark pictures lint clean
+.PHONY: install quickstart real weights demo test test-slow test-beam test-tfio test-formats benchmark pictures lint clean
 
 install: .venv/.installed
 
@@ -13,6 +13,18 @@ quickstart: .venv/.installed
 	$(BIN)/r3d evaluate quickstart/model quickstart/shards --output_dir=quickstart/results
 	$(BIN)/r3d export quickstart/model quickstart/bundle
 	$(BIN)/r3d predict quickstart/bundle quickstart/videos/validation/*/000[0-2].*
+
+# Any folder of videos, VIDEOS=folder -> shards -> model -> report -> a page of answers, below real/<name of the folder>.
+REAL = real/$(shell basename "$(VIDEOS)")
+real: .venv/.installed
+	@test -d "$(VIDEOS)" || (echo "error: no such folder: make real VIDEOS=folder" >&2; exit 1)
+	$(BIN)/r3d prepare "$(VIDEOS)" "$(REAL)/shards"
+	$(BIN)/r3d train "$(REAL)/shards" "$(REAL)/model"
+	$(BIN)/r3d evaluate "$(REAL)/model" "$(REAL)/shards" --output_dir="$(REAL)/results"
+	$(BIN)/r3d predict "$(REAL)/model" --html="$(REAL)/answers.html" "$(VIDEOS)"
+	@echo "model   $(REAL)/model"
+	@echo "report  $(REAL)/results/report.html"
+	@echo "answers $(REAL)/answers.html"
 
 # The weights that come with the package, from the network of the quickstart; see r3d_keras/models/README.md.
 weights: .venv/.installed
@@ -58,7 +70,7 @@ lint: .venv/.installed-test
 	$(BIN)/ruff check .
 
 clean:
-	rm -rf .venv .venv-* quickstart generated build dist *.egg-info
+	rm -rf .venv .venv-* quickstart real generated build dist *.egg-info
 
 .venv/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info < (3, 14) else "error: TensorFlow needs \

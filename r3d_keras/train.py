@@ -2,7 +2,7 @@
 
 Examples:
     r3d train --flagfile=quickstart.flags
-    r3d train shards run1 --architecture=resnet-18 --batch_size=32 --epochs=30
+    r3d train shards run1
     python train.py --data_dir=shards --model_dir=run2 --weights=resnet-34-kinetics.keras --epochs=10
 
 A run that was stopped or killed goes on where it was when it is started again with the same flags; SIGTERM and Ctrl-C

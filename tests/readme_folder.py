@@ -31,7 +31,7 @@ MADE_BY = {
     "export": "bundle|actions",
 }
 # What makes a training run small.
-SMALL_RUN = {"frame_size": 32, "batch_size": 4, "epochs": 1, "warmup_epochs": 0}
+SMALL_RUN = {"frame_size": 32, "batch_size": 4, "epochs": 1}
 SMALL_NETWORK = {"architecture": "resnet-10", "widen_factor": 0.125}
 
 

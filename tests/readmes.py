@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = (
     "r3d python python3 make pip source docker curl gcloud gsutil aws tensorboard git cd ffmpeg pytest saved_model_cli"
 )
-MADE = ("build", "dist", "generated", "quickstart")  # folders that commands make
+MADE = ("build", "dist", "generated", "quickstart", "real")  # folders that commands make
 _BEGINNING = re.compile(rf"\(?(?:[A-Z][A-Z0-9_]*=(?:'[^']*'|\S*) +)*(?:\S*/)?(?:{'|'.join(PROGRAMS.split())})(?: |$)")
 
 

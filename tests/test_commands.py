@@ -24,7 +24,7 @@ def trained(square_shards, tmp_path_factory):
     """The folder of a short run of train.py, with a rate that is meant for another batch."""
     folder = tmp_path_factory.mktemp("run") / "model"
     flags = [f"--{name}={value}" for name, value in SMALL.items()]
-    rate = ("--learning_rate=0.02", "--scale_learning_rate_to=28")
+    rate = ("--learning_rate=0.02", "--scale_learning_rate_to=28", "--schedule=constant")
     result = run("train.py", f"--data_dir={square_shards}", f"--model_dir={folder}", *flags, *rate, "--epochs=2")
     assert result.returncode == 0, result.stderr
     assert f"{folder / 'model.keras'} (epoch 2, " in result.stdout

@@ -26,6 +26,7 @@ PAPER = {
     "weight_decay": 1e-3,
     "schedule": "plateau",
     "patience": 10,
+    "warmup_epochs": 0.0,
     "evaluate_every": 1,
     "precision": "float32",
 }
@@ -64,7 +65,16 @@ EXPECTED = {
         "epochs": 200,
     },
     "c3d.flags": {**PAPER, "architecture": "c3d", "batch_norm": True, "shortcut": None},
-    "quickstart.flags": {"architecture": "resnet-18", "flip": False, "dampening": 0.0, "weights": "none"},
+    "quickstart.flags": {
+        "architecture": "resnet-18",
+        "flip": False,
+        "crop": "corner",
+        "dampening": 0.0,
+        "batch_size": 32,
+        "learning_rate": 0.03,
+        "warmup_epochs": None,
+        "weights": "none",
+    },
     "generated.flags": {"architecture": None, "weights": "quickstart/model", "flip": False},
     "generated_full.flags": {"architecture": "resnet-18", "weights": "none", "flip": False},
 }

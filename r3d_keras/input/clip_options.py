@@ -47,8 +47,8 @@ class Augmentation(Options):
     title = "Augmentation"
 
     crop: str = option(
-        "corner",
-        "Part of the frame that a training clip shows; the paper's is corner.",
+        "center",
+        "Part of the frame that a training clip shows; the paper's is corner, center is what evaluation sees.",
         choices=("corner", "random", "random_resized", "center"),
     )
     crop_generation: int = option(

@@ -135,7 +135,7 @@ class OptimizationOptions(Options):
 
     title = "Optimization"
 
-    batch_size: int = option(32, "Clips in a step, over all replicas together.", minimum=1)
+    batch_size: int = option(16, "Clips in a step, over all replicas together.", minimum=1)
     accumulate: int = option(
         1, "Parts of a batch that are computed one after the other, to take less memory.", minimum=1
     )
@@ -145,12 +145,14 @@ class OptimizationOptions(Options):
         "Cross-entropy of a softmax, for one label a video, or of a sigmoid for each class, for several.",
         choices=defaults.LOSSES,
     )
-    learning_rate: float = option(0.01, "Learning rate at the beginning; the paper's is 0.1.", above=0)
+    learning_rate: float = option(
+        0.01, "Highest learning rate; 0.1 with a dampening of 0.9, as in the paper, is the same.", above=0
+    )
     scale_learning_rate_to: int | None = option(
         None, "Batch that the learning rate is meant for: the rate is scaled from it to batch_size.", minimum=1
     )
     schedule: str = option(
-        "constant",
+        "cosine",
         "How the rate falls: by ten when the validation loss no longer falls (plateau, the paper's), by ten after "
         "milestones (multistep), along half a cosine, or not at all.",
         choices=("plateau", "multistep", "cosine", "constant"),
@@ -161,9 +163,13 @@ class OptimizationOptions(Options):
     patience: int = option(
         10, "Validations without a lower loss after which the plateau schedule lowers the rate.", minimum=0
     )
-    warmup_epochs: float = option(0.0, "Epochs over which the rate first rises from 0.", minimum=0)
+    warmup_epochs: float | None = option(
+        None,
+        "Epochs over which the rate first rises from 0; without it a tenth of all with cosine, none with the others.",
+        minimum=0,
+    )
     momentum: float = option(0.9, "Momentum of SGD.", minimum=0)
-    dampening: float = option(0.9, "Dampening of the momentum; 0.9 is the paper's, 0 the usual.")
+    dampening: float = option(0.0, "Dampening of the momentum; the paper's is 0.9.")
     weight_decay: float = option(1e-3, "L2 weight decay on every weight.", minimum=0)
     nesterov: bool = option(False, "Nesterov momentum; needs a dampening of 0.")
     stage_factors: dict[str, float] | None = option(
@@ -210,7 +216,7 @@ class RunOptions(Options):
         15.0, "Write a checkpoint after so many minutes, not only at an epoch's end.", above=0
     )
     save_every_steps: int | None = option(None, "Write a checkpoint after so many steps too.", minimum=1)
-    checkpoints_kept: int = option(3, "Newest checkpoints that stay, beside the best one.", minimum=1)
+    checkpoints_kept: int = option(2, "Newest checkpoints that stay, beside the best one.", minimum=1)
     jit_compile: bool = option(False, "Compile with XLA: try it on a GPU, leave it on a CPU.")
     gradient_checkpointing: bool = option(
         False, "Compute blocks twice instead of keeping what they computed: less memory, slower."

@@ -7,6 +7,7 @@ from typing import Any
 from r3d_keras.training.config import OptimizationOptions
 
 DROP = 0.1  # the paper divides by ten
+WARMUP = 0.1  # part of a cosine run in which the rate rises, where nobody says otherwise
 
 
 class Schedule:
@@ -135,6 +136,8 @@ def make_schedule(options: OptimizationOptions) -> Schedule:
         make_schedule(OptimizationOptions(schedule="multistep", milestones=(50, 100), epochs=150))
     """
     rate, warmup_epochs = options.scaled_learning_rate, options.warmup_epochs
+    if warmup_epochs is None:
+        warmup_epochs = WARMUP * options.epochs if options.schedule == "cosine" else 0.0
     if options.schedule == "multistep":
         return Multistep(rate, warmup_epochs, options.milestones)
     if options.schedule == "cosine":

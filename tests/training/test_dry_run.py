@@ -13,7 +13,7 @@ from tests.training.runs import TINY, TINY_OPTIONS, one_replica
 
 
 def test_it_gives_the_plan_and_writes_nothing(square_shards, tmp_path):
-    options = {"epochs": 4, "evaluate_every": 2, "schedule": "cosine", "accumulate": 2, **TINY_OPTIONS}
+    options = {"epochs": 4, "evaluate_every": 2, "accumulate": 2, **TINY_OPTIONS}
     config = TrainingConfig(data_dir=square_shards, model_dir=tmp_path / "run", **options)
     plan = dry_run(config, one_replica())
     assert not list(tmp_path.iterdir())

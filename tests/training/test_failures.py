@@ -28,7 +28,7 @@ def test_a_loss_that_is_no_longer_finite_names_step_rate_and_videos(square_shard
 @pytest.mark.slow
 def test_a_full_disk_a_damaged_checkpoint_another_configuration(square_shards, tmp_path):
     folder = tmp_path / "checkpoints"
-    arguments = (f"--data_dir={square_shards}", f"--model_dir={tmp_path}")
+    arguments = (f"--data_dir={square_shards}", f"--model_dir={tmp_path}", "--schedule=constant")
     finish(start(*arguments, "--epochs=2"))
     assert sorted(path.name for path in folder.iterdir()) == ["step-000000007.npz", "step-000000014.npz"]
 

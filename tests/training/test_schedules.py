@@ -108,7 +108,7 @@ def test_multistep_equals_pytorch():
 def test_cosine_equals_pytorch():
     optimizer = torch_optimizer()
     theirs = torch_rates(optimizer, lr_scheduler.CosineAnnealingLR(optimizer, T_max=10 * STEPS), 10 * STEPS)
-    np.testing.assert_allclose(rates_of(make("cosine", epochs=10), 10), theirs, rtol=1e-9)
+    np.testing.assert_allclose(rates_of(make("cosine", epochs=10, warmup_epochs=0), 10), theirs, rtol=1e-9)
 
 
 def test_warmup_before_a_cosine_equals_pytorch():
@@ -120,6 +120,11 @@ def test_warmup_before_a_cosine_equals_pytorch():
     theirs = torch_rates(optimizer, scheduler, 10 * STEPS)
     schedule = make("cosine", epochs=10, warmup_epochs=3)
     np.testing.assert_allclose(rates_of(schedule, 10), theirs, rtol=1e-9)
+
+
+def test_a_tenth_of_a_cosine_run_is_warmup_and_nothing_of_the_others():
+    assert rates_of(make("cosine", epochs=20), 20) == rates_of(make("cosine", epochs=20, warmup_epochs=2), 20)
+    assert rates_of(make("constant", epochs=20), 20) == [0.1] * 20 * STEPS
 
 
 @pytest.mark.parametrize("name", ["plateau", "multistep", "constant"])

@@ -5,7 +5,7 @@ import pytest
 from r3d_keras.models import shipped
 from tests.training.runs import TINY_OPTIONS, train_here
 
-SHORT = {"frame_size": 32, "batch_size": 4, "epochs": 1, "sampling": "center"}
+SHORT = {"frame_size": 32, "batch_size": 4, "schedule": "constant", "epochs": 1, "sampling": "center"}
 
 
 @pytest.mark.parametrize(
