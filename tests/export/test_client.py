@@ -49,7 +49,7 @@ def flags_for(server, protocol: str) -> list[str]:
 def evaluated(model, path) -> np.ndarray:
     """Returns the mean probabilities that evaluation gives a video file."""
     labels = model.metadata.label_names
-    source = FileClips([Video(path, "video", labels[0], "validation")], labels, model.metadata.recipe)
+    source = FileClips([Video(path, "video", labels[0], "validation")], "validation", labels, model.metadata.recipe)
     logits = np.concatenate([model(batch["clips"]).numpy() for batch in source.batches(8, 32, 3, crop=True)])
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (exponentials / exponentials.sum(axis=1, keepdims=True)).mean(axis=0)
