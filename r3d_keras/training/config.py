@@ -161,6 +161,9 @@ class OptimizationOptions(Options):
     dampening: float = option(0.9, "Dampening of the momentum; 0.9 is the paper's, 0 the usual.")
     weight_decay: float = option(1e-3, "L2 weight decay on every weight.", minimum=0)
     nesterov: bool = option(False, "Nesterov momentum; needs a dampening of 0.")
+    balanced_classes: bool = option(
+        False, "Weigh the loss of a clip by how rare its class is, so that every class counts the same."
+    )
     stage_factors: dict[str, float] | None = option(
         None, "Factors of the learning rate of stages, as in head=10,layer4=1; 1 for those not named."
     )

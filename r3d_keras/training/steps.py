@@ -14,7 +14,7 @@ from r3d_keras.training.recomputation import recomputing
 class StepResult:
     """What a step gave; the same in every worker, but for `cross_entropy`.
 
-    loss           mean cross-entropy of the global batch, without the weight decay term
+    loss           mean cross-entropy of the global batch, by the weights of classes, without the weight decay term
     correct        number of clips whose highest logit was the label's
     gradient_norm  L2 norm of the loss's gradient over all weights
     applied        False when the gradient was not finite: then no weight was changed
@@ -48,14 +48,17 @@ class TrainingStep:
         global_batch_size: int,
         jit_compile: bool = False,
         gradient_checkpointing: bool = False,
+        class_weights: Sequence[float] | None = None,
     ):
         """`jit_compile` compiles forward and backward pass with XLA; slow on CPUs.
 
         `gradient_checkpointing` computes blocks again in the backward pass instead of keeping what they computed.
+        `class_weights`, one for each class, multiply the cross-entropy of the clips of a class; all 1 when None.
         """
         self._network = recomputing(model) if gradient_checkpointing else lambda clips: model(clips, training=True)
         self._model, self._optimizer, self._strategy = model, optimizer, strategy
         self._global_batch_size = global_batch_size
+        self._class_weights = class_weights
         self._random_states = [
             layer.seed_generator.state for layer in model.layers if getattr(layer, "seed_generator", None) is not None
         ]
@@ -113,6 +116,8 @@ class TrainingStep:
         with tf.GradientTape() as tape:
             logits = self._network(clips)
             cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            if self._class_weights is not None:
+                cross_entropy *= tf.gather(tf.constant(self._class_weights, cross_entropy.dtype), labels)
             loss = tf.reduce_sum(cross_entropy) / self._global_batch_size
             scaled_loss = loss * loss_scale
         gradients = tape.gradient(scaled_loss, self._model.trainable_variables)
