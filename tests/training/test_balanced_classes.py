@@ -17,13 +17,11 @@ from tests.training.runs import TINY_OPTIONS, assert_same_run, train_here
 
 @pytest.fixture(scope="module")
 def unbalanced_shards(square_videos, tmp_path_factory):
-    """The shards of all videos of the first class and the two longest of the second, as training clips."""
+    """Shards of all videos of one class, and of one training video of the other."""
     folder = tmp_path_factory.mktemp("unbalanced")
-    many, few = sorted(path for path in square_videos.iterdir() if path.is_dir())
-    shutil.copytree(many, folder / "videos" / many.name)
-    (folder / "videos" / few.name).mkdir()
-    for path in sorted(few.iterdir(), key=lambda path: path.stat().st_size)[-2:]:
-        shutil.copy(path, folder / "videos" / few.name)
+    shutil.copytree(square_videos, folder / "videos")
+    for path in sorted((folder / "videos" / "train" / "right").iterdir())[1:]:
+        path.unlink()
     settings = Settings("folder", Recipe(), 0.2, 0)
     prepare_shards(list_folder(folder / "videos", 0.2, 0), settings, folder / "shards", workers=1)
     return folder / "shards"
