@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 from r3d_keras.defaults import SOFTMAX
@@ -55,6 +56,18 @@ def open_split(data: ClipData, split: str, sampling: Sampling, loss: str = SOFTM
     index = data.index(split)
     source, reader = ClipSource(index, data.clip_frames, sampling), RecordReader(data, split, index, loss)
     return SplitClips(source, reader, data.clip_frames, index.modality)
+
+
+def clips_of_classes(clips: SplitClips, num_classes: int) -> np.ndarray:
+    """Counts the clips of each class, int64 [num_classes], by reading every record once; damaged ones do not count."""
+
+    def label_of(item):
+        record = clips.reader.read(clips.source, item, tf.zeros([2], tf.int64))
+        return tf.where(record["damaged"] == INTACT, record["label"], -1)
+
+    items = tf.data.Dataset.range(clips.epoch_length)
+    labels = np.fromiter(items.map(label_of, tf.data.AUTOTUNE).as_numpy_iterator(), np.int64)
+    return np.bincount(labels[labels >= 0], minlength=num_classes)
 
 
 def training_clips(

@@ -172,6 +172,9 @@ class OptimizationOptions(Options):
     dampening: float = option(0.0, "Dampening of the momentum; the paper's is 0.9.")
     weight_decay: float = option(1e-3, "L2 weight decay on every weight.", minimum=0)
     nesterov: bool = option(False, "Nesterov momentum; needs a dampening of 0.")
+    balanced_classes: bool = option(
+        False, "Weigh the loss of a clip by how rare its class is, so that every class counts the same."
+    )
     stage_factors: dict[str, float] | None = option(
         None, "Factors of the learning rate of stages, as in head=10,layer4=1; 1 for those not named."
     )
@@ -188,6 +191,8 @@ class OptimizationOptions(Options):
         if bool(milestones) != (self.schedule == "multistep"):
             reason = "takes no milestones" if milestones else "needs milestones, for example milestones=50,100,150"
             raise UserError(f"schedule={self.schedule} {reason}")
+        if self.balanced_classes and self.loss == defaults.SIGMOID:
+            raise UserError("balanced_classes needs one label a video: it has no meaning with loss=sigmoid")
 
     @property
     def micro_batch_size(self) -> int:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from r3d_keras import defaults
 from r3d_keras.convert.conversion import convert_checkpoint
 from r3d_keras.errors import UserError
 from r3d_keras.input.damage import DamageLog
-from r3d_keras.input.pipeline import SplitClips, open_split, training_clips
+from r3d_keras.input.pipeline import SplitClips, clips_of_classes, open_split, training_clips
 from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.service import check_hosts, watched
 from r3d_keras.input.shards import ClipData, open_clip_data
@@ -152,6 +153,7 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
             config.jit_compile,
             config.gradient_checkpointing,
             config.loss,
+            balanced_weights(clips_of_classes(clips, len(data.label_names))) if config.balanced_classes else None,
         ),
         schedule=make_schedule(config),
         validation=_validation(config, strategy, data, model),
@@ -163,6 +165,19 @@ def starts_from_shipped_weights(config: TrainingConfig, clips: SplitClips) -> bo
     is_small = len(set(clips.source.video_ids)) < SMALL_DATA_SET and clips.modality == RGB
     wanted = config.architecture, config.architecture_arguments, config.normalization
     return config.weights is None and is_small and shipped.fits(shipped.DEFAULT, *wanted)
+
+
+def balanced_weights(counts: np.ndarray) -> np.ndarray:
+    """Returns weights of classes under which each has the same part in the loss, and a clip 1 on average.
+
+    Args:
+        counts: clips of each class. A class without clips has a weight of 0, and the others share its part.
+
+    Returns:
+        float64 [classes], clips / (classes with clips * clips of the class), the "balanced" of scikit-learn.
+    """
+    present = counts > 0
+    return np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 0.0)
 
 
 def _load_weights(path: str) -> ClipClassifier:

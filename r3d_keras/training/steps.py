@@ -15,7 +15,7 @@ from r3d_keras.training.recomputation import recomputing
 class StepResult:
     """What a step gave; the same in every worker, but for `cross_entropy`.
 
-    loss           mean cross-entropy of the global batch, without the weight decay term
+    loss           mean cross-entropy of the global batch, by the weights of classes, without the weight decay term
     correct        number of clips whose highest logit was the label's, or that of one of its labels
     gradient_norm  L2 norm of the loss's gradient over all weights
     applied        False when the gradient was not finite: then no weight was changed
@@ -50,16 +50,19 @@ class TrainingStep:
         jit_compile: bool = False,
         gradient_checkpointing: bool = False,
         loss: str = SOFTMAX,
+        class_weights: Sequence[float] | None = None,
     ):
         """`loss` decides what a label is, see `RecordReader.read`.
 
         `jit_compile` compiles forward and backward pass with XLA; slow on CPUs.
 
         `gradient_checkpointing` computes blocks again in the backward pass instead of keeping what they computed.
+        `class_weights`, one for each class, multiply the cross-entropy of the clips of a class; all 1 when None.
         """
         self._network = recomputing(model) if gradient_checkpointing else lambda clips: model(clips, training=True)
         self._model, self._optimizer, self._strategy = model, optimizer, strategy
         self._global_batch_size, self._cross_entropy = global_batch_size, _CROSS_ENTROPIES[loss]
+        self._class_weights = class_weights
         self._random_states = [
             layer.seed_generator.state for layer in model.layers if getattr(layer, "seed_generator", None) is not None
         ]
@@ -117,6 +120,8 @@ class TrainingStep:
         with tf.GradientTape() as tape:
             logits = self._network(clips)
             cross_entropy, hits = self._cross_entropy(labels, logits)
+            if self._class_weights is not None:
+                cross_entropy *= tf.gather(tf.constant(self._class_weights, cross_entropy.dtype), labels)
             loss = tf.reduce_sum(cross_entropy) / self._global_batch_size
             scaled_loss = loss * loss_scale
         gradients = tape.gradient(scaled_loss, self._model.trainable_variables)

@@ -191,3 +191,19 @@ def test_a_worker_that_wants_to_stop_is_heard():
     trial = Trial(("CPU:0", "CPU:1"))
     assert not trial.step(0).stop
     assert trial.step(1, stop=True).stop
+
+
+def test_weights_of_classes_are_those_of_pytorch():
+    """The loss, and the gradient through PyTorch's gradient of the logits."""
+    weights = [0.5, 1.0, 4.0]
+    trial = Trial(("CPU:0", "CPU:1"), batch_size=32, parts=2, class_weights=weights)
+    with tf.GradientTape() as tape:
+        logits = trial.model(CLIPS, training=True)
+    theirs = torch.from_numpy(logits.numpy()).requires_grad_()
+    labels = torch.from_numpy(LABELS)
+    losses = torch.nn.functional.cross_entropy(theirs, labels, torch.tensor(weights), reduction="none")
+    losses.mean().backward()
+    gradients = tape.gradient(logits, trial.model.trainable_variables, tf.constant(theirs.grad.numpy()))
+    result = trial.step(0)
+    assert result.loss == pytest.approx(losses.mean().item(), rel=1e-5)
+    assert result.gradient_norm == pytest.approx(float(tf.linalg.global_norm(gradients)), rel=1e-5)
