@@ -103,9 +103,9 @@ def test_the_next_command_runs(words, folder, address):
 
 
 def test_a_bundle_ends_with_what_starts_its_server(folder):
-    done = call("-m", "export.saved_model", "run2", "bundle 2")
-    assert done.stdout.splitlines()[-1] == "next    (cd 'bundle 2' && docker compose up -d)"
-    assert (folder / "bundle 2" / "docker-compose.yml").is_file()
+    done = call("-m", "export.saved_model", "run2", "two words/bundle")
+    assert done.stdout.splitlines()[-1] == "next    (cd 'two words/bundle' && docker compose up -d)"
+    assert (folder / "two words/bundle" / "docker-compose.yml").is_file()
 
 
 def test_an_input_host_tells_what_trainers_add(folder):

@@ -128,7 +128,7 @@ def test_the_report_stands_alone(evaluated):
     assert "link" in page.tags  # an empty icon, so that a browser asks for none
     assert page.stands_alone()
     values = json.loads((evaluated[0] / "metrics.json").read_text())
-    assert f"{100 * values['videos']['top1']:.2f} %" in page.text
+    assert f"{100 * values['videos']['top1']:.2f}\u00a0%" in page.text
     assert "6 videos listed = 6 scored + 0 left out" in page.text
     assert page.tags.count("svg") == 3
     mistakes = round(6 * (1 - values["videos"]["top1"]))
