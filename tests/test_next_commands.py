@@ -4,7 +4,6 @@ import functools
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 
@@ -114,7 +113,7 @@ def test_an_input_host_tells_what_trainers_add(folder):
     command = [sys.executable, "-m", "r3d_keras.data_service", f"--port={port}", "--host=localhost"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         lines = [process.stdout.readline() for _ in range(2)]
-        process.send_signal(signal.SIGINT)
+        process.terminate()
     assert lines[0] == f"making batches on localhost:{port} until Ctrl-C; on the trainers:\n"
     assert lines[1] == f"next    r3d train shards run1 --data_service=localhost:{port}\n"
 
