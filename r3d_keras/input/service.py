@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from r3d_keras.errors import UserError
 
-COMMAND = "r3d data_service"
+COMMAND = "python -m r3d_keras.data_service"
 # A host is lost when it does not answer this often, this far apart: the network may fail for a moment.
 LOOKS = 3
 SECONDS_BETWEEN_LOOKS = 5.0

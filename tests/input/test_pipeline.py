@@ -28,7 +28,7 @@ def data(square_shards):
 
 def take(data, batches: int, batch_size: int = 4, frame_size: int = 32, sampling=None, **options):
     """Takes the first batches of the training split: clips, labels, numbers, damaged."""
-    options = {"seed": 0, "augmentation": Augmentation(), **options}
+    options = {"seed": 0, "augmentation": Augmentation(crop="corner"), **options}
     opened = pipeline.open_split(data, "train", sampling or Sampling())
     taken = list(pipeline.training_clips(opened, batch_size, frame_size, **options).take(batches).as_numpy_iterator())
     return tuple(np.concatenate([batch[name] for batch in taken]) for name in ("clips", "label", "clip", "damaged"))

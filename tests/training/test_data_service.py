@@ -103,7 +103,7 @@ def test_a_host_that_is_not_there(square_shards, tmp_path):
     arguments = (f"--data_dir={square_shards}", f"--model_dir={tmp_path / 'run'}")
     address = f"localhost:{free_port()}"
     line = refusal("train.py", *TINY, *arguments, f"--data_service={address}")
-    assert line.startswith(f"the input host {address} does not answer: start it with r3d data_service")
+    assert line.startswith(f"the input host {address} does not answer: start it with python -m r3d_keras.data_service")
     assert not (tmp_path / "run").exists()
 
 

@@ -167,7 +167,7 @@ def squares(tmp_path_factory):
 
 def run(shards, tmp_path, capsys, **options):
     capsys.readouterr()
-    options = {**TINY_OPTIONS, "batch_size": 8, "epochs": SEVERAL, **options}
+    options = {**TINY_OPTIONS, "schedule": "constant", "batch_size": 8, "epochs": SEVERAL, **options}
     train_here(data_dir=str(shards), model_dir=str(tmp_path / "run"), **options)
     notes = [line.removeprefix("note: ") for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
     findings = read_findings(tmp_path / "run")

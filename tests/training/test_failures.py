@@ -12,7 +12,7 @@ from tests.training.runs import TINY, TINY_OPTIONS, finish, start, train_here
 
 
 def test_a_loss_that_is_no_longer_finite_names_step_rate_and_videos(square_shards, tmp_path):
-    options = {"learning_rate": 1e30, "save_every_steps": 1, **TINY_OPTIONS}
+    options = {"learning_rate": 1e30, "schedule": "constant", "save_every_steps": 1, **TINY_OPTIONS}
     with pytest.raises(UserError) as raised:
         train_here(data_dir=square_shards, model_dir=tmp_path, **options)
     line = str(raised.value)
