@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import sys
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ __all__ = ["ARCHITECTURES", "ClipClassifier", "build_model", "load_model", "mode
 RUN_MODELS = ("best.keras", "model.keras")
 NAMES_SHOWN = 5
 ZIP_SIGNATURE = b"PK\x03\x04"  # what a .keras file begins with
+# Keras walks a graph by recursion, layer by layer: of Python's usual 1,000 calls the deepest networks take 960.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 3000))
 
 
 def build_model(
