@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from r3d_keras.files import write_json
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.metadata import Metadata
 
 from .bare_session import open_bundle
 from .image_bytes import LARGEST_FRAME, LARGEST_SIDE

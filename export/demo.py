@@ -90,8 +90,10 @@ def _load(options: DemoOptions) -> "AskedModel":
         server = connect(options.server, options.model_name, options.protocol, options.timeout)
         return ServedModel(server, options.model_name)
     from r3d_keras import quiet
+    from r3d_keras.prediction.scorer import needs_tensorflow
 
-    quiet.import_tensorflow()
+    if needs_tensorflow(options.model):
+        quiet.import_tensorflow()
     return LoadedModel(options.model)
 
 

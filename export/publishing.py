@@ -16,8 +16,9 @@ from r3d_keras.commands import next_command
 from r3d_keras.defaults import SIGMOID, SOFTMAX
 from r3d_keras.errors import UserError
 from r3d_keras.files import sha256
-from r3d_keras.models import ClipClassifier, load_model, model_path
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.folder_kinds import model_path
+from r3d_keras.metadata import Metadata
+from r3d_keras.models import ClipClassifier, load_model
 from r3d_keras.terminal import wrote
 
 from .bundle import INPUT_LIMITS, write_bundle, write_labels_and_card

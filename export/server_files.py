@@ -9,7 +9,7 @@ import numpy as np
 
 from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.metadata import Metadata
 
 from .bare_session import Session
 

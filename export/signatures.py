@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from r3d_keras.defaults import SIGMOID
 from r3d_keras.input.frames import protocol_view
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.metadata import Metadata
 
 from .image_bytes import LARGEST_FRAME, LARGEST_SIDE, decode_clip
 

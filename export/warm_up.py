@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from r3d_keras.files import whole_file
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.metadata import Metadata
 
 from .bare_session import Session
 

@@ -78,13 +78,11 @@ class PredictOptions(AnswerOptions, VideoOptions):
 def main(options: PredictOptions) -> None:
     """Prints the answers, or writes features."""
     _check(options)
-    quiet.import_tensorflow()
 
     from r3d_keras.prediction.answers import agreement
-    from r3d_keras.prediction.features import extract_features
     from r3d_keras.prediction.output_names import output_names
     from r3d_keras.prediction.prediction import NEEDS_KERAS, answer_recipe, answer_videos, prepare_outputs
-    from r3d_keras.prediction.scorer import load_scorer
+    from r3d_keras.prediction.scorer import load_scorer, needs_tensorflow
     from r3d_keras.video.folders import describe_others, expand_folders
 
     videos, left_out = expand_folders(list(options.videos))
@@ -93,11 +91,15 @@ def main(options: PredictOptions) -> None:
     prepare_outputs(options)
     if options.features:
         check_output_file(options.features_file, "features_file")
+    if needs_tensorflow(options.model):
+        quiet.import_tensorflow()
     scorer = load_scorer(options.model)
 
     if options.features:
         if scorer.model is None:
             raise UserError(NEEDS_KERAS)
+        from r3d_keras.prediction.features import extract_features
+
         recipe = answer_recipe(scorer, options.clip_stride)
         features = extract_features(scorer.model, videos, options.features, recipe, options.batch_size)
         _print_asides(features.notes, features.errors)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from r3d_keras.evaluation.report import write_report
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.metadata import Metadata
 from r3d_keras.prediction.page import open_page
 from tests.evaluation.test_report import drawn_evaluation
 from tests.prediction.test_page import synthetic_answer

@@ -95,7 +95,7 @@ def test_tensorflow_starts_in_silence_unless_its_messages_are_asked_for(level, i
 
 
 def test_a_folder_of_a_run_stands_for_its_best_model(run_dir, tmp_path):
-    from r3d_keras.models import model_path
+    from r3d_keras.folder_kinds import model_path
 
     assert model_path(run_dir) == run_dir / "best.keras"
     best, last = (r3d_keras.load_model(run_dir / f"{name}.keras")(BATCH) for name in ("best", "model"))

@@ -31,7 +31,7 @@ def quickstart(tmp_path_factory):
 
 
 def measure(model, batches):
-    return compute_metrics(score_clips(make_logit_function(model), batches).video_scores())
+    return compute_metrics(score_clips(make_logit_function(model), batches.as_numpy_iterator()).video_scores())
 
 
 def in_random_order(batch):

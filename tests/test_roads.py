@@ -173,7 +173,7 @@ def test_what_contradicts_a_model_is_refused(trained, videos, tmp_path):
 def test_a_model_and_shards_without_a_recipe_still_load(trained, tmp_path):
     """As they were written before: `clip_frames` alone in a model, the settings in the report of shards."""
     from r3d_keras.input.shards import open_clip_data
-    from r3d_keras.models.classifier import Metadata
+    from r3d_keras.metadata import Metadata
 
     shards, path, _ = trained
     recipe = open_clip_data(shards).recipe

@@ -22,7 +22,7 @@ from r3d_keras.input.records import INTACT
 from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.shards import ClipData, open_clip_data
 from r3d_keras.input.video_views import video_views
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.metadata import Metadata
 from r3d_keras.video.class_folders import list_class_folders
 from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.folders import describe_others
@@ -179,8 +179,9 @@ class ShardClips(MeasuredClips):
 
     def batches(self, batch_size: int, frame_size: int, channels: int, crop: bool) -> Iterator[dict]:
         with self._data.reading():
-            for batch in evaluation_clips(self._clips, batch_size, frame_size, crop=crop, channels=channels):
-                self._damage.add(batch["damaged"].numpy())
+            batches = evaluation_clips(self._clips, batch_size, frame_size, crop=crop, channels=channels)
+            for batch in batches.as_numpy_iterator():
+                self._damage.add(batch["damaged"])
                 yield batch
 
     def frames(self, video_id: str, clip_index: int) -> list[bytes]:
@@ -229,19 +230,19 @@ class FileClips(MeasuredClips):
         numbers = [[label_names.index(name) for name in labels_of(video.label)] for video in videos]
         if loss == SIGMOID:
             classes = np.arange(len(label_names))
-            self._labels = tf.constant(np.stack([np.isin(classes, each) for each in numbers]), tf.float32)
+            self._labels = np.stack([np.isin(classes, each) for each in numbers])
         else:
-            self._labels = tf.constant([label for (label,) in numbers], tf.int64)
+            self._labels = np.array([label for (label,) in numbers], np.int64)
 
     def batches(self, batch_size: int, frame_size: int, channels: int, crop: bool) -> Iterator[dict]:
         # A file that cannot be read is passed over, see `left_out`.
-        ids, clips_before = tf.constant([video.video_id for video in self._videos]), 0
+        ids, clips_before = np.array([video.video_id.encode() for video in self._videos], object), 0
         for batch in video_views(self._clips, batch_size, frame_size, channels, crop):
             numbers = batch.pop("video")
-            batch["clip"] = tf.range(clips_before, clips_before + len(numbers), dtype=tf.int64)
+            batch["clip"] = np.arange(clips_before, clips_before + len(numbers))
             clips_before += len(numbers)
-            batch |= {"label": tf.gather(self._labels, numbers), "video_id": tf.gather(ids, numbers)}
-            yield {**batch, "damaged": tf.fill(tf.shape(numbers), tf.constant(INTACT, tf.int64))}
+            batch |= {"label": self._labels[numbers], "video_id": ids[numbers]}
+            yield {**batch, "damaged": np.full(len(numbers), INTACT)}
 
     def frames(self, video_id: str, clip_index: int) -> list[bytes]:
         clips = next(

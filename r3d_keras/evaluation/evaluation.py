@@ -21,7 +21,8 @@ from r3d_keras.evaluation.official import OfficialScores, official_scores
 from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.evaluation.protocol import make_logit_function, score_clips
 from r3d_keras.evaluation.scores import ClipScores, NoClipsError, Scores
-from r3d_keras.models import ClipClassifier, load_model, model_path
+from r3d_keras.folder_kinds import model_path
+from r3d_keras.models import ClipClassifier, load_model
 from r3d_keras.terminal import Progress
 
 PAIRS_SHOWN = 3

@@ -13,7 +13,7 @@ from r3d_keras.input.records import INTACT
 from r3d_keras.models import ClipClassifier
 
 
-def make_logit_function(model: keras.Model) -> Callable[[tf.Tensor], np.ndarray]:
+def make_logit_function(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     """Returns a function from clips, uint8 [batch, frames, height, width, 3], to float32 logits [batch, classes]."""
 
     # One trace for batches of any size: the last one is smaller.
@@ -24,26 +24,26 @@ def make_logit_function(model: keras.Model) -> Callable[[tf.Tensor], np.ndarray]
     return lambda clips: logits(clips).numpy()
 
 
-def make_probability_function(model: ClipClassifier) -> Callable[[tf.Tensor], np.ndarray]:
+def make_probability_function(model: ClipClassifier) -> Callable[[np.ndarray], np.ndarray]:
     """Returns a function from clips, as `make_logit_function`, to float32 probabilities [batch, classes]."""
     logits, loss = make_logit_function(model), model.metadata.loss
     return lambda clips: to_probabilities(logits(clips), loss)
 
 
 def score_clips(
-    clip_logits: Callable[[tf.Tensor], np.ndarray], batches: Iterable[dict], loss: str = SOFTMAX
+    clip_logits: Callable[[np.ndarray], np.ndarray], batches: Iterable[dict], loss: str = SOFTMAX
 ) -> ClipScores:
-    """Scores the clips of `batches` (see `r3d_keras.input.pipeline.evaluation_clips`), in their order.
+    """Scores the clips of `batches`, those of `r3d_keras.input.pipeline.evaluation_clips` as arrays, in their order.
 
     `loss` is the one by which the model learned, and for which the batches were made. Padding and damaged clips are
     left out. Raises NoClipsError when nothing else is there.
     """
     parts = {"video_id": [], "clip_index": [], "segment": [], "logits": [], "label": []}
     for batch in batches:
-        known = (batch["clip"].numpy() != PADDING) & (batch["damaged"].numpy() == INTACT)
+        known = (batch["clip"] != PADDING) & (batch["damaged"] == INTACT)
         parts["logits"].append(clip_logits(batch["clips"])[known])
         for name in ("video_id", "clip_index", "segment", "label"):
-            parts[name].append(batch[name].numpy()[known])
+            parts[name].append(batch[name][known])
     if not sum(len(labels) for labels in parts["label"]):
         raise NoClipsError("no clip could be read: there is nothing to evaluate")
     video_ids, indexes, segments, logits, labels = (np.concatenate(values) for values in parts.values())

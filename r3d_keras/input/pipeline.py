@@ -14,7 +14,7 @@ from r3d_keras.input.records import INTACT, RecordReader
 from r3d_keras.input.sampling import ClipSource, Sampling
 from r3d_keras.input.service import batches_of_hosts
 from r3d_keras.input.shards import ClipData
-from r3d_keras.input.views import view_clip
+from r3d_keras.input.views import view_frames
 from r3d_keras.video.recipe import FLOW, channels_of
 
 # A data set with more damaged records in a row than this is not worth reading.
@@ -236,3 +236,10 @@ def evaluation_clips(
         items = items.batch(batch_size).shard(num_parts, part).unbatch()
     views = items.map(protocol_clip, num_parallel_calls=parallel_clips())
     return with_own_threads(views.batch(batch_size).prefetch(2))
+
+
+def view_clip(frames: tf.Tensor, size: int, channels: int = 3, crop: bool = True) -> tf.Tensor:
+    """`view_frames` of string [frames] inside a tf.data pipeline of this process."""
+    view = tf.numpy_function(lambda files: view_frames(files, size, channels, crop), [frames], tf.uint8)
+    side = size if crop else None
+    return tf.ensure_shape(view, [frames.shape[0], side, side, channels])

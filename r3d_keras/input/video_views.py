@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-import tensorflow as tf
 
 from r3d_keras.input.views import view_frames
 from r3d_keras.video.clips import Clip, VideoClips
@@ -20,7 +19,7 @@ BATCHES_AHEAD = 2
 
 def video_views(
     videos: Sequence[VideoClips], batch_size: int, frame_size: int, channels: int, crop: bool = True
-) -> Iterator[dict[str, tf.Tensor]]:
+) -> Iterator[dict[str, np.ndarray]]:
     """Yields batches of every clip of every video, in order; a batch may hold clips of several videos.
 
     As many videos are decoded at a time as there are cores. What a video was found to be is known by `VideoClips` when
@@ -52,19 +51,19 @@ def video_views(
             if len(pending) > BATCHES_AHEAD * batch_size:
                 batch.append(pending.popleft())
             if len(batch) == batch_size:
-                yield _as_tensors(batch)
+                yield _as_arrays(batch)
                 batch = []
         batch.extend(pending)
         for first in range(0, len(batch), batch_size):
-            yield _as_tensors(batch[first : first + batch_size])
+            yield _as_arrays(batch[first : first + batch_size])
 
 
-def _as_tensors(batch: list[tuple[int, Clip, Future]]) -> dict[str, tf.Tensor]:
+def _as_arrays(batch: list[tuple[int, Clip, Future]]) -> dict[str, np.ndarray]:
     numbers, clips, views = zip(*batch, strict=True)
     return {
-        "clips": tf.constant(np.stack([view.result() for view in views])),
-        "video": tf.constant(numbers, tf.int64),
-        "clip_index": tf.constant([clip.index for clip in clips], tf.int64),
-        "segment": tf.constant([(clip.first_frame, clip.end_frame) for clip in clips], tf.int64),
-        "times": tf.constant([(clip.begin, clip.end) for clip in clips], tf.float64),
+        "clips": np.stack([view.result() for view in views]),
+        "video": np.array(numbers, np.int64),
+        "clip_index": np.array([clip.index for clip in clips], np.int64),
+        "segment": np.array([(clip.first_frame, clip.end_frame) for clip in clips], np.int64),
+        "times": np.array([(clip.begin, clip.end) for clip in clips], np.float64),
     }

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import simplejpeg
-import tensorflow as tf
 from cykooz_resizer import FilterType, ImageData, PixelType, ResizeAlg, ResizeOptions, Resizer
 
 _BILINEAR = ResizeOptions(ResizeAlg.convolution(FilterType.bilinear))
@@ -37,13 +36,6 @@ def view_frames(frames: Sequence[bytes], size: int, channels: int = 3, crop: boo
         return resized
     top, left = (round((side - size) / 2) for side in resized.shape[1:3])
     return resized[:, top : top + size, left : left + size]
-
-
-def view_clip(frames: tf.Tensor, size: int, channels: int = 3, crop: bool = True) -> tf.Tensor:
-    """`view_frames` of string [frames] inside a tf.data pipeline of this process."""
-    view = tf.numpy_function(lambda files: view_frames(files, size, channels, crop), [frames], tf.uint8)
-    side = size if crop else None
-    return tf.ensure_shape(view, [frames.shape[0], side, side, channels])
 
 
 def _decode(file: bytes, channels: int) -> np.ndarray:

@@ -15,21 +15,19 @@ import keras
 from r3d_keras import defaults
 from r3d_keras.errors import UserError
 from r3d_keras.files import check_output_file, whole_file
-from r3d_keras.folder_kinds import EXPORTED, RUN, folder_kind
+from r3d_keras.folder_kinds import model_path
+from r3d_keras.metadata import Metadata, Normalization
 from r3d_keras.models.architectures import ARCHITECTURES, complete_arguments, find_architecture
 from r3d_keras.models.blocks import dense
-from r3d_keras.models.classifier import ClipClassifier, Metadata
+from r3d_keras.models.classifier import ClipClassifier
 from r3d_keras.models.initial_values import skipped_initial_values
 from r3d_keras.models.model_file import CONFIG, METADATA, WEIGHTS, check_model_file
-from r3d_keras.models.normalization import ClipNormalization, Normalization, find_normalization
+from r3d_keras.models.normalization import ClipNormalization, find_normalization
 from r3d_keras.models.precision import layers_of_precision, without_mixed_precision
 from r3d_keras.video.recipe import Recipe, modality_of
 
-__all__ = ["ARCHITECTURES", "ClipClassifier", "build_model", "load_model", "model_path", "save_model"]
+__all__ = ["ARCHITECTURES", "ClipClassifier", "build_model", "load_model", "save_model"]
 
-# What a training run leaves, the better one first: best.keras is there when the last epoch was not the best.
-RUN_MODELS = ("best.keras", "model.keras")
-NAMES_SHOWN = 5
 ZIP_SIGNATURE = b"PK\x03\x04"  # what a .keras file begins with
 # Keras walks a graph by recursion, layer by layer: of Python's usual 1,000 calls the deepest networks take 960.
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 3000))
@@ -143,35 +141,6 @@ def build_model(
         loss=loss or defaults.SOFTMAX,
     )
     return model
-
-
-def model_path(path: str | Path) -> Path:
-    """Returns the file of a model: the best one of a training run for the run's folder, and `path` itself otherwise.
-
-    Raises UserError for a folder without a model.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        return path
-    for name in RUN_MODELS:
-        if (path / name).is_file():
-            return path / name
-    if (kind := folder_kind(path)) == RUN:
-        raise UserError(f"{path} is not finished and holds no model yet: the same r3d train command goes on")
-    if kind == EXPORTED:
-        raise UserError(f"{path} is {kind}: the run that it came from, or its .keras file, is expected")
-    if kind:
-        raise UserError(f"{path} is {kind}, not a model")
-    raise UserError(f"no model in {path}: neither {' nor '.join(RUN_MODELS)}; {describe_content(path)}")
-
-
-def describe_content(folder: Path) -> str:
-    """Returns a few words on what is in a folder, for an error about what is not."""
-    names = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in folder.iterdir())
-    if not names:
-        return "it is empty"
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return f"it holds {', '.join(names[:NAMES_SHOWN])}{more}"
 
 
 def load_model(path: str | Path) -> ClipClassifier:

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from r3d_keras.errors import UserError
+from r3d_keras.metadata import Metadata
 from r3d_keras.models import ClipClassifier, build_model
 from r3d_keras.models.architectures import complete_arguments, find_architecture
-from r3d_keras.models.classifier import Metadata
 from r3d_keras.models.initial_values import skipped_initial_values
 from r3d_keras.models.normalization import find_normalization, normalization_for_channels
 

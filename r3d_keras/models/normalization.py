@@ -2,21 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 from keras import ops
 
 from r3d_keras.errors import UserError
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """Per-channel mean and standard deviation of RGB values or optical flow, on the scale 0 to 255."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+from r3d_keras.metadata import Normalization
 
 
 def _on_255_scale(values: Sequence[float]) -> tuple[float, ...]:

@@ -13,9 +13,10 @@ import numpy as np
 
 from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
+from r3d_keras.metadata import Metadata
 from r3d_keras.models import build_model
 from r3d_keras.models.architectures import complete_arguments
-from r3d_keras.models.classifier import ClipClassifier, Metadata
+from r3d_keras.models.classifier import ClipClassifier
 from r3d_keras.models.initial_values import skipped_initial_values
 
 FOLDER, SUFFIX = Path(__file__).parent / "weights", ".npz"

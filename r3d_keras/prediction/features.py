@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
+from r3d_keras.metadata import Metadata
 from r3d_keras.models import ClipClassifier
 from r3d_keras.models.architectures import find_architecture
-from r3d_keras.models.classifier import Metadata
 from r3d_keras.prediction.videos import values_of_videos
 from r3d_keras.video.folders import Video
 from r3d_keras.video.live import is_live

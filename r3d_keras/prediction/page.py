@@ -8,7 +8,7 @@ from typing import TextIO
 import numpy as np
 
 from r3d_keras.files import whole_file
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.metadata import Metadata
 from r3d_keras.pages import strip_url, template
 from r3d_keras.prediction.answers import Prediction
 from r3d_keras.prediction.timeline import scores_per_second

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +15,8 @@ from r3d_keras.errors import UserError
 from r3d_keras.evaluation.scores import classes_to_name
 from r3d_keras.files import check_output_file, make_folder
 from r3d_keras.input.views import view_frames
-from r3d_keras.models import ClipClassifier
 from r3d_keras.prediction import rendering
 from r3d_keras.prediction.answers import ClassScore, Moment, Prediction, Predictions
-from r3d_keras.prediction.explanation import write_explanation
 from r3d_keras.prediction.options import AnswerOptions
 from r3d_keras.prediction.output_names import output_names
 from r3d_keras.prediction.page import open_page
@@ -28,6 +27,9 @@ from r3d_keras.video.folders import Video, expand_folders, printable, same_name
 from r3d_keras.video.live import LiveClips, LiveReader, open_live
 from r3d_keras.video.recipe import Recipe
 
+if TYPE_CHECKING:  # not everything that answers is a Keras model
+    from r3d_keras.models import ClipClassifier
+
 CLIP_STRIDE_ALONE = (
     "clip_stride is for timelines, pages, rendered videos and features: the score of a video is that of the clips that "
     "the model learned from"
@@ -36,7 +38,7 @@ NEEDS_KERAS = "features and explanations need a .keras file, not a bundle"
 
 
 def predict(
-    model: ClipClassifier | Scorer | str | Path,
+    model: "ClipClassifier | Scorer | str | Path",
     videos: str | Path | int | Sequence[str | Path | int],
     *,
     top_k: int | None = AnswerOptions.top_k,
@@ -170,6 +172,8 @@ def _answer_files(scorer: Scorer, videos: Sequence[Video], options: AnswerOption
                 page.add(answer, values)
             yield answer
             if options.explain and not values.error:
+                from r3d_keras.prediction.explanation import write_explanation
+
                 path = Path(options.explain) / f"{names[values.video]}.explanation.png"
                 write_explanation(path, scorer, values, recipe)
 

@@ -1,21 +1,23 @@
-"""A model file or an exported bundle, alike."""
+"""A model file or an exported bundle, alike; TensorFlow is imported when one needs it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from r3d_keras.errors import UserError
-from r3d_keras.evaluation.protocol import make_probability_function
 from r3d_keras.evaluation.scores import to_probabilities
-from r3d_keras.folder_kinds import folder_kind
-from r3d_keras.models import RUN_MODELS, ClipClassifier, describe_content, load_model, model_path
-from r3d_keras.models.classifier import Metadata
-from r3d_keras.prediction.graph_check import check_graph
+from r3d_keras.folder_kinds import RUN_MODELS, describe_content, folder_kind, model_path
+from r3d_keras.metadata import Metadata
 from r3d_keras.prediction.runtimes import LOADERS
 from r3d_keras.untrusted import read_json
+
+if TYPE_CHECKING:
+    from r3d_keras.models import ClipClassifier
+
+_SAVED_MODEL = "saved_model.pb"
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Scorer:
     """
 
     metadata: Metadata
-    probabilities: Callable[[tf.Tensor], np.ndarray]
-    model: ClipClassifier | None = None
+    probabilities: Callable[[np.ndarray], np.ndarray]
+    model: "ClipClassifier | None" = None
 
 
 def load_scorer(path: str | Path) -> Scorer:
@@ -40,40 +42,56 @@ def load_scorer(path: str | Path) -> Scorer:
     parent, of which the newest version is taken. Raises UserError when there is no model.
     """
     path = Path(path)
-    if path.is_dir() and not any((path / name).is_file() for name in RUN_MODELS):
-        return _load_exported(path)
+    if found := _find_exported(path):
+        return _load_runtime(found) if found.name in LOADERS else _load_bundle(found.parent)
+    if path.is_dir() and not _is_run(path):
+        if folder_kind(path):
+            model_path(path)  # says what the folder is
+        raise UserError(
+            f"no model in {path}: neither {' nor '.join((*RUN_MODELS, _SAVED_MODEL, *LOADERS))}, there or in numbered "
+            f"versions; {describe_content(path)}"
+        )
+    from r3d_keras.models import load_model
+
     return as_scorer(load_model(path))
 
 
-def as_scorer(model: ClipClassifier | Scorer | str | Path) -> Scorer:
+def as_scorer(model: "ClipClassifier | Scorer | str | Path") -> Scorer:
     """Returns a scorer of a model in memory, or loads one, see `load_scorer`."""
     if isinstance(model, Scorer):
         return model
-    if not isinstance(model, ClipClassifier):
+    if isinstance(model, str | Path):
         return load_scorer(model)
+    from r3d_keras.evaluation.protocol import make_probability_function
+
     return Scorer(model.metadata, make_probability_function(model), model)
 
 
-def _load_exported(path: Path) -> Scorer:
-    files = ("saved_model.pb", *LOADERS)
-    folders = [path, *sorted(_versions(path), key=lambda version: -int(version.name))]
-    for folder in folders:
-        for name in files:
-            if (folder / name).is_file():
-                return _load_runtime(folder, name) if name in LOADERS else _load_bundle(folder)
-    if folder_kind(path):
-        model_path(path)  # says what the folder is
-    raise UserError(
-        f"no model in {path}: neither {' nor '.join((*RUN_MODELS, *files))}, there or in numbered versions; "
-        f"{describe_content(path)}"
-    )
+def needs_tensorflow(path: str | Path) -> bool:
+    """Returns whether `load_scorer` will import TensorFlow, which takes most of the time until a first answer."""
+    found = _find_exported(Path(path))
+    return found is None or found.name not in LOADERS
 
 
-def _versions(path: Path) -> list[Path]:
-    return [entry for entry in path.iterdir() if entry.is_dir() and entry.name.isdigit()]
+def _find_exported(path: Path) -> Path | None:
+    """Returns the file of what r3d export wrote into a folder or its newest version."""
+    if not path.is_dir() or _is_run(path):
+        return None
+    versions = [entry for entry in path.iterdir() if entry.is_dir() and entry.name.isdigit()]
+    folders = [path, *sorted(versions, key=lambda version: -int(version.name))]
+    files = (folder / name for folder in folders for name in (_SAVED_MODEL, *LOADERS))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in RUN_MODELS)
 
 
 def _load_bundle(folder: Path) -> Scorer:
+    import tensorflow as tf
+
+    from r3d_keras.prediction.graph_check import check_graph
+
     metadata = _read_metadata(folder / "assets" / "model_card.json")
     try:
         check_graph(folder)
@@ -85,14 +103,14 @@ def _load_bundle(folder: Path) -> Scorer:
     return Scorer(metadata, lambda clips, bundle=bundle: serve(clips=clips)["probabilities"].numpy())
 
 
-def _load_runtime(folder: Path, name: str) -> Scorer:
-    metadata = _read_metadata(folder / "model_card.json")
+def _load_runtime(path: Path) -> Scorer:
+    metadata = _read_metadata(path.parent / "model_card.json")
     try:
-        logits = LOADERS[name](folder / name)
+        logits = LOADERS[path.name](path)
     except ImportError as error:
-        raise UserError(f"{folder / name} needs: pip install 'r3d_keras[formats]' ({error})") from error
+        raise UserError(f"{path} needs: pip install 'r3d_keras[formats]' ({error})") from error
     except Exception as error:  # every runtime has errors of its own
-        raise UserError(f"cannot read {folder / name}: {str(error).strip().splitlines()[0]}") from error
+        raise UserError(f"cannot read {path}: {str(error).strip().splitlines()[0]}") from error
     return Scorer(metadata, lambda clips: to_probabilities(logits(np.asarray(clips, np.float32)), metadata.loss))
 
 

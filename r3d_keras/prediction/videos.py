@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import tensorflow as tf
 
 from r3d_keras.errors import UserError
 from r3d_keras.input.video_views import video_views
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.metadata import Metadata
 from r3d_keras.prediction.thumbnails import Thumbnails
 from r3d_keras.terminal import Progress
 from r3d_keras.video.clips import VideoClips
@@ -41,7 +40,7 @@ class ClipValues:
 
 def clip_values(
     videos: Sequence[VideoClips],
-    function: Callable[[tf.Tensor], np.ndarray],
+    function: Callable[[np.ndarray], np.ndarray],
     metadata: Metadata,
     batch_size: int,
     report_frames: Callable[[int], None] = lambda frames: None,
@@ -62,15 +61,15 @@ def clip_values(
     frames_seen: dict[int, int] = {}
     done, pictures = 0, defaultdict(Thumbnails)
     for batch in video_views(videos, batch_size, metadata.frame_size, metadata.channels):
-        numbers, values = batch["video"].numpy(), function(batch["clips"])
+        numbers, values = batch["video"], function(batch["clips"])
         for number in np.unique(numbers):
             chosen = numbers == number
-            end_frame = -(-int(batch["segment"].numpy()[chosen, 1].max()) // videos[0].recipe.frame_stride)
+            end_frame = -(-int(batch["segment"][chosen, 1].max()) // videos[0].recipe.frame_stride)
             report_frames(end_frame - frames_seen.get(number, 0))  # what is looped does not count
             frames_seen[number] = end_frame
-            parts[number].append((batch["times"].numpy()[chosen], values[chosen]))
+            parts[number].append((batch["times"][chosen], values[chosen]))
             if pictured:
-                pictures[number].add(batch["clips"].numpy()[chosen])
+                pictures[number].add(batch["clips"][chosen])
         while done < numbers[-1]:  # a clip of a later video is here, so this one is complete
             yield _gathered(videos[done], parts.pop(done), pictures.pop(done, None))
             done += 1
@@ -80,7 +79,7 @@ def clip_values(
 
 def values_of_videos(
     videos: Sequence[Video],
-    function: Callable[[tf.Tensor], np.ndarray],
+    function: Callable[[np.ndarray], np.ndarray],
     metadata: Metadata,
     recipe: Recipe,
     batch_size: int,

@@ -68,7 +68,8 @@ def test_a_video_file_is_scored_as_by_hand(model, scorer, square_videos, video, 
 
 def test_shards_and_files_give_the_same_scores(model, scorer, square_videos, square_shards):
     data = open_clip_data(square_shards)
-    clips = score_clips(make_logit_function(model), evaluation_clips(open_split(data, "validation", Sampling()), 5, 32))
+    batches = evaluation_clips(open_split(data, "validation", Sampling()), 5, 32).as_numpy_iterator()
+    clips = score_clips(make_logit_function(model), batches)
     videos = clips.video_scores()
     assert len(videos.names) == 6
     for name, probabilities, label in zip(videos.names, videos.probabilities, videos.labels, strict=True):
@@ -81,6 +82,6 @@ def test_the_batch_size_changes_nothing(model, square_shards):
     data = open_clip_data(square_shards)
     of_clips = make_logit_function(model)
     clips = open_split(data, "validation", Sampling())
-    one, five = (score_clips(of_clips, evaluation_clips(clips, size, 32)) for size in (1, 5))
+    one, five = (score_clips(of_clips, evaluation_clips(clips, size, 32).as_numpy_iterator()) for size in (1, 5))
     assert one.video_ids == five.video_ids
     np.testing.assert_allclose(one.logits, five.logits, atol=1e-5)

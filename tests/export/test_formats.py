@@ -1,6 +1,7 @@
 """Other formats, each in its own runtime; those whose packages are not installed are left out."""
 
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 
 from export import publish
 from export.formats import FORMATS
+from r3d_keras import predict
 from r3d_keras.errors import UserError
 from r3d_keras.prediction.scorer import load_scorer
-from tests.commands import refusal
+from tests.commands import ROOT, refusal
 from tests.export.models import LABELS, trained_looking_model
+from tests.videos import write_video
 
 NETWORKS = {
     "resnet-10": {"widen_factor": 0.125, "shortcut": "A"},
@@ -42,6 +45,26 @@ def test_a_runtime_gives_the_model_s_logits(name, architecture, arguments, tmp_p
     assert (published.path / "labels.txt").read_text().split() == LABELS
     card = json.loads((published.path / "model_card.json").read_text())
     assert card == json.loads(json.dumps(published.card))
+
+
+OPENVINO_ALONE = """
+import sys
+sys.modules["tensorflow"] = None  # importing it fails, and Keras with it
+import r3d_keras
+print(r3d_keras.predict(*sys.argv[1:])[0].label)
+"""
+
+
+def test_openvino_answers_videos_without_tensorflow(tmp_path):
+    for package in PACKAGES["openvino"]:
+        pytest.importorskip(package)
+    model = trained_looking_model("resnet-10", frame_size=32, widen_factor=0.125)
+    publish(model, tmp_path / "exported", format="openvino")
+    video, noise = tmp_path / "noise.avi", np.random.default_rng(0)
+    write_video(video, list(noise.integers(0, 256, (20, 40, 40, 3), np.uint8)))
+    command = [sys.executable, "-c", OPENVINO_ALONE, tmp_path / "exported", video]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == f"{predict(model, video)[0].label}\n", done.stderr
 
 
 def test_a_missing_package_is_named_and_nothing_is_left(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from PIL import Image
 from export.image_bytes import LARGEST_SIDE
 from export.signatures import Signatures
 from r3d_keras.input.frames import protocol_view
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.metadata import Metadata
 from r3d_keras.video.recipe import Recipe
 from r3d_keras.video.windows import windows
 from tests.export.models import LABELS, answers_of

@@ -8,7 +8,8 @@ import tensorflow as tf
 from PIL import Image
 
 from r3d_keras.input.frames import protocol_view
-from r3d_keras.input.views import view_clip, view_frames
+from r3d_keras.input.pipeline import view_clip
+from r3d_keras.input.views import view_frames
 from tests.input.test_frames import jpeg, reference_view, smooth_frame
 
 SIZES = [(256, 340), (240, 320), (240, 427), (360, 202), (112, 112), (80, 100), (113, 149)]

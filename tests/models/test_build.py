@@ -9,8 +9,8 @@ import pytest
 
 import r3d_keras
 from r3d_keras.errors import UserError
+from r3d_keras.metadata import Normalization
 from r3d_keras.models import build_model, load_model, save_model
-from r3d_keras.models.normalization import Normalization
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (2, 16, 32, 32, 3), dtype=np.uint8)
 

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
+from r3d_keras.metadata import Normalization
 from r3d_keras.models import build_model
 from r3d_keras.models.initial_values import skipped_initial_values
-from r3d_keras.models.normalization import Normalization
 from tests.models.golden import golden_clip, set_golden_weights
 
 IDENTITY = Normalization((0.0,) * 3, (1.0,) * 3)

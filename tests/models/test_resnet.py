@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from r3d_keras.metadata import Normalization
 from r3d_keras.models import build_model
-from r3d_keras.models.normalization import Normalization
 from tests.models.golden import golden_clip, set_golden_weights
 
 IDENTITY = Normalization((0.0,) * 3, (1.0,) * 3)

@@ -8,9 +8,9 @@ import torch
 
 from r3d_keras.convert.torch_networks import TorchNetwork
 from r3d_keras.convert.weights import slots
+from r3d_keras.metadata import Normalization
 from r3d_keras.models import build_model
 from r3d_keras.models.initial_values import skipped_initial_values
-from r3d_keras.models.normalization import Normalization
 from tests.models.double_precision import float64_layers
 from tests.models.golden import golden_clip, set_golden_weights
 from tests.models.torchvision_networks import torchvision_network

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.metadata import Metadata
 
 MARKER = "touched"
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.metadata import Metadata
 from r3d_keras.prediction.answers import ClassScore, Prediction
 from r3d_keras.prediction.page import STRIP_BYTES, open_page
 from r3d_keras.prediction.thumbnails import HEIGHT, PICTURES, Thumbnails

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from r3d_keras.errors import UserError
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.metadata import Metadata
 from r3d_keras.models.normalization import NORMALIZATIONS
 from r3d_keras.prediction.videos import clip_values, count_frames
 from r3d_keras.video.clips import VideoClips
@@ -38,7 +38,7 @@ def test_every_video_gets_its_own_values(videos, batch_size):
     def mean(clips):
         sizes.append(len(clips))
         assert clips.shape[1:] == (16, 32, 32, 3)
-        return clips.numpy().mean(axis=(1, 2, 3, 4))[:, np.newaxis].astype(np.float32)
+        return clips.mean(axis=(1, 2, 3, 4))[:, np.newaxis].astype(np.float32)
 
     results = list(clip_values(clips_of(videos), mean, METADATA, batch_size))
     assert [result.video for result in results] == videos

@@ -13,10 +13,10 @@ import torch
 
 from r3d_keras.convert.torch_networks import TorchNetwork
 from r3d_keras.convert.weights import slots
+from r3d_keras.metadata import Normalization
 from r3d_keras.models import build_model
 from r3d_keras.models.fine_tuning import freeze
 from r3d_keras.models.layers import set_batch_normalization
-from r3d_keras.models.normalization import Normalization
 from r3d_keras.training.sgd import SGD
 from r3d_keras.training.steps import TrainingStep, distribute_batches
 from tests.models.double_precision import float64_layers
