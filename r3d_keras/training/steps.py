@@ -71,7 +71,7 @@ class TrainingStep:
             tf.function(forward_and_backward, jit_compile=True) if jit_compile else forward_and_backward
         )
         self._micro_batch = tf.function(self._micro_batch)
-        self._update = tf.function(self._update)
+        self._last_micro_batch = tf.function(self._last_micro_batch)
 
     def __call__(
         self,
@@ -90,16 +90,25 @@ class TrainingStep:
             loss_scale: keeps float16 gradients from vanishing; they are divided by it before they are used.
             stop: whether this worker was asked to stop.
         """
-        totals, cross_entropy = (), []
-        for index, batch in enumerate(micro_batches):
-            draw = tf.constant(step * len(micro_batches) + index, tf.int64)
-            totals, losses = self._micro_batch(
-                {name: batch[name] for name in ("clips", "label")}, draw, tf.constant(loss_scale), totals
-            )
+        totals, cross_entropy, scale = (), [], tf.constant(loss_scale)
+        first_draw = step * len(micro_batches)
+        inputs = [
+            ({name: batch[name] for name in ("clips", "label")}, tf.constant(first_draw + index, tf.int64))
+            for index, batch in enumerate(micro_batches)
+        ]
+        for batch, draw in inputs[:-1]:
+            totals, losses = self._micro_batch(batch, draw, scale, totals)
             cross_entropy.append(losses)
-        results = self._update(totals, tf.constant(learning_rate), tf.constant(loss_scale), tf.constant(float(stop)))
-        loss, correct, norm, stops = (float(value) for value in results)
-        return StepResult(loss, round(correct), norm, bool(np.isfinite(norm)), stops > 0, cross_entropy)
+        results, losses = self._last_micro_batch(
+            *inputs[-1], scale, totals, tf.constant(learning_rate), tf.constant(float(stop))
+        )
+        loss, correct, norm, stops = results.numpy().tolist()
+        return StepResult(loss, round(correct), norm, bool(np.isfinite(norm)), stops > 0, [*cross_entropy, losses])
+
+    # One function with the update, and one result: every tensor that passes between graph and Python costs time.
+    def _last_micro_batch(self, batch, draw, loss_scale, earlier, learning_rate, stop):
+        totals, cross_entropy = self._micro_batch(batch, draw, loss_scale, earlier)
+        return tf.stack(self._update(totals, learning_rate, loss_scale, stop)), cross_entropy
 
     def _micro_batch(self, batch, draw, loss_scale, earlier):
         return self._strategy.run(
