@@ -17,7 +17,7 @@ def make_logit_function(model: keras.Model) -> Callable[[np.ndarray], np.ndarray
     """Returns a function from clips, uint8 [batch, frames, height, width, 3], to float32 logits [batch, classes]."""
 
     # One trace for batches of any size: the last one is smaller.
-    @tf.function(input_signature=[tf.TensorSpec(model.input_shape, tf.uint8)])
+    @tf.function(input_signature=[tf.TensorSpec(model.input_shape, tf.uint8)], autograph=False)
     def logits(clips):
         return tf.cast(model(clips, training=False), tf.float32)
 

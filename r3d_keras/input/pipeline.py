@@ -21,6 +21,9 @@ from r3d_keras.video.recipe import FLOW, channels_of
 SUBSTITUTES_TRIED = 100
 PADDING = -1
 
+# For functions that choose by tf.cond alone: to look in them for Python's `if` and `for` on tensors takes seconds.
+_as_written = tf.autograph.experimental.do_not_convert
+
 
 @dataclass(frozen=True)
 class SplitClips:
@@ -61,6 +64,7 @@ def open_split(data: ClipData, split: str, sampling: Sampling, loss: str = SOFTM
 def clips_of_classes(clips: SplitClips, num_classes: int) -> np.ndarray:
     """Counts the clips of each class, int64 [num_classes], by reading every record once; damaged ones do not count."""
 
+    @_as_written
     def label_of(item):
         record = clips.reader.read(clips.source, item, tf.zeros([2], tf.int64))
         return tf.where(record["damaged"] == INTACT, record["label"], -1)
@@ -120,6 +124,7 @@ def training_clips(
     delivered = part * len(replicas)
     epoch_length = clips.epoch_length
 
+    @_as_written
     def training_clip(number):
         batch, place = number // delivered, number % delivered
         position = batch * batch_size + replicas.start * part + place
@@ -212,6 +217,7 @@ def evaluation_clips(
         record = clips.reader.read(clips.source, item, tf.zeros([2], tf.int64))
         return {name: record[name] for name in ("frames", "label", "damaged")}
 
+    @_as_written
     def protocol_clip(item):
         is_padding = item >= clips.epoch_length
         record = tf.cond(is_padding, no_record, lambda: read(item))

@@ -100,7 +100,7 @@ def make_feature_function(model: ClipClassifier, stage: str) -> Callable[[tf.Ten
         )
     part = keras.Model(model.input, output)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def features(clips):
         values = tf.cast(part(clips, training=False), tf.float32)
         return tf.reduce_mean(values, axis=list(range(1, len(values.shape) - 1)))

@@ -45,7 +45,7 @@ class Validation:
         """`batch_size` is that of all replicas together, a multiple of their number."""
         self._model, self._strategy, self._clips, self._damage = model, strategy, clips, damage
         self._batch_size, self._frame_size = batch_size, frame_size
-        self._score, self._loss = tf.function(self._score), model.metadata.loss
+        self._score, self._loss = tf.function(self._score, autograph=False), model.metadata.loss
         self._to_probabilities = tf.sigmoid if self._loss == SIGMOID else tf.nn.softmax
 
     @property
