@@ -140,7 +140,7 @@ def test_names_are_escaped(compared):
 
 
 def test_runs_are_overlaid(compared):
-    """Five figures, two of them of the training; runs of one name are told apart; black is the text's color, not black."""
+    """Five figures, two of them of the training; runs of one name are told apart; black is the color of the text."""
     text = compared[0].read_text(encoding="utf-8")
     page = Page(text)
     assert page.stands_alone()
