@@ -136,6 +136,11 @@ def test_mistakes_get_one_line(flags, words):
     assert words in refusal("-m", "export.client", *flags, "video.avi")
 
 
+def test_the_port_of_the_other_protocol_is_told(server):
+    line = refusal("-m", "export.client", f"--server={server.address('grpc')}", "--model_name=actions", "video.avi")
+    assert line.endswith(" does not speak HTTP: gRPC, usually at port 8500, takes --protocol=grpc")
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_another_model_s_name_is_refused_in_the_server_s_words(server, protocol):
     with pytest.raises(UserError, match=r"the server says: Servable not found for request: Latest\(other\)"):
