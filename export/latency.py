@@ -42,7 +42,7 @@ def measure_latencies(server: Server, clip: list[bytes], seconds: float) -> Iter
 
     Args:
         clip: JPEG files of one clip's frames.
-        seconds: for each pair of a batch size and a concurrency.
+        seconds: for each pair of a batch size and a concurrency, of which every thread sends one request at least.
 
     Raises UserError when a request fails.
     """
@@ -59,14 +59,17 @@ def _measure(server: Server, inputs: dict, batch_size: int, concurrency: int, se
     begin = time.perf_counter()
 
     def ask() -> None:
-        while not errors and time.perf_counter() - begin < seconds:
+        while not errors:
             before = time.perf_counter()
             try:
                 server.predict("frames", inputs)
             except UserError as error:
                 errors.append(error)
                 return
-            latencies.append(1000 * (time.perf_counter() - before))
+            after = time.perf_counter()
+            latencies.append(1000 * (after - before))
+            if after - begin >= seconds:  # once at least, so that there is a row however slow the server is
+                return
 
     threads = [threading.Thread(target=ask) for _ in range(concurrency)]
     for thread in threads:

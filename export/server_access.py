@@ -1,6 +1,7 @@
 """Asking a server: over REST without TensorFlow, or over gRPC."""
 
 import base64
+import http.client
 import json
 import os
 from dataclasses import dataclass
@@ -128,6 +129,11 @@ class RestServer:
             response = self._http.request(method, url, json=body)
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
+            at_fault = reason.args[-1] if isinstance(reason, urllib3.exceptions.ProtocolError) else reason
+            if type(at_fault) is http.client.BadStatusLine:  # not its kind RemoteDisconnected, which is no line at all
+                raise UserError(
+                    f"{self._address} does not speak HTTP: gRPC, usually at port 8500, takes protocol=grpc"
+                ) from error
             raise UserError(f"no answer from {self._address}: {_words(str(reason), self._token)}") from error
         if response.status in (401, 403):
             raise UserError(_token_refused(self._address, self._token))

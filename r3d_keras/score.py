@@ -52,6 +52,8 @@ def main(options: ScoreOptions) -> None:
     if measured := find_model(options.results):
         model, metrics = measured
         say(next_command("export", model, "bundle", f"--metrics={metrics}"))
+    else:  # somebody else's results: a model of one's own to set beside them
+        say(next_command("evaluate", "run1", "shards"))
 
 
 COMMAND = Command(main, ScoreOptions, arguments=("results", "ground_truth"))

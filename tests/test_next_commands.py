@@ -6,13 +6,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from r3d_keras.commands import COMMANDS
 from tests.commands import ROOT, call, free_port
 from tests.export.conftest import running_server
-from tests.readme_folder import provide, small_command
+from tests.readme_folder import provide, small_command, write_run
 
 RUN = ("--architecture=resnet-10", "--widen_factor=0.125", "--frame_size=32", "--batch_size=4", "--epochs=1")
 SERVED = ("--server=ADDRESS", "--model_name=actions")
@@ -27,6 +28,7 @@ ENDINGS = [
     (("evaluate", "run2", "shards", "--batch_size=4"), "evaluate"),
     (("evaluate", "run2", "shards", "--batch_size=4", "--output_dir=results2"), "export"),
     (("score", "results/scores.npz", "truth.csv"), "export"),
+    (("score", "of_others.npz", "truth.csv"), "evaluate"),
     (("predict", "run2", VIDEO), "predict"),
     (("predict", "run2", VIDEO, "--json"), "predict"),
     (("predict", "run2", VIDEO, "--timeline=timelines"), "export"),
@@ -55,6 +57,7 @@ def folder(square_videos, square_shards, tmp_path_factory):
     os.chdir(folder)
     names = ("shards", "truth.csv", "run2", "results/scores.npz", "actions", "resnet-18-kinetics.pth")
     provide([*names, "kinetics400.txt"], square_videos, square_shards)
+    shutil.copy("results/scores.npz", "of_others.npz")  # no metrics.json beside it
     yield folder
     os.chdir(here)
 
@@ -100,6 +103,8 @@ def test_the_next_command_runs(words, folder, address):
     if name == "prepare":
         arguments[arguments.index("shards")] = "shards_of_next"  # the others are the fixture's
     shutil.rmtree("run1", ignore_errors=True)  # of another run
+    if name != "train":
+        write_run(Path("run1"))
     assert ending(*small_command(name, [name, *arguments])).startswith("next    ")
 
 

@@ -67,24 +67,25 @@ def coverage_figure(runs: dict[str, Scores], title: str) -> str:
     return _finish(figure, len(runs) > 1)
 
 
-def training_figure(folders: dict[str, Path]) -> str | None:
-    """Draws loss and top-1 of clips over the epochs from the logs of runs; None where there are none."""
+def training_figures(folders: dict[str, Path]) -> list[str]:
+    """Draws loss, and top-1 of clips, over the epochs from the logs of runs; nothing where there are none."""
     runs = {
         name: {part: read_log(folder / part) for part in ("train.log", "val.log")}
         for name, folder in folders.items()
         if all((folder / part).is_file() for part in ("train.log", "val.log"))
     }
-    if not runs:
-        return None
-    figure = Figure(figsize=(7.5, 3.4), layout="constrained")
-    for axes, column, title in zip(figure.subplots(1, 2), ("loss", "acc"), ("loss", "top-1 of clips"), strict=True):
+    figures = []
+    for column, title in (("loss", "loss"), ("acc", "top-1 of clips")) if runs else ():
+        figure = Figure(figsize=(3.8, 3.4), layout="constrained")
+        axes = figure.subplots()
         for number, (name, logs) in enumerate(runs.items()):
             for part, style, label in (("train.log", "--", "training"), ("val.log", "-", "validation")):
                 rows = logs[part]
                 label = f"{shortened(name)}, {label}" if len(folders) > 1 else label
                 axes.plot(rows["epoch"], rows[column], style, marker=".", color=f"C{number}", label=label)
         axes.set(xlabel="epoch", title=title)
-    return _finish(figure, True)
+        figures.append(_finish(figure, not figures))  # the second has the colors of the first
+    return figures
 
 
 def _finish(figure: Figure, has_legend: bool) -> str:

@@ -31,7 +31,8 @@ class Measures:
     intervals  from labeled scores to 95 % intervals of some of the metrics, by name
     table      from rows, number of classes and a last column to lines for people, see `format_metrics`
     of_class   from labeled scores to a number for each class, float64 [classes], NaN where there is none
-    names      fields of the metrics that a report shows, with their titles; the best model has most of the first
+    names      fields of the metrics with their titles, see `shown`; the best model has most of the first
+    of_five    those of them that count the five most probable classes
     short_names  two of these fields for one line, with titles as those of the table
     tops       the fields that tell how often a label is the most probable class, or among the five most probable
     class_name  field of metrics.json for what `of_class` gives, and its title
@@ -42,6 +43,7 @@ class Measures:
     table: Callable[..., list[str]]
     of_class: Callable[[Scores], np.ndarray]
     names: dict[str, str]
+    of_five: tuple[str, ...]
     short_names: dict[str, str]
     tops: tuple[str, str]
     class_name: tuple[str, str]
@@ -50,6 +52,10 @@ class Measures:
     def headline(self) -> str:
         """The field of the metrics of which the best model has most."""
         return next(iter(self.names))
+
+    def shown(self, num_classes: int) -> dict[str, str]:
+        """Returns the fields that a report shows: of five classes or fewer, all are among the five most probable."""
+        return {name: title for name, title in self.names.items() if num_classes > 5 or name not in self.of_five}
 
 
 MEASURES = {
@@ -64,6 +70,7 @@ MEASURES = {
             "average": "mean of top-1 and top-5",
             "mean_class_accuracy": "mean class accuracy",
         },
+        of_five=("top5", "average"),
         short_names={"top1": "top-1", "mean_class_accuracy": "classes"},
         tops=("top1", "top5"),
         class_name=("top1", "top-1"),
@@ -80,6 +87,7 @@ MEASURES = {
             "hit5": "hit@5",
             "equal_recall_precision": "precision at equal recall rate (PERR)",
         },
+        of_five=("hit5",),
         short_names={"mean_average_precision": "mAP", "hit1": "hit@1"},
         tops=("hit1", "hit5"),
         class_name=("average_precision", "average precision"),

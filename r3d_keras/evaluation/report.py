@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from r3d_keras.evaluation.evaluation import Evaluation, labeled
-from r3d_keras.evaluation.figures import confusion_figure, coverage_figure, reliability_figure, training_figure
+from r3d_keras.evaluation.figures import confusion_figure, coverage_figure, reliability_figure, training_figures
 from r3d_keras.evaluation.metrics import confused_pairs
 from r3d_keras.evaluation.scores import Scores
 from r3d_keras.files import whole_file
@@ -43,11 +43,12 @@ def write_report(path: Path, evaluation: Evaluation) -> None:
             "confusion": "" if is_multilabel else confusion_figure(videos, label_names),
             "reliability": reliability_figure(scores),
             "coverage": coverage_figure(scores, measures.names[measures.tops[0]]),
-            "curves": training_figure(folders) or "",
         }
+        curves = training_figures(folders)
     page = template("evaluation/report.html.jinja").render(
         evaluation=evaluation,
-        measures=evaluation.measures,
+        measures=measures,
+        names=measures.shown(len(label_names)),
         runs=list(runs),
         classes=classes,
         examples_shown=max(len(row["most"]) for row in classes),
@@ -56,6 +57,7 @@ def write_report(path: Path, evaluation: Evaluation) -> None:
         mistakes=_mistakes(evaluation, videos),
         # SVG of our own making, the only text that is not escaped.
         **{name: Markup(figure) for name, figure in figures.items()},
+        curves=[Markup(figure) for figure in curves],
         findings={name: read_findings(run.model_dir) for name, run in runs.items() if run.model_dir},
     )
     with whole_file(path) as partial:

@@ -140,13 +140,30 @@ def test_names_are_escaped(compared):
 
 
 def test_runs_are_overlaid(compared):
-    """Four figures; runs of one name are told apart; black is the color of the page's text, so it may be white."""
+    """Five figures, two of them of the training; runs of one name are told apart; black is the color of the text."""
     text = compared[0].read_text(encoding="utf-8")
     page = Page(text)
     assert page.stands_alone()
-    assert page.tags.count("svg") == 4
+    assert page.tags.count("svg") == 5
     assert {"x", "2-x", "<i>y"} <= set(re.split(r"\s+", page.text))
     assert "#000000" not in text
     # The colors of the runs are Matplotlib's first three, in each figure that overlays them.
     for color in ("#1f77b4", "#ff7f0e", "#2ca02c"):
         assert text.count(f"stroke: {color}") >= 2
+
+
+def test_the_differences_are_those_that_the_terminal_prints(compared):
+    path, evaluation = compared
+    text = Page(path.read_text(encoding="utf-8")).text
+    for _, difference in evaluation.compared:
+        gap, low, high = (100 * part for part in (difference.top1, *difference.top1_interval))
+        assert f"{gap:+.1f} points ({low:+.1f} to {high:+.1f})" in str(evaluation)
+        assert f"{gap:+.2f} ({low:+.2f} to {high:+.2f})" in text
+
+
+@pytest.mark.parametrize(("classes", "is_shown"), [(5, False), (6, True)])
+def test_top_5_is_shown_of_more_than_five_classes(tmp_path, classes, is_shown):
+    path, _ = write_compared(tmp_path, classes)
+    text = Page(path.read_text(encoding="utf-8")).text
+    assert "top-1" in text
+    assert ("top-5" in text) == is_shown

@@ -110,7 +110,7 @@ def test_latencies_have_a_row_for_each_batch_size_and_concurrency(server, videos
         "export.client",
         *flags_for(server, "rest"),
         "--latency",
-        "--latency_seconds=0.05",
+        "--latency_seconds=0.01",
         "--json",
         videos / "005.avi",
     )
@@ -119,7 +119,8 @@ def test_latencies_have_a_row_for_each_batch_size_and_concurrency(server, videos
     assert [(row["batch_size"], row["concurrency"]) for row in rows] == [
         (b, c) for b in (1, 4, 8, 16) for c in (1, 4, 16)
     ]
-    assert all(0 < row["p50"] <= row["p95"] <= row["p99"] and row["requests"] for row in rows)
+    assert all(0 < row["p50"] <= row["p95"] <= row["p99"] for row in rows)
+    assert all(row["requests"] >= row["concurrency"] for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,11 @@ def test_latencies_have_a_row_for_each_batch_size_and_concurrency(server, videos
 )
 def test_mistakes_get_one_line(flags, words):
     assert words in refusal("-m", "export.client", *flags, "video.avi")
+
+
+def test_the_port_of_the_other_protocol_is_told(server):
+    line = refusal("-m", "export.client", f"--server={server.address('grpc')}", "--model_name=actions", "video.avi")
+    assert line.endswith(" does not speak HTTP: gRPC, usually at port 8500, takes --protocol=grpc")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
