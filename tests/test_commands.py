@@ -122,7 +122,7 @@ def test_prediction_names_the_unreadable_and_does_the_rest(trained, square_video
 
 def go_on(square_shards, folder, **options):
     """Trains in this process, as the run of `trained` was begun."""
-    rate = {"learning_rate": 0.02, "scale_learning_rate_to": 28}
+    rate = {"learning_rate": 0.02, "scale_learning_rate_to": 28, "schedule": "constant"}
     return train_here(data_dir=square_shards, model_dir=folder, **{**SMALL, **rate, **options})
 
 
@@ -131,7 +131,7 @@ def test_fine_tuning_from_a_stage_on(trained, square_shards, tmp_path):
     train_here(
         data_dir=square_shards,
         model_dir=tmp_path,
-        weights=str(trained),
+        weights=str(trained / "model.keras"),
         trainable_from="layer4",
         stage_factors={"head": 10.0},
         batch_size=4,
@@ -193,7 +193,7 @@ TRAINING_MISTAKES = [
     (["--data_dir=DATA", "--model_dir=OUT", "--shortcut=C"], "--shortcut must be A or B, not 'C'"),
     (["--data_dir=DATA", "--model_dir=OUT", "--batch_size=30"], "--batch_size=30 is more than the 28 training clips"),
     (["--data_dir=DATA", "--model_dir=OUT", "--batch_size=0"], "--batch_size must be at least 1, not 0"),
-    (["--data_dir=DATA", "--model_dir=OUT", "--nesterov"], "Nesterov momentum needs"),
+    (["--data_dir=DATA", "--model_dir=OUT", "--nesterov", "--dampening=0.9"], "Nesterov momentum needs"),
     (
         ["--data_dir=DATA", "--model_dir=OUT", "--milestones=5,x"],
         "--milestones=5,x is not of the form --milestones=50,100",

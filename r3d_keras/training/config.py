@@ -139,8 +139,15 @@ class OptimizationOptions(Options):
     accumulate: int = option(
         1, "Parts of a batch that are computed one after the other, to take less memory.", minimum=1
     )
-    epochs: int = option(30, "How often every training clip is seen.", minimum=1)
-    learning_rate: float = option(0.01, "Highest learning rate; 0.1 with a dampening of 0.9, as in the paper, is the same.", above=0)
+    epochs: int | None = option(
+        None,
+        f"How often every training clip is seen: {defaults.EPOCHS} times, or {defaults.FINE_TUNING_EPOCHS} from "
+        "weights that know something already, without it.",
+        minimum=1,
+    )
+    learning_rate: float = option(
+        0.01, "Highest learning rate; 0.1 with a dampening of 0.9, as in the paper, is the same.", above=0
+    )
     scale_learning_rate_to: int | None = option(
         None, "Batch that the learning rate is meant for: the rate is scaled from it to batch_size.", minimum=1
     )
@@ -173,7 +180,7 @@ class OptimizationOptions(Options):
         super().__post_init__()
         if math.isinf(self.learning_rate):
             raise UserError(f"learning_rate must be finite, not {self.learning_rate}")
-        if self.warmup_epochs and self.warmup_epochs >= self.epochs:
+        if self.warmup_epochs and self.epochs and self.warmup_epochs >= self.epochs:
             raise UserError(f"warmup_epochs={self.warmup_epochs:g} must be below epochs={self.epochs}")
         milestones = list(self.milestones)
         if milestones != sorted(set(milestones)) or any(milestone < 1 for milestone in milestones):

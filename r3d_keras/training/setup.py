@@ -170,9 +170,11 @@ def _complete(config: TrainingConfig, source: ClipClassifier | None, clips: Spli
             "normalization": "flow" if clips.modality == FLOW else defaults.NORMALIZATION,
             "clip_frames": Recipe.clip_frames,
             "frame_size": defaults.FRAME_SIZE,
+            "epochs": defaults.EPOCHS,
         }
     else:
         known = {name: getattr(source.metadata, name) for name in ("architecture", "clip_frames", "frame_size")}
+        known["epochs"] = defaults.FINE_TUNING_EPOCHS
     return replace(config, **{name: value for name, value in known.items() if getattr(config, name) is None})
 
 

@@ -3,7 +3,9 @@
 import pytest
 
 from r3d_keras.models import shipped
-from tests.training.runs import TINY_OPTIONS, train_here
+from r3d_keras.training.config import TrainingConfig
+from r3d_keras.training.setup import make_parts
+from tests.training.runs import TINY_OPTIONS, one_replica, train_here
 
 SHORT = {"frame_size": 32, "batch_size": 4, "schedule": "constant", "epochs": 1, "sampling": "center"}
 
@@ -25,6 +27,12 @@ def test_which_runs_start_from_them(options, starts, square_shards, tmp_path, ca
     said = [line for line in capsys.readouterr().out.splitlines() if "--weights=none starts without them" in line]
     assert len(said) == starts
     assert result.finished
+
+
+def test_fewer_epochs_are_needed_from_weights(square_shards, tmp_path):
+    short = {**SHORT, "data_dir": square_shards, "model_dir": tmp_path / "run", "epochs": None}
+    tiny = {**short, **TINY_OPTIONS, "weights": "none"}
+    assert [make_parts(TrainingConfig(**each), one_replica()).config.epochs for each in (short, tiny)] == [5, 30]
 
 
 def test_with_many_videos_they_are_left_aside(square_shards, tmp_path, monkeypatch):
