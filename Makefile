@@ -24,7 +24,7 @@ real: .venv/.installed
 	$(BIN)/r3d predict "$(REAL)/model" --html="$(REAL)/answers.html" "$(VIDEOS)"
 	@echo "model   $(REAL)/model"
 	@echo "report  $(REAL)/results/report.html"
-	@echo "answers $(REAL)/answers.html"
+	@echo "answers $(REAL)/answers.html (about all videos, those that it learned from among them)"
 
 # The weights that come with the package, from the network of the quickstart; see r3d_keras/models/README.md.
 weights: .venv/.installed

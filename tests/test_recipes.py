@@ -27,6 +27,7 @@ PAPER = {
     "schedule": "plateau",
     "patience": 10,
     "warmup_epochs": 0.0,
+    "epochs": 200,
     "evaluate_every": 1,
     "precision": "float32",
 }
@@ -91,6 +92,7 @@ def test_values(recipe):
     given = ("--data_dir=a", "--model_dir=a") if recipe == "paper.flags" else ()
     values = options_of(f"--flagfile={recipe}", *given)
     assert {name: values[name] for name in EXPECTED[recipe]} == EXPECTED[recipe]
+    assert values["epochs"] is not None
     assert values["data_dir"].split("/")[0] == values["model_dir"].split("/")[0]
 
 

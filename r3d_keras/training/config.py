@@ -139,7 +139,12 @@ class OptimizationOptions(Options):
     accumulate: int = option(
         1, "Parts of a batch that are computed one after the other, to take less memory.", minimum=1
     )
-    epochs: int = option(30, "How often every training clip is seen.", minimum=1)
+    epochs: int | None = option(
+        None,
+        f"How often every training clip is seen. Without it {defaults.EPOCHS} times, or from weights as often as "
+        f"makes {defaults.FINE_TUNING_CLIPS} clips a class, {defaults.FINE_TUNING_EPOCHS} to {defaults.EPOCHS} times.",
+        minimum=1,
+    )
     loss: str = option(
         defaults.SOFTMAX,
         "Cross-entropy of a softmax, for one label a video, or of a sigmoid for each class, for several.",
@@ -183,7 +188,7 @@ class OptimizationOptions(Options):
         super().__post_init__()
         if math.isinf(self.learning_rate):
             raise UserError(f"learning_rate must be finite, not {self.learning_rate}")
-        if self.warmup_epochs and self.warmup_epochs >= self.epochs:
+        if self.warmup_epochs and self.epochs and self.warmup_epochs >= self.epochs:
             raise UserError(f"warmup_epochs={self.warmup_epochs:g} must be below epochs={self.epochs}")
         milestones = list(self.milestones)
         if milestones != sorted(set(milestones)) or any(milestone < 1 for milestone in milestones):

@@ -48,10 +48,10 @@ class Report:
         self._logs = ReferenceLogs(config.model_dir, state.log_sizes) if self._is_chief else None
         self._tensorboard = TensorBoardLog(Path(config.model_dir) / LOGS) if self._is_chief else None
 
-    def begin(self, changes: list[str], warnings: list[str]) -> None:
+    def begin(self, changes: list[str], warnings: list[str], epochs_given: int | None) -> None:
         """Says what is trained, what differs from the run that was there, and where that goes on.
 
-        `warnings` are about its checkpoints.
+        `warnings` are about its checkpoints, `epochs_given` is what the user asked for.
         """
         config, state = self._parts.config, self._state
         lines = [_headline(self._parts), *changes]
@@ -61,6 +61,8 @@ class Report:
             origin = self._parts.model.metadata.origin
             without = "; --weights=none starts without them" if is_shipped(config.weights) else ""
             lines.append(f"{origin}; normalization and frames are those of {config.weights}{without}")
+            if epochs_given is None:
+                lines.append(_chosen_epochs(self._parts))
         if config.scaled_learning_rate != config.learning_rate:
             lines.append(
                 f"learning rate {config.learning_rate:g}, meant for batches of {config.scale_learning_rate_to}: "
@@ -198,6 +200,14 @@ def _headline(parts: Parts) -> str:
     return (
         f"train   {parts.model.metadata.architecture}, {size} weights, {parts.clips.epoch_length:,} clips, "
         f"{len(names)} classes ({shown}), {config.model_dir}; watch: tensorboard --logdir={logs}"
+    )
+
+
+def _chosen_epochs(parts: Parts) -> str:
+    epochs, classes = parts.config.epochs, len(parts.data.label_names)
+    return (
+        f"{epochs} epochs, {epochs * parts.clips.epoch_length / classes:,.0f} clips a class, chosen for a run from "
+        "weights; --epochs says otherwise"
     )
 
 

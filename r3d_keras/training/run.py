@@ -56,7 +56,7 @@ def train(
     strategy = strategy or make_strategy(before_waiting=say)
     with stop_requests() as stop, lost_worker_as_user_error(strategy):
         parts = make_parts(config, strategy)
-        config = parts.config
+        epochs_given, config = config.epochs, parts.config
         changes = check_model_dir(config, change_configuration) if is_chief(strategy) else []
         with (
             parts.data.reading(),
@@ -74,7 +74,7 @@ def train(
                 )
             report = Report(parts, state)
             try:
-                report.begin(changes, saver.warnings)
+                report.begin(changes, saver.warnings, epochs_given)
                 finished = _train_epochs(parts, state, saver, report, stop)
             finally:
                 report.close()

@@ -104,7 +104,7 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
     clips = open_split(data, TRAINING_SPLIT, config, config.loss)
     if starts_from_shipped_weights(config, clips):
         config, source = replace(config, weights=shipped.DEFAULT), shipped.load_shipped(shipped.DEFAULT)
-    config = _complete(config, source, clips)
+    config = _complete(config, source, clips, len(data.label_names))
     _check_batch(config, clips.epoch_length, strategy.num_replicas_in_sync)
     check_hosts(config.data_service, data.split(TRAINING_SPLIT).files[0])
     keras.utils.set_random_seed(config.seed)
@@ -186,7 +186,15 @@ def _load_weights(path: str) -> ClipClassifier:
     return load_model(path) if is_ours else convert_checkpoint(path)
 
 
-def _complete(config: TrainingConfig, source: ClipClassifier | None, clips: SplitClips) -> TrainingConfig:
+def fine_tuning_epochs(num_clips: int, num_classes: int) -> int:
+    """Returns how many epochs of `num_clips` clips a run from weights takes where nobody says."""
+    epochs = round(defaults.FINE_TUNING_CLIPS * num_classes / num_clips)
+    return min(max(epochs, defaults.FINE_TUNING_EPOCHS), defaults.EPOCHS)
+
+
+def _complete(
+    config: TrainingConfig, source: ClipClassifier | None, clips: SplitClips, num_classes: int
+) -> TrainingConfig:
     """Fills in what was left open: from the weights to start from, or with the paper's values."""
     if source is None:
         known = {
@@ -194,9 +202,11 @@ def _complete(config: TrainingConfig, source: ClipClassifier | None, clips: Spli
             "normalization": "flow" if clips.modality == FLOW else defaults.NORMALIZATION,
             "clip_frames": Recipe.clip_frames,
             "frame_size": defaults.FRAME_SIZE,
+            "epochs": defaults.EPOCHS,
         }
     else:
         known = {name: getattr(source.metadata, name) for name in ("architecture", "clip_frames", "frame_size")}
+        known["epochs"] = fine_tuning_epochs(clips.epoch_length, num_classes)
     return replace(config, **{name: value for name, value in known.items() if getattr(config, name) is None})
 
 

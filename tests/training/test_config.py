@@ -40,7 +40,7 @@ def test_config_json_is_the_options():
 
 
 def test_what_may_differ_from_the_run_in_a_folder():
-    constant = {**RUN, "schedule": "constant"}
+    constant = {**RUN, "epochs": 30, "schedule": "constant"}
     earlier = to_json(TrainingConfig(**constant))
     free = {"model_dir": "moved", "save_every_steps": 5, "data_service": ("host:5050",), "epochs": 60}
     assert differences(TrainingConfig(**constant | free), earlier) == []

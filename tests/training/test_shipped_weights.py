@@ -3,7 +3,9 @@
 import pytest
 
 from r3d_keras.models import shipped
-from tests.training.runs import TINY_OPTIONS, train_here
+from r3d_keras.training.config import TrainingConfig
+from r3d_keras.training.setup import fine_tuning_epochs, make_parts
+from tests.training.runs import TINY_OPTIONS, one_replica, train_here
 
 SHORT = {"frame_size": 32, "batch_size": 4, "schedule": "constant", "epochs": 1, "sampling": "center"}
 
@@ -25,6 +27,37 @@ def test_which_runs_start_from_them(options, starts, square_shards, tmp_path, ca
     said = [line for line in capsys.readouterr().out.splitlines() if "--weights=none starts without them" in line]
     assert len(said) == starts
     assert result.finished
+
+
+@pytest.mark.parametrize(
+    ("clips", "classes", "epochs"),
+    [
+        (393, 5, 8),  # 3,000 clips
+        (420, 10, 14),  # 6,000
+        (945, 2, 2),  # 1,200, and every clip twice
+        (240_000, 400, 2),
+        (28, 2, 30),  # no clip more often than from random weights
+    ],
+)
+def test_epochs_from_weights_go_by_clips_of_a_class(clips, classes, epochs):
+    assert fine_tuning_epochs(clips, classes) == epochs
+
+
+def test_the_epochs_chosen_are_told(square_shards, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("r3d_keras.defaults.FINE_TUNING_CLIPS", 18)  # of 12 clips and 2 classes
+    run = {"data_dir": square_shards, **SHORT, "epochs": None}
+    assert train_here(**run, model_dir=tmp_path / "chosen").config.epochs == 3
+    assert (
+        "\n3 epochs, 18 clips a class, chosen for a run from weights; --epochs says otherwise\n"
+        in capsys.readouterr().out
+    )
+    train_here(**{**run, "epochs": 1}, model_dir=tmp_path / "given")
+    assert "a run from weights" not in capsys.readouterr().out
+
+
+def test_from_random_weights_there_are_thirty(square_shards, tmp_path):
+    options = {"data_dir": square_shards, "model_dir": tmp_path, **TINY_OPTIONS, "weights": "none"}
+    assert make_parts(TrainingConfig(**options), one_replica()).config.epochs == 30
 
 
 def test_with_many_videos_they_are_left_aside(square_shards, tmp_path, monkeypatch):

@@ -1,0 +1,41 @@
+"""`make real VIDEOS=folder`: a folder of videos becomes shards, a model, a report and a page of answers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import r3d_keras
+from tests.commands import ROOT
+
+
+def make_real(**variables: object) -> subprocess.CompletedProcess:
+    """Runs the target with the environment of this test, whose installation make is told to take as it is."""
+    given = [f"{name}={value}" for name, value in {"BIN": Path(sys.executable).parent, **variables}.items()]
+    command = ["make", "--old-file=.venv/.installed", "real", *given]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+
+
+@pytest.mark.slow
+def test_a_folder_of_videos_becomes_a_report(square_videos, tmp_path):
+    videos, made = square_videos / "train", tmp_path / "made here"
+    done = make_real(VIDEOS=f"{videos}/", REAL=made)
+    assert done.returncode == 0, done.stderr
+    assert "chosen for a run from weights" in done.stdout
+    assert done.stdout.splitlines()[-3:] == [
+        f"model   {made}/model",
+        f"report  {made}/results/report.html",
+        f"answers {made}/answers.html (about all videos, those that it learned from among them)",
+    ]
+    assert r3d_keras.load_model(made / "model").metadata.label_names == ("left", "right")
+    assert "Accuracy" in (made / "results" / "report.html").read_text(encoding="utf-8")
+    answers = (made / "answers.html").read_text(encoding="utf-8")
+    assert all(f"{label}/{index}.avi" in answers for label in ("left", "right") for index in range(6))
+
+
+def test_no_folder_is_an_error_of_one_line(tmp_path):
+    for videos in ("", tmp_path / "nothing"):
+        done = make_real(VIDEOS=videos)
+        assert done.returncode != 0
+        assert done.stderr.splitlines()[0] == "error: no such folder: make real VIDEOS=folder"
