@@ -6,7 +6,7 @@ Examples:
     r3d export run1 onnx --format=onnx
 
 writes bundle/1 (bundle/2 the next time), and beside it what a server is started with: docker-compose.yml,
-models.config, monitoring.config and batching_params.pbtxt with batch sizes measured on this machine. Every version
+kubernetes.yaml, models.config, monitoring.config and batching_params.pbtxt, with batch sizes and memory measured here. Every version
 holds a model card and the labels in assets/, and requests that warm a server up.
 
 Signatures, all with a free batch dimension:

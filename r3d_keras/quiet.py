@@ -10,6 +10,9 @@ from absl import logging
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 ERRORS_ONLY = 3
+# The environment of a process that uses no GPU, of NVIDIA's and of AMD's: TensorFlow takes the whole memory of every one
+# that it sees. It has to be set before TensorFlow looks for devices.
+WITHOUT_GPUS = {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1"}
 
 
 def import_tensorflow() -> None:
