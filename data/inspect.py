@@ -11,6 +11,7 @@ sheet shows random clips with their labels: on the left as they are stored, on t
 as --normalization instead of the built-in ones. The exit code is 1 when anything is damaged.
 """
 
+from r3d_keras import quiet
 from r3d_keras.command_line import Command
 from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
@@ -20,6 +21,7 @@ from .options import InspectionOptions
 
 
 def main(options: InspectionOptions) -> None:
+    quiet.hide_gpus()
     from .inspection import inspect
 
     found = inspect(**vars(options))

@@ -47,6 +47,7 @@ on screen and in DATA_DIR/preparation_report.json. After an interruption the sam
 The same videos and settings give the same bytes.
 """
 
+from r3d_keras import quiet
 from r3d_keras.command_line import Command
 from r3d_keras.commands import next_command
 from r3d_keras.terminal import say, wrote
@@ -55,6 +56,7 @@ from .options import PreparationOptions
 
 
 def main(options: PreparationOptions) -> None:
+    quiet.hide_gpus()
     from .preparation import prepare
 
     report = prepare(**vars(options))

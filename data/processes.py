@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from r3d_keras.errors import UserError
+from r3d_keras.quiet import hide_gpus
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -19,8 +20,8 @@ def run_tasks(function: Callable[[Task], Result], tasks: Iterable[Task], workers
     """Yields `function(task)` of every task, in the order in which they finish.
 
     `function` and the tasks must be picklable. With one worker or one task everything runs in this process. New
-    processes are spawned, because a fork of a process with threads (TensorFlow's, OpenCV's) can hang. They end
-    with this process, however it ends.
+    processes are spawned, because a fork of a process with threads (TensorFlow's, OpenCV's) can hang. They see no GPU,
+    and end with this process, however it ends.
 
     Raises UserError when a worker process dies, and whatever `function` raises.
     """
@@ -61,6 +62,7 @@ def _start_worker() -> None:
     # Ctrl-C reaches the whole process group: the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    hide_gpus()
     use_one_thread()
 
 

@@ -11,7 +11,8 @@ from r3d_keras.metadata import Metadata
 
 from .bare_session import open_bundle
 from .image_bytes import LARGEST_FRAME, LARGEST_SIDE
-from .server_files import LARGEST_REQUEST, measure_batch_sizes
+from .memory_trial import measure_peak_memory
+from .server_files import BATCH_THREADS, LARGEST_REQUEST, best_batch_size, measure_batch_sizes
 from .signatures import Signatures
 from .warm_up import warm_up_inputs, write_warm_up
 
@@ -25,8 +26,10 @@ INPUT_LIMITS = {
 
 def write_bundle(
     network: keras.Model, metadata: Metadata, card: dict[str, Any], folder: Path, model_name: str
-) -> dict[int, float]:
-    """Writes the bundle of `network` into `folder`, runs its warm-up requests, and returns clips/s by batch size.
+) -> tuple[dict[int, float], int]:
+    """Writes the bundle of `network` into `folder`, runs its warm-up requests, and measures it.
+
+    Returns clips/s by batch size, and the most memory in bytes that a server takes for it.
 
     Args:
         network: from clips to features and logits, as `fold` returns.
@@ -36,7 +39,8 @@ def write_bundle(
     _save(Signatures(network, metadata), card, folder)
     with open_bundle(folder) as run:
         write_warm_up(folder, warm_up_inputs(metadata), model_name, run)
-        return measure_batch_sizes(run, metadata)
+        rates = measure_batch_sizes(run, metadata)
+    return rates, measure_peak_memory(folder, metadata, best_batch_size(rates), BATCH_THREADS)
 
 
 def write_labels_and_card(label_names: tuple[str, ...], card: dict[str, Any], folder: Path) -> None:

@@ -21,6 +21,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from r3d_keras import quiet
 from r3d_keras.command_line import Command
 from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
@@ -64,6 +65,7 @@ class ClientOptions(Options):
 
 def main(options: ClientOptions) -> None:
     """Prints the classes of each video, or the latencies of the server."""
+    quiet.hide_gpus()
     if not options.videos:
         raise UserError("no video named (for example: --server=localhost:8501 --model_name=actions video.mp4)")
     from r3d_keras.video.folders import describe_others, expand_folders

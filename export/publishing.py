@@ -131,8 +131,9 @@ def publish(
     def write(folder: Path) -> None:
         if format == SAVED_MODEL:
             card.update(_differences(network(clips, training=False)[1], expected), input_limits=INPUT_LIMITS)
-            rates.update(write_bundle(network, model.metadata, card, folder, name))
-            write_server_files(base, name, rates)
+            measured, peak_memory = write_bundle(network, model.metadata, card, folder, name)
+            rates.update(measured)
+            write_server_files(base, name, measured, peak_memory)
         else:
             to_logits = keras.Model(network.inputs[0], network.outputs[1], name=model.name)
             card.update(_differences(write_format(format, to_logits, clips, folder), expected))

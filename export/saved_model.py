@@ -5,9 +5,9 @@ Examples:
     r3d export run1 bundle --precision=bfloat16
     r3d export run1 onnx --format=onnx
 
-writes bundle/1 (bundle/2 the next time), and beside it what a server is started with: docker-compose.yml,
-models.config, monitoring.config and batching_params.pbtxt with batch sizes measured on this machine. Every version
-holds a model card and the labels in assets/, and requests that warm a server up.
+writes bundle/1 (bundle/2 the next time), and beside it what a server is started with, for Compose and for Kubernetes,
+with batch sizes and memory measured on this machine. Every version holds a model card and the labels in assets/, and
+requests that warm a server up.
 
 Signatures, all with a free batch dimension:
     serving_default  clips         uint8 [batch, frames, height, width, 3], any height and width

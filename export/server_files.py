@@ -1,7 +1,9 @@
 """What a server is started with: its configuration, beside the versions of the model."""
 
+import math
 import os
 import re
+import textwrap
 import time
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
 from r3d_keras.metadata import Metadata
 
+from . import server_templates as templates
 from .bare_session import Session
 
 BATCH_SIZES = (1, 2, 4, 8, 16)
@@ -21,62 +24,21 @@ GOOD_SHARE = 0.95
 LARGEST_REQUEST = 64
 REST_TIMEOUT_SECONDS = 300
 
-BATCHING = """\
-# Measured on a machine with {cores} cores, clips/s by batch size: {rates}.
-max_batch_size {{ value: {largest_request} }}
-enable_large_batch_splitting {{ value: true }}
-max_execution_batch_size {{ value: {batch_size} }}
-batch_timeout_micros {{ value: {wait_microseconds} }}
-num_batch_threads {{ value: {cores} }}
-max_enqueued_batches {{ value: {waiting_batches} }}
-# Padding would add pixels to the smaller of two clips, and frames to the shorter of two videos, without a word.
-pad_variable_length_inputs: false
-"""
+# Of the series of TensorFlow that writes the bundles; its tag with -gpu is for GPUs.
+IMAGE = "tensorflow/serving:2.21.0"
+BATCH_THREADS = 2
+# How much more memory than the trial a server may take, and the step of the limits in MiB.
+MEMORY_MARGIN = 1.25
+MEMORY_STEP = 64
+START_SECONDS = 300  # in which a server must have loaded the model
 
-MODELS = """\
-model_config_list {{
-  config {{
-    name: "{name}"
-    base_path: "/models/{name}"
-    model_platform: "tensorflow"
-    # The newest version alone; the one before it serves until the new one is warm.
-    model_version_policy {{ latest {{ num_versions: 1 }} }}
-  }}
-}}
-"""
-
-MONITORING = """\
-prometheus_config {
-  enable: true
-  path: "/monitoring/prometheus/metrics"
+FILES = {
+    "batching_params.pbtxt": templates.BATCHING,
+    "models.config": templates.MODELS,
+    "monitoring.config": templates.MONITORING,
+    "docker-compose.yml": templates.COMPOSE,
+    "kubernetes.yaml": templates.KUBERNETES,
 }
-"""
-
-COMPOSE = """\
-# docker compose up; then: r3d client --server=localhost:8501 --model_name={name} VIDEO...
-name: "{project}"
-services:
-  "{name}":
-    image: tensorflow/serving:latest
-    restart: unless-stopped
-    ports:
-      - "8500:8500"  # gRPC
-      - "8501:8501"  # REST, and /monitoring/prometheus/metrics
-    volumes:
-      - .:/models/{name}:ro
-    entrypoint: /usr/bin/tensorflow_model_server
-    command:
-      - --port=8500
-      - --rest_api_port=8501
-      - --model_config_file=/models/{name}/models.config
-      - --monitoring_config_file=/models/{name}/monitoring.config
-      - --enable_batching=true
-      - --batching_parameters_file=/models/{name}/batching_params.pbtxt
-      # A video of some minutes is one request: minutes to compute, and more than gRPC's usual 4 MB.
-      - --rest_api_timeout_in_ms={timeout_milliseconds}
-      - --grpc_channel_arguments=grpc.max_receive_message_length=268435456
-      - --file_system_poll_wait_seconds=1
-"""
 
 
 def check_server_name(name: str, option: str) -> None:
@@ -114,31 +76,53 @@ def measure_batch_sizes(run: Session, metadata: Metadata) -> dict[int, float]:
     return rates
 
 
-def write_server_files(base: Path, name: str, rates: dict[int, float]) -> None:
-    """Writes batching_params.pbtxt, models.config, monitoring.config and docker-compose.yml into `base`.
+def best_batch_size(rates: dict[int, float]) -> int:
+    """Returns the smallest of the batch sizes whose rate is about the best, of clips/s by batch size."""
+    return min(size for size, rate in rates.items() if rate >= GOOD_SHARE * max(rates.values()))
+
+
+def dns_label(name: str) -> str:
+    """Returns what stands for the name of a model in Kubernetes: lowercase letters, digits and hyphens.
+
+    A service's name begins with a letter, ends with a letter or digit, and has 63 characters at most (RFC 1035).
+    """
+    label = re.sub(r"[^a-z0-9]+", "-", name.lower())
+    return (label if label[0].isalpha() else f"model-{label}")[:63].rstrip("-")
+
+
+def write_server_files(base: Path, name: str, rates: dict[int, float], peak_memory: int) -> None:
+    """Writes FILES into `base`.
 
     Args:
         name: of the model on the server.
         rates: clips/s by batch size, as `measure_batch_sizes` gives.
+        peak_memory: in bytes, as `measure_peak_memory` gives.
     """
-    batch_size = min(size for size, rate in rates.items() if rate >= GOOD_SHARE * max(rates.values()))
-    batching = BATCHING.format(
-        cores=os.cpu_count(),
-        rates=", ".join(f"{size}: {rate:.1f}" for size, rate in rates.items()),
-        largest_request=LARGEST_REQUEST,
-        batch_size=batch_size,
+    batch_size = best_batch_size(rates)
+    peak = math.ceil(peak_memory / 2**20)
+    arguments = templates.ARGUMENTS.format(name=name, timeout_milliseconds=1000 * REST_TIMEOUT_SECONDS)
+    values = {
+        "name": name,
+        "project": name.lower().replace(
+            ".", "-"
+        ),  # Compose takes the folder's name otherwise, which may have no letter
+        "label": dns_label(name),
+        "image": IMAGE,
+        "compose_arguments": textwrap.indent(arguments, 6 * " ").rstrip(),
+        "kubernetes_arguments": textwrap.indent(arguments, 12 * " ").rstrip(),
+        "cores": os.cpu_count(),
+        "rates": ", ".join(f"{size}: {rate:.1f}" for size, rate in rates.items()),
+        "largest_request": LARGEST_REQUEST,
+        "batch_size": batch_size,
         # Waiting for company never costs more than half of what one clip takes alone.
-        wait_microseconds=0 if batch_size == 1 else round(0.5e6 / rates[1]),
-        waiting_batches=max(100, LARGEST_REQUEST // batch_size * 16),
-    )
-    # Compose takes the folder's name otherwise, which may have no letter that it knows.
-    project = name.lower().replace(".", "-")
-    compose = COMPOSE.format(name=name, project=project, timeout_milliseconds=1000 * REST_TIMEOUT_SECONDS)
-    for file_name, text in (
-        ("batching_params.pbtxt", batching),
-        ("models.config", MODELS.format(name=name)),
-        ("monitoring.config", MONITORING),
-        ("docker-compose.yml", compose),
-    ):
+        "wait_microseconds": 0 if batch_size == 1 else round(0.5e6 / rates[1]),
+        "threads": BATCH_THREADS,
+        "waiting_batches": max(100, LARGEST_REQUEST // batch_size * 16),
+        "memory": math.ceil(MEMORY_MARGIN * peak / MEMORY_STEP) * MEMORY_STEP,
+        "memory_reason": f"a trial with two versions loaded took {peak} MiB; larger frames take more",
+        "start_seconds": START_SECONDS,
+        "start_attempts": START_SECONDS // 5,
+    }
+    for file_name, text in FILES.items():
         with whole_file(base / file_name) as partial:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_text(text.format(**values), encoding="utf-8")

@@ -125,7 +125,8 @@ class Signatures:
             return protocol_view(decode_clip(clip_files, frames, self._channels)[tf.newaxis], size)[0]
 
         specification = tf.TensorSpec([frames, size, size, self._channels], tf.uint8)
-        return tf.map_fn(view, files, fn_output_signature=specification)
+        with _on_cpu():
+            return tf.map_fn(view, files, fn_output_signature=specification)
 
     def _run_on_clips(self, clips):
         frames, size = self.metadata.clip_frames, self.metadata.frame_size
@@ -146,7 +147,12 @@ class Signatures:
         )
         with tf.control_dependencies(check):
             clips = tf.identity(clips)
-        return self._run(batch, lambda begin, end: protocol_view(clips[begin:end], size))
+
+        def views_between(begin, end):
+            with _on_cpu():
+                return protocol_view(clips[begin:end], size)
+
+        return self._run(batch, views_between)
 
     def _run(self, count, views_between: Callable):
         """Runs the network over `count` windows, some at a time; `views_between(begin, end)` makes their views.
@@ -188,6 +194,12 @@ def describe(metadata: Metadata) -> str:
     """Returns what a client must know to ask about videos, as JSON: recipe of the clips, labels, and loss."""
     described = {"recipe": asdict(metadata.recipe), "label_names": metadata.label_names, "loss": metadata.loss}
     return json.dumps(described, ensure_ascii=False)
+
+
+def _on_cpu():
+    # TensorFlow decodes and antialiases on CPUs alone, but transposes on a GPU: that would be sent each frame several
+    # times, where it needs nothing but the small views.
+    return tf.device("/device:CPU:0")
 
 
 def _padded(shape, rank: int):

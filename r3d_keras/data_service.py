@@ -28,6 +28,7 @@ class DataServiceOptions(Options):
 
 def main(options: DataServiceOptions) -> None:
     """Serves until the process is stopped."""
+    quiet.hide_gpus()
     quiet.import_tensorflow()
 
     from r3d_keras.input.host import serve

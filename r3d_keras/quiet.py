@@ -10,6 +10,17 @@ from absl import logging
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 ERRORS_ONLY = 3
+# The environment of a process that sees no GPU, of NVIDIA's and of AMD's.
+WITHOUT_GPUS = {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1"}
+
+
+def hide_gpus() -> None:
+    """Keeps this process, and those that it starts, away from GPUs: TensorFlow takes all memory of those that it sees.
+
+    For what computes on processors alone, beside a training run perhaps. To be called before TensorFlow looks for
+    devices; importing it does not.
+    """
+    os.environ.update(WITHOUT_GPUS)
 
 
 def import_tensorflow() -> None:

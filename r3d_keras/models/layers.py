@@ -196,7 +196,7 @@ class GroupedConvolution(keras.layers.Conv3D):
             return self.convolve_as_keras(inputs)
         import tensorflow as tf
 
-        has_gpu = bool(tf.config.list_physical_devices("GPU"))
+        has_gpu = bool(tf.config.get_visible_devices("GPU"))
         return self.convolve_as_keras(inputs) if has_gpu else self.convolve_blocks(inputs)
 
     def convolve_as_keras(self, inputs):

@@ -1,10 +1,14 @@
 import os
 import signal
+import socket
+import subprocess
+import sys
 
 import pytest
 
 from data.processes import run_tasks
 from r3d_keras.errors import UserError
+from tests.commands import ROOT
 
 
 def square(number):
@@ -37,3 +41,42 @@ def test_killed_worker_is_reported_in_one_line():
 def test_failure_of_a_task_is_passed_on():
     with pytest.raises(OSError, match="has no room"):
         list(run_tasks(fail, range(4), 2))
+
+
+def seen_by_worker(_):
+    return os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("HIP_VISIBLE_DEVICES"), "tensorflow" in sys.modules
+
+
+def test_workers_see_no_gpu_from_before_tensorflow_is_there():
+    assert set(run_tasks(seen_by_worker, range(4), 2)) == {("-1", "-1", False)}
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") != "-1"  # this process may train
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["data.inspect", "none"],
+        ["data.prepare", "none", "shards"],
+        ["export.client", "none.mp4", "--server=127.0.0.1:1", "--model_name=actions"],
+        ["r3d_keras.data_service", "--port={port}"],
+    ],
+)
+def test_commands_that_compute_nothing_on_a_gpu_take_none(command, tmp_path):
+    """Each has something to refuse, so that it ends; on the way out it tells its environment."""
+    with socket.create_server(("", 0)) as taken:
+        words = [word.format(port=taken.getsockname()[1]) for word in command]
+        program = (
+            "import atexit, os, runpy; atexit.register(lambda: print(os.environ.get('CUDA_VISIBLE_DEVICES')));"
+            f"runpy.run_module({words[0]!r}, run_name='__main__', alter_sys=True)"
+        )
+        environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words[1:]],
+            env={**environment, "PYTHONPATH": str(ROOT)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.split()[-1] == "-1"

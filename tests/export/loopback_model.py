@@ -22,10 +22,11 @@ Tensors = dict[str, np.ndarray]
 class LoadedVersion:
     """One version of a model in a session of its own, warmed up.
 
-    Tensors are fed past Python's checks of shapes: a C++ server has none either.
+    Tensors are fed past Python's checks of shapes: a C++ server has none either. `batching` are the arguments of a
+    `Batcher` beyond the first; without them every request runs alone.
     """
 
-    def __init__(self, folder: Path, largest_batch: int):
+    def __init__(self, folder: Path, batching: tuple[int, int, float] | None):
         self.number = int(folder.name)
         self.users = 0
         self.session = tf.compat.v1.Session(graph=tf.Graph())
@@ -34,7 +35,7 @@ class LoadedVersion:
         self._callables = {
             name: self._callable(signature) for name, signature in self.signatures.items() if signature.inputs
         }
-        self._batcher = Batcher(self._run_graph, largest_batch) if largest_batch else None
+        self._batcher = Batcher(self._run_graph, *batching) if batching else None
         for record in tf.compat.v1.io.tf_record_iterator(str(folder / "assets.extra/tf_serving_warmup_requests")):
             request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
             inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
@@ -83,8 +84,8 @@ class LoadedVersion:
 class Model:
     """The newest version below a folder; an older one answers until the newer one is loaded and warm."""
 
-    def __init__(self, base: Path, name: str, largest_batch: int):
-        self._base, self._name, self._largest_batch = base, name, largest_batch
+    def __init__(self, base: Path, name: str, batching: tuple[int, int, float] | None):
+        self._base, self._name, self._batching = base, name, batching
         self._lock = threading.Lock()
         self._current: LoadedVersion | None = None
         self._load_newest()
@@ -120,7 +121,7 @@ class Model:
         before = self._current
         if newest <= (before.number if before else 0):
             return
-        loaded = LoadedVersion(self._base / str(newest), self._largest_batch)
+        loaded = LoadedVersion(self._base / str(newest), self._batching)
         with self._lock:
             self._current = loaded
             is_over = before is not None and not before.users

@@ -39,6 +39,8 @@ from tests.export.loopback_refusals import RefusedError  # noqa: E402
 BASE = flags.DEFINE_string("base", None, "Folder of the versions.", required=True)
 NAME = flags.DEFINE_string("name", None, "Name of the model.", required=True)
 MAX_BATCH = flags.DEFINE_integer("max_batch", 0, "Rows of requests that are put into one run; 0: none are.", 0)
+BATCH_THREADS = flags.DEFINE_integer("batch_threads", 2, "Batches that are run at a time.", 1)
+BATCH_WAIT = flags.DEFINE_float("batch_wait", 0.05, "Seconds that a batch waits for more requests.", 0.0)
 
 HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
 CERTIFICATE = flags.DEFINE_string("certificate", None, "PEM file of a key and a certificate: TLS for both protocols.")
@@ -175,7 +177,8 @@ def as_json(message) -> dict:
 
 def main(_) -> None:
     logging.disable(logging.CRITICAL)
-    model = Model(Path(BASE.value), NAME.value, MAX_BATCH.value)
+    batching = (MAX_BATCH.value, BATCH_THREADS.value, BATCH_WAIT.value) if MAX_BATCH.value else None
+    model = Model(Path(BASE.value), NAME.value, batching)
     # Messages are as large as a message can be: that is TF Serving's limit.
     server = grpc.server(
         ThreadPoolExecutor(32),

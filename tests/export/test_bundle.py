@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import re
 import runpy
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,15 +11,11 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import tensorflow as tf
-import yaml
-from google.protobuf import text_format
 from tensorflow_serving.apis import prediction_log_pb2
-from tensorflow_serving.config import model_server_config_pb2
 
 from export import publish
 from export.folding import PRECISIONS
 from export.formats import FORMATS
-from export.server_files import write_server_files
 from export.versions import publish_version
 from export.warm_up import WARM_UP_FILE
 from r3d_keras.errors import UserError
@@ -103,25 +98,6 @@ def test_warm_up_requests_are_prediction_logs_that_the_bundle_answers(base):
     assert all(isinstance(answer, dict) for answer in answers_of(base / "1", inputs))
 
 
-def test_server_files_are_what_the_server_parses(base):
-    models = text_format.Parse((base / "models.config").read_text(), model_server_config_pb2.ModelServerConfig())
-    [model] = models.model_config_list.config
-    assert (model.name, model.base_path) == ("actions", "/models/actions")
-    service = yaml.safe_load((base / "docker-compose.yml").read_text())["services"]["actions"]
-    assert service["volumes"] == [".:/models/actions:ro"]
-    for file_name in ("models.config", "monitoring.config", "batching_params.pbtxt"):
-        assert any(argument.endswith(f"=/models/actions/{file_name}") for argument in service["command"])
-        assert (base / file_name).is_file()
-
-
-@pytest.mark.parametrize("name", ["on", "1", "2.5", "null", "Kinetics_400.v2-a"])
-def test_a_name_is_a_text_to_compose(name, tmp_path):
-    write_server_files(tmp_path, name, {1: 1.0})
-    compose = yaml.safe_load((tmp_path / "docker-compose.yml").read_text())
-    assert list(compose["services"]) == [name]
-    assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", compose["name"])  # Compose's rule for a project
-
-
 @pytest.mark.parametrize("name", ["My actions", "sport/tennis", "a:b", "Läufe", "-x", ".x", "a$b", 'a"b'])
 def test_a_name_that_no_server_takes_is_refused_before_anything_is_read(name, tmp_path):
     with pytest.raises(UserError, match=r"^model_name=.* is no name for a model on a server, .* choose one, as in "):
@@ -129,18 +105,6 @@ def test_a_name_that_no_server_takes_is_refused_before_anything_is_read(name, tm
     line = refusal("-m", "export.saved_model", tmp_path / "missing.keras", tmp_path / "My actions")
     assert line.startswith("--output_dir=My actions is no name")
     assert line.endswith("choose one, as in --model_name=My-actions")
-
-
-@pytest.mark.parametrize(
-    ("rates", "batch_size", "wait"),
-    [({1: 10.0, 2: 18.0, 4: 19.8, 8: 20.0}, 4, 50_000), ({1: 10.0, 2: 9.0}, 1, 0)],
-)
-def test_batches_are_as_large_as_pays(tmp_path, rates, batch_size, wait):
-    write_server_files(tmp_path, "actions", rates)
-    text = (tmp_path / "batching_params.pbtxt").read_text()
-    assert f"max_execution_batch_size {{ value: {batch_size} }}" in text
-    assert f"batch_timeout_micros {{ value: {wait} }}" in text
-    assert "pad_variable_length_inputs: false" in text
 
 
 def test_prediction_reads_a_bundle_as_it_reads_a_model(model, base):

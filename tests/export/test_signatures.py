@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow.core.protobuf import saved_model_pb2
 
 from export.image_bytes import LARGEST_SIDE
 from export.signatures import Signatures
@@ -194,3 +195,13 @@ def test_bad_requests_are_refused_with_a_reason_and_the_next_good_one_is_answere
         assert isinstance(bad, str), name
         assert words in bad, (name, bad)
         np.testing.assert_allclose(after["probabilities"], expected, atol=1e-5)
+
+
+def test_frames_are_made_on_the_cpu_and_the_network_runs_wherever_the_server_has_a_device(version):
+    graph = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes()).meta_graphs[0].graph_def
+    devices: dict[str, set[str]] = {}
+    for node in (node for function in graph.library.function for node in function.node_def):
+        devices.setdefault(node.op, set()).add(node.device)
+    for operation in ("DecodeJpeg", "ScaleAndTranslate", "Transpose"):
+        assert devices[operation] == {"/device:CPU:0"}
+    assert devices["Conv3D"] == devices["MatMul"] == {""}
