@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from r3d_keras.errors import UserError
-from r3d_keras.evaluation.protocol import make_probability_function
+from r3d_keras.evaluation.protocol import make_logit_function
 from r3d_keras.evaluation.scores import to_probabilities
 from r3d_keras.folder_kinds import folder_kind
 from r3d_keras.models import RUN_MODELS, ClipClassifier, describe_content, load_model, model_path
@@ -22,15 +22,19 @@ from r3d_keras.untrusted import read_json
 class Scorer:
     """A model ready to score clips.
 
-    metadata        what the model carries: labels, frames, size
-    probabilities   function from clips as the evaluation views them, uint8 [batch, clip_frames, frame_size,
-                    frame_size, channels], to float32 [batch, classes]
-    model           the Keras model; None for a bundle
+    metadata   what the model carries: labels, frames, size
+    logits     function from clips as the evaluation views them, uint8 [batch, clip_frames, frame_size, frame_size,
+               channels], to float32 [batch, classes]
+    model      the Keras model; None for what r3d export wrote
     """
 
     metadata: Metadata
-    probabilities: Callable[[tf.Tensor], np.ndarray]
+    logits: Callable[[tf.Tensor], np.ndarray]
     model: ClipClassifier | None = None
+
+    def probabilities(self, clips: tf.Tensor) -> np.ndarray:
+        """Returns float32 [batch, classes] of clips, as `logits` takes them."""
+        return to_probabilities(self.logits(clips), self.metadata.loss)
 
 
 def load_scorer(path: str | Path) -> Scorer:
@@ -51,7 +55,7 @@ def as_scorer(model: ClipClassifier | Scorer | str | Path) -> Scorer:
         return model
     if not isinstance(model, ClipClassifier):
         return load_scorer(model)
-    return Scorer(model.metadata, make_probability_function(model), model)
+    return Scorer(model.metadata, make_logit_function(model), model)
 
 
 def _load_exported(path: Path) -> Scorer:
@@ -82,7 +86,7 @@ def _load_bundle(folder: Path) -> Scorer:
         raise UserError(f"cannot read the SavedModel in {folder}: {str(error).splitlines()[0]}") from error
     serve = bundle.signatures["serving_default"]
     # The signature belongs to its bundle: keeping a reference to the bundle keeps its variables alive.
-    return Scorer(metadata, lambda clips, bundle=bundle: serve(clips=clips)["probabilities"].numpy())
+    return Scorer(metadata, lambda clips, bundle=bundle: serve(clips=clips)["logits"].numpy())
 
 
 def _load_runtime(folder: Path, name: str) -> Scorer:
@@ -93,7 +97,7 @@ def _load_runtime(folder: Path, name: str) -> Scorer:
         raise UserError(f"{folder / name} needs: pip install 'r3d_keras[formats]' ({error})") from error
     except Exception as error:  # every runtime has errors of its own
         raise UserError(f"cannot read {folder / name}: {str(error).strip().splitlines()[0]}") from error
-    return Scorer(metadata, lambda clips: to_probabilities(logits(np.asarray(clips, np.float32)), metadata.loss))
+    return Scorer(metadata, lambda clips: logits(np.asarray(clips, np.float32)))
 
 
 def _read_metadata(path: Path) -> Metadata:

@@ -65,14 +65,14 @@ def video_rate(cores: str, copies: str, folder: str) -> float:
     """Returns the frames/s in which a narrow model answers about every video of a folder, taken so many times."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])  # before TensorFlow counts them
 
-    from r3d_keras.evaluation.protocol import make_probability_function
     from r3d_keras.models import build_model
+    from r3d_keras.prediction.scorer import as_scorer
     from r3d_keras.prediction.videos import clip_values
     from r3d_keras.video.clips import VideoClips
     from r3d_keras.video.folders import expand_folders
 
     model = build_model("resnet-10", 2, widen_factor=0.125, conv1_t_size=3, frame_size=32)
-    function, metadata = make_probability_function(model), model.metadata
+    function, metadata = as_scorer(model).probabilities, model.metadata
     videos, _ = expand_folders([folder])
     list(clip_values([VideoClips(videos[0], metadata.recipe)], function, metadata, 8))  # builds the graphs
     clips = [VideoClips(video, metadata.recipe) for video in videos * int(copies)]
