@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -227,14 +227,16 @@ def evaluate(
     first, *others = (
         measure(name, each, source, of_model, options) for (name, each), of_model in zip(models, classes, strict=True)
     )
+    return compared(first, others)
+
+
+def compared(first: Evaluation, others: Sequence[Evaluation]) -> Evaluation:
+    """Returns the first one with others beside it, which measured their models on the same clips."""
     scores = labeled(first.videos)
-    compared = tuple((other, paired_difference(scores, labeled(other.videos))) for other in others)
-    return Evaluation(**{**vars(first), "compared": compared})
+    return replace(first, compared=tuple((other, paired_difference(scores, labeled(other.videos))) for other in others))
 
 
-def measure(
-    name: str, model: Scorer, source: MeasuredClips, classes: Classes, options: ProtocolOptions
-) -> Evaluation:
+def measure(name: str, model: Scorer, source: MeasuredClips, classes: Classes, options: ProtocolOptions) -> Evaluation:
     """Measures one model on clips that fit it, on the classes that were matched.
 
     Raises UserError when nothing can be read, too much of a data set is damaged, or whole frames are asked for of an
