@@ -125,13 +125,12 @@ def quantize(path: Path, model: ClipClassifier, calibration: Calibration, max_ac
 
     Raises UserError when more is lost all the same, or no video has a label.
     """
-    nncf = _import_nncf()
     import openvino
 
     core = openvino.Core()
     core.set_property({"ENABLE_MMAP": False})  # the file is written anew while the network is in use
     network, clips = core.read_model(path), calibration.clips
-    ranges, allowed = nncf.Dataset(clips, _as_float32), max_accuracy_loss / 100 + ROUNDING
+    allowed = max_accuracy_loss / 100 + ROUNDING
     float32 = _evaluate(calibration.name, as_scorer(model), calibration)
     if not float32.video_metrics:
         raise UserError(f"no video of {calibration.source.description} has a label: int8 cannot be measured")
@@ -144,14 +143,10 @@ def quantize(path: Path, model: ClipClassifier, calibration: Calibration, max_ac
         logits = LOADERS[path.name](path)
         return Quantized(compared(evaluate(logits), [float32]), len(clips), *_count_layers(quantized), logits)
 
-    with _silent():
-        quantized = nncf.quantize(
-            network, ranges, subset_size=len(clips), advanced_parameters=_quantization_parameters(nncf)
-        )
+    quantized = to_int8(network, clips)
     int8 = as_written(quantized)
     if _accuracy(float32) - _accuracy(int8.evaluation) > allowed:
-        with _silent():
-            quantized = _keep_layers_that_hurt(nncf, network, ranges, len(clips), evaluate, allowed)
+        quantized = _keep_layers_that_hurt(network, clips, evaluate, allowed)
         int8 = as_written(quantized)
     if _accuracy(float32) - _accuracy(int8.evaluation) > allowed:
         raise UserError(
@@ -162,48 +157,56 @@ def quantize(path: Path, model: ClipClassifier, calibration: Calibration, max_ac
     return int8
 
 
-def _keep_layers_that_hurt(
-    nncf: ModuleType,
-    network,
-    ranges,
-    num_clips: int,
-    evaluate: Callable[[Logits], Evaluation],
-    allowed: float,
-):
+def to_int8(network, clips: list[np.ndarray]):
+    """Returns an OpenVINO network with all layers in int8, whose ranges are those of the clips, as in `Calibration`."""
+    nncf = _import_nncf()
+    with _silent():
+        return nncf.quantize(
+            network,
+            nncf.Dataset(clips, _as_float32),
+            subset_size=len(clips),
+            advanced_parameters=_parameters(nncf),
+        )
+
+
+def _keep_layers_that_hurt(network, clips: list[np.ndarray], evaluate: Callable[[Logits], Evaluation], allowed: float):
     """Returns the network in int8 but for the layers that change the logits of training clips most.
 
     These are as many as it takes, and at most a third of all.
     """
+    nncf = _import_nncf()
 
-    def validate(compiled, clips) -> tuple[float, list[list[np.ndarray]]]:
-        logits = [[compiled(_as_float32(clip))[0]] for clip in clips]
-        is_trial = len(logits) < num_clips  # with one clip NNCF sees what it gets
+    def validate(compiled, some_clips) -> tuple[float, list[list[np.ndarray]]]:
+        logits = [[compiled(_as_float32(clip))[0]] for clip in some_clips]
+        is_trial = len(logits) < len(clips)  # with one clip NNCF sees what it gets
         return 0.0 if is_trial else _accuracy(evaluate(lambda given: compiled(given)[0])), logits
 
-    layers, _ = _count_layers(network)
+    ranges, (layers, _) = nncf.Dataset(clips, _as_float32), _count_layers(network)
     search = nncf.AdvancedAccuracyRestorerParameters(
         ranking_subset_size=RANKING_CLIPS, num_ranking_workers=1, max_num_iterations=max(layers // 3, 1)
     )
-    return nncf.quantize_with_accuracy_control(
-        network,
-        ranges,
-        ranges,
-        validate,
-        max_drop=allowed,
-        subset_size=num_clips,
-        advanced_quantization_parameters=_quantization_parameters(nncf),
-        advanced_accuracy_restorer_parameters=search,
-    )
+    with _silent():
+        return nncf.quantize_with_accuracy_control(
+            network,
+            ranges,
+            ranges,
+            validate,
+            max_drop=allowed,
+            subset_size=len(clips),
+            advanced_quantization_parameters=_parameters(nncf),
+            advanced_accuracy_restorer_parameters=search,
+        )
 
 
-def _quantization_parameters(nncf: ModuleType):
-    """What NNCF does by default changed the logits of real clips seven times as much.
+def _parameters(nncf: ModuleType):
+    """Whole ranges, and biases as they are: what NNCF does by default changes the logits of real clips far more.
 
-    That is the mean of the clips' ranges, which cuts the peaks of every second clip off, and its fast correction of
-    biases.
+    That is the mean of the clips' ranges, which cuts off the peaks of many a clip, and its correction of biases.
     """
-    ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet.MINMAX
-    return nncf.AdvancedQuantizationParameters(disable_bias_correction=True, activations_range_estimator_params=ranges)
+    return nncf.AdvancedQuantizationParameters(
+        disable_bias_correction=True,
+        activations_range_estimator_params=nncf.quantization.range_estimator.RangeEstimatorParametersSet.MINMAX,
+    )
 
 
 def _evaluate(name: str, scorer: Scorer, calibration: Calibration) -> Evaluation:
