@@ -22,18 +22,19 @@ from .grouped_convolution import BlockConvolution
 class Format:
     """A format.
 
-    file_name  what Keras writes
-    packages   what its conversion and its runtime need, as pip names them
+    file_name   what Keras writes
+    precisions  in which the layers of the file can be
     """
 
     file_name: str
-    packages: tuple[str, ...]
+    precisions: tuple[str, ...] = ("float32",)
 
 
 FORMATS = {
-    "onnx": Format("model.onnx", ("tf2onnx", "onnx", "onnxruntime")),
-    "litert": Format("model.tflite", ("ai-edge-litert",)),
-    "openvino": Format("model.xml", ("openvino",)),
+    "onnx": Format("model.onnx"),
+    # Its converter leaves 3D convolutions in float32 when it is told to bring a network to int8.
+    "litert": Format("model.tflite"),
+    "openvino": Format("model.xml", ("float32", "int8")),
 }
 
 

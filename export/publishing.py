@@ -22,9 +22,10 @@ from r3d_keras.models import ClipClassifier, load_model
 from r3d_keras.terminal import wrote
 
 from .bundle import INPUT_LIMITS, write_bundle, write_labels_and_card
-from .folding import fold
-from .formats import write_format
+from .folding import PRECISIONS, fold
+from .formats import FORMATS, write_format
 from .options import ExportOptions
+from .quantization import Quantized, open_calibration, quantize
 from .server_files import check_server_name, write_server_files
 from .versions import publish_version
 from .warm_up import moving_frames
@@ -48,14 +49,16 @@ class Published:
 
     path     folder of the version
     version  its number
-    card     the model card that lies in it: metadata, protocol, precision, source, differences
+    card     the model card that lies in it: metadata, protocol, precision, source, differences, accuracy of int8
     rates    clips/s by batch size on this machine; empty for other formats than a bundle
+    int8     how accurate it is beside the model; None in other precisions
     """
 
     path: Path
     version: int
     card: dict[str, Any]
     rates: dict[int, float]
+    int8: Quantized | None = None
 
     def __str__(self) -> str:
         rates = ", ".join(f"{rate:.1f} with {size}" for size, rate in self.rates.items())
@@ -64,6 +67,7 @@ class Published:
         return "\n".join(
             [
                 *([f"clips/s on this machine by batch size: {rates}"] if is_bundle else []),
+                *([str(self.int8)] if self.int8 else []),
                 f"largest difference of a logit: {self.card['largest_logit_difference']:.1e} "
                 f"(largest logit {self.card['largest_logit']:.1f})",
                 wrote(self.path),
@@ -78,6 +82,8 @@ def publish(
     *,
     format: str = SAVED_MODEL,
     precision: str = "float32",
+    calibration: str | Path | None = None,
+    max_accuracy_loss: float = ExportOptions.max_accuracy_loss,
     model_name: str | None = None,
     metrics: Mapping[str, Any] | str | Path | None = None,
 ) -> Published:
@@ -90,7 +96,11 @@ def publish(
         format: "saved_model", a bundle for TF Serving with the signatures of `export.signatures`; or a key of
             `export.formats.FORMATS`, a file from clips float32 [batch, frames, size, size, channels], 0 to 255, of the
             model's own size, to logits.
-        precision: what the layers of a bundle compute in: "float32", "bfloat16" or "float16".
+        precision: what the layers compute in: "float32"; "bfloat16" or "float16" in a bundle, "int8" in OpenVINO.
+        calibration: for int8, the shards that the model was trained on: ranges of values come from their training
+            clips, and accuracy is measured on their validation split.
+        max_accuracy_loss: what int8 may lose there, in points. Where it would be more, the layers that hurt most stay
+            in float32.
         model_name: of the bundle on a server, made of letters, digits, dots, hyphens and underscores; the name of
             `output_dir` by default.
         metrics: of an evaluation of the model, or the path of its metrics.json, for the model card.
@@ -98,35 +108,39 @@ def publish(
     Raises:
         UserError: no such format or precision; a name that is none for a server; the model carries no label names, or
             cannot be read; `output_dir` cannot be written; the format cannot hold the model, or its packages are
-            missing.
+            missing; int8 loses too much, or the shards of `calibration` do not fit the model.
 
     Example:
         print(publish("run1", "actions", precision="bfloat16"))
+        print(publish("run1", "fast", format="openvino", precision="int8", calibration="shards"))
     """
-    ExportOptions(
+    options = ExportOptions(
         model=model.name if isinstance(model, ClipClassifier) else model,
         output_dir=output_dir,
         model_name=model_name,
         precision=precision,
+        calibration=calibration,
+        max_accuracy_loss=max_accuracy_loss,
         format=format,
     )
-    if format != SAVED_MODEL and (precision != "float32" or model_name):
-        raise UserError(f"format={format} goes with precision=float32 and no model_name: they are of a bundle")
+    _check_format(options)
     base = Path(output_dir)
     name = model_name or base.resolve().name
     if format == SAVED_MODEL:
         check_server_name(name, "model_name" if model_name else "output_dir")
     source: dict[str, Any] = {"metrics": _read_metrics(metrics) if isinstance(metrics, str | Path) else metrics}
+    title = str(model.name if isinstance(model, ClipClassifier) else model)
     if not isinstance(model, ClipClassifier):
         path = model_path(model)
         model = load_model(path)
         source = {"file": path.name, "sha256": sha256(path), **source}
     model.metadata.check_label_names("the model")
+    calibrated = open_calibration(calibration, title, model.metadata) if calibration else None
 
-    network = fold(model, precision)
+    network = fold(model, "float32" if calibrated else precision)
     clips = _clips_to_compare(model.metadata)
     expected = model(clips, training=False).numpy()
-    card, rates = _model_card(model, precision, source), {}
+    card, rates, int8 = _model_card(model, precision, source), {}, []
 
     def write(folder: Path) -> None:
         if format == SAVED_MODEL:
@@ -136,11 +150,30 @@ def publish(
             write_server_files(base, name, measured, peak_memory)
         else:
             to_logits = keras.Model(network.inputs[0], network.outputs[1], name=model.name)
-            card.update(_differences(write_format(format, to_logits, clips, folder), expected))
+            logits = write_format(format, to_logits, clips, folder)
+            if calibrated:
+                int8.append(quantize(folder / FORMATS[format].file_name, model, calibrated, max_accuracy_loss))
+                card["int8"] = int8[0].card
+                logits = int8[0].logits(clips.astype(np.float32))
+            card.update(_differences(logits, expected))
             write_labels_and_card(model.metadata.label_names, card, folder)
 
     path = publish_version(base, write)
-    return Published(path, int(path.name), card, rates)
+    return Published(path, int(path.name), card, rates, *int8)
+
+
+def _check_format(options: ExportOptions) -> None:
+    """Raises UserError for options that do not go together."""
+    format, precision = options.format, options.precision
+    if format != SAVED_MODEL and options.model_name:
+        raise UserError(f"format={format} goes with no model_name: it is of a bundle on a server")
+    precisions = PRECISIONS if format == SAVED_MODEL else FORMATS[format].precisions
+    if precision not in precisions:
+        raise UserError(f"format={format} has no precision={precision}, but {' and '.join(precisions)}")
+    if (precision == "int8") != bool(options.calibration):
+        raise UserError(
+            "precision=int8 and calibration go together: calibration=shards names the shards of the model's training"
+        )
 
 
 def _read_metrics(path: str | Path) -> dict[str, Any]:

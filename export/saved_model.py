@@ -4,6 +4,7 @@ Examples:
     r3d export run1 bundle
     r3d export run1 bundle --precision=bfloat16
     r3d export run1 onnx --format=onnx
+    r3d export run1 fast --format=openvino --precision=int8 --calibration=shards
 
 writes bundle/1 (bundle/2 the next time), and beside it what a server is started with, for Compose and for Kubernetes,
 with batch sizes and memory measured on this machine. Every version holds a model card and the labels in assets/, and
@@ -22,6 +23,9 @@ center-cropped as in evaluation, and normalized by the model.
 
 --format=onnx, litert or openvino writes model.onnx, model.tflite or model.xml instead, from clips float32 [batch,
 frames, size, size, 3], 0 to 255, of the model's own size, to logits; it is compared with the model in its own runtime.
+
+--precision=int8 is for OpenVINO. It is fitted to 256 clips of the shards of --calibration, measured beside the model on
+their validation split, and refused where more than --max_accuracy_loss is lost.
 """
 
 from r3d_keras.command_line import Command
@@ -44,6 +48,8 @@ def main(options: ExportOptions) -> None:
             options.output_dir,
             format=options.format,
             precision=options.precision,
+            calibration=options.calibration,
+            max_accuracy_loss=options.max_accuracy_loss,
             model_name=options.model_name,
             metrics=options.metrics,
         )

@@ -30,7 +30,9 @@ class MeasuredOptions(Options):
 
     title = "What is measured"
 
-    model: str = required("run1", "A .keras file, or the folder of a training run, whose best model is taken.")
+    model: str = required(
+        "run1", "A .keras file, the folder of a training run, whose best model is taken, or an exported model."
+    )
     compare: tuple[str, ...] = option((), "More models, measured on the same videos.")
     data_dir: str | None = option(
         None, "Folder of shards, or of videos: one folder for each class, or <split>/<class>/."

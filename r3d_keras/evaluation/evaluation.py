@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from r3d_keras.evaluation.metrics import Metrics, confused_pairs
 from r3d_keras.evaluation.multilabel import MultilabelMetrics
 from r3d_keras.evaluation.official import OfficialScores, official_scores
 from r3d_keras.evaluation.options import ProtocolOptions
-from r3d_keras.evaluation.protocol import make_logit_function, score_clips
+from r3d_keras.evaluation.protocol import score_clips
 from r3d_keras.evaluation.scores import ClipScores, NoClipsError, Scores
-from r3d_keras.folder_kinds import model_path
-from r3d_keras.models import ClipClassifier, load_model
+from r3d_keras.folder_kinds import EXPORTED, folder_kind, model_path
+from r3d_keras.models import ClipClassifier
+from r3d_keras.prediction.scorer import Scorer, as_scorer
 from r3d_keras.terminal import Progress
 
 PAIRS_SHOWN = 3
@@ -179,7 +180,7 @@ def evaluate(
     """Measures a model on clips of shards or of videos, by the paper's protocol.
 
     Args:
-        model: a model, a .keras file, or the folder of a run, which stands for its best model.
+        model: a model, a .keras file, the folder of a run, which stands for its best model, or what `publish` wrote.
         data_dir: shards; or videos in a folder for each class, or in such folders below those of splits. Of videos,
             clips are made as those that the model was trained on, and give the numbers of their shards.
         split: of shards, or of videos below folders of splits or in a file of annotations. Of videos without such
@@ -217,9 +218,7 @@ def evaluate(
         max_damaged_fraction=max_damaged_fraction,
     )
     others = [compare] if isinstance(compare, ClipClassifier | str | Path) else compare
-    models = [
-        (_name(each), each if isinstance(each, ClipClassifier) else load_model(each)) for each in (model, *others)
-    ]
+    models = [(_name(each), as_scorer(each)) for each in (model, *others)]
     source = open_clips_to_measure(data_dir, [(name, each.metadata) for name, each in models], options)
     restricted, of_data = options.restrict_classes, source.label_names
     classes = [
@@ -228,24 +227,29 @@ def evaluate(
     first, *others = (
         measure(name, each, source, of_model, options) for (name, each), of_model in zip(models, classes, strict=True)
     )
+    return compared(first, others)
+
+
+def compared(first: Evaluation, others: Sequence[Evaluation]) -> Evaluation:
+    """Returns the first one with others beside it, which measured their models on the same clips."""
     scores = labeled(first.videos)
-    compared = tuple((other, paired_difference(scores, labeled(other.videos))) for other in others)
-    return Evaluation(**{**vars(first), "compared": compared})
+    return replace(first, compared=tuple((other, paired_difference(scores, labeled(other.videos))) for other in others))
 
 
-def measure(
-    name: str, model: ClipClassifier, source: MeasuredClips, classes: Classes, options: ProtocolOptions
-) -> Evaluation:
+def measure(name: str, model: Scorer, source: MeasuredClips, classes: Classes, options: ProtocolOptions) -> Evaluation:
     """Measures one model on clips that fit it, on the classes that were matched.
 
-    Raises UserError when nothing can be read, or too much of a data set is damaged.
+    Raises UserError when nothing can be read, too much of a data set is damaged, or whole frames are asked for of an
+    exported model.
     """
+    if not (options.crop or model.model):
+        raise UserError(f"crop=False: {name} is an exported model, which sees the center of the frames alone")
     size = options.batch_size if options.crop else 1
     total = None if source.num_clips is None else -(-source.num_clips // size)
     batches = source.batches(size, model.metadata.frame_size, model.metadata.channels, options.crop)
     try:
         with Progress("evaluate", total, "batches") as progress:
-            clips = score_clips(make_logit_function(model), _counted(batches, progress), model.metadata.loss)
+            clips = score_clips(model.logits, _counted(batches, progress), model.metadata.loss)
             clips = clips.without(source.rejected()).of_classes(classes)
     except NoClipsError as error:
         video, reason = next(iter(source.left_out(set())), ("", "it has no clips"))
@@ -281,10 +285,12 @@ def labeled(scores: Scores) -> Scores:
 
 
 def _name(model: ClipClassifier | str | Path) -> str:
-    return model.name if isinstance(model, ClipClassifier) else str(model_path(model))
+    if isinstance(model, ClipClassifier):
+        return model.name
+    return str(model if folder_kind(model) == EXPORTED else model_path(model))
 
 
-def _configuration(name: str, model: ClipClassifier, source: MeasuredClips, options: ProtocolOptions) -> dict[str, str]:
+def _configuration(name: str, model: Scorer, source: MeasuredClips, options: ProtocolOptions) -> dict[str, str]:
     metadata = model.metadata
     return {
         "model": name,

@@ -7,10 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from r3d_keras.defaults import SIGMOID, SOFTMAX
-from r3d_keras.evaluation.scores import ClipScores, NoClipsError, to_probabilities
+from r3d_keras.evaluation.scores import ClipScores, NoClipsError
 from r3d_keras.input.pipeline import PADDING
 from r3d_keras.input.records import INTACT
-from r3d_keras.models import ClipClassifier
 
 
 def make_logit_function(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
@@ -22,12 +21,6 @@ def make_logit_function(model: keras.Model) -> Callable[[np.ndarray], np.ndarray
         return tf.cast(model(clips, training=False), tf.float32)
 
     return lambda clips: logits(clips).numpy()
-
-
-def make_probability_function(model: ClipClassifier) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function from clips, as `make_logit_function`, to float32 probabilities [batch, classes]."""
-    logits, loss = make_logit_function(model), model.metadata.loss
-    return lambda clips: to_probabilities(logits(clips), loss)
 
 
 def score_clips(

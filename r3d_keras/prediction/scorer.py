@@ -24,15 +24,19 @@ _SAVED_MODEL = "saved_model.pb"
 class Scorer:
     """A model ready to score clips.
 
-    metadata        what the model carries: labels, frames, size
-    probabilities   function from clips as the evaluation views them, uint8 [batch, clip_frames, frame_size,
-                    frame_size, channels], to float32 [batch, classes]
-    model           the Keras model; None for a bundle
+    metadata   what the model carries: labels, frames, size
+    logits     function from clips as the evaluation views them, uint8 [batch, clip_frames, frame_size, frame_size,
+               channels], to float32 [batch, classes]
+    model      the Keras model; None for what r3d export wrote
     """
 
     metadata: Metadata
-    probabilities: Callable[[np.ndarray], np.ndarray]
+    logits: Callable[[np.ndarray], np.ndarray]
     model: "ClipClassifier | None" = None
+
+    def probabilities(self, clips: np.ndarray) -> np.ndarray:
+        """Returns float32 [batch, classes] of clips, as `logits` takes them."""
+        return to_probabilities(self.logits(clips), self.metadata.loss)
 
 
 def load_scorer(path: str | Path) -> Scorer:
@@ -62,9 +66,9 @@ def as_scorer(model: "ClipClassifier | Scorer | str | Path") -> Scorer:
         return model
     if isinstance(model, str | Path):
         return load_scorer(model)
-    from r3d_keras.evaluation.protocol import make_probability_function
+    from r3d_keras.evaluation.protocol import make_logit_function
 
-    return Scorer(model.metadata, make_probability_function(model), model)
+    return Scorer(model.metadata, make_logit_function(model), model)
 
 
 def needs_tensorflow(path: str | Path) -> bool:
@@ -100,7 +104,7 @@ def _load_bundle(folder: Path) -> Scorer:
         raise UserError(f"cannot read the SavedModel in {folder}: {str(error).splitlines()[0]}") from error
     serve = bundle.signatures["serving_default"]
     # The signature belongs to its bundle: keeping a reference to the bundle keeps its variables alive.
-    return Scorer(metadata, lambda clips, bundle=bundle: serve(clips=clips)["probabilities"].numpy())
+    return Scorer(metadata, lambda clips, bundle=bundle: serve(clips=clips)["logits"].numpy())
 
 
 def _load_runtime(path: Path) -> Scorer:
@@ -111,7 +115,7 @@ def _load_runtime(path: Path) -> Scorer:
         raise UserError(f"{path} needs: pip install 'r3d_keras[formats]' ({error})") from error
     except Exception as error:  # every runtime has errors of its own
         raise UserError(f"cannot read {path}: {str(error).strip().splitlines()[0]}") from error
-    return Scorer(metadata, lambda clips: to_probabilities(logits(np.asarray(clips, np.float32)), metadata.loss))
+    return Scorer(metadata, lambda clips: logits(np.asarray(clips, np.float32)))
 
 
 def _read_metadata(path: Path) -> Metadata:

@@ -68,7 +68,9 @@ class TrainingStep:
         ]
         forward_and_backward = self._forward_and_backward
         self._replica_pass = (
-            tf.function(forward_and_backward, jit_compile=True, autograph=False) if jit_compile else forward_and_backward
+            tf.function(forward_and_backward, jit_compile=True, autograph=False)
+            if jit_compile
+            else forward_and_backward
         )
         self._micro_batch = tf.function(self._micro_batch, autograph=False)
         self._last_micro_batch = tf.function(self._last_micro_batch, autograph=False)

@@ -25,6 +25,7 @@ ROWS = {
     "input_hosts": ("input_rows", "measure_hosts"),
     "training": ("training_rows", "measure"),
     "inference": ("inference_rows", "measure"),
+    "int8": ("int8_rows", "measure"),
     "conversion": ("other_rows", "measure_conversion"),
     "start_up": ("other_rows", "measure_start_up"),
     "memory": ("other_rows", "measure_memory"),

@@ -63,7 +63,8 @@ def torch_inference(architecture: str, precision: str, clips: np.ndarray, channe
     return rate_of(run, len(clips))
 
 
-def _exported(network, name: str, clips: np.ndarray, folder: str) -> Path:
+def exported(network, name: str, clips: np.ndarray, folder: str | Path) -> Path:
+    """Writes a folded network in the format `name`, and returns the file."""
     import keras
 
     from export.formats import FORMATS, write_format
@@ -72,15 +73,19 @@ def _exported(network, name: str, clips: np.ndarray, folder: str) -> Path:
     return Path(folder) / FORMATS[name].file_name
 
 
-def _openvino(network, precision: str, clips: np.ndarray) -> Callable[[], float]:
+def compile_openvino(path: str | Path, hint: str, **options: object):
+    """Loads a model.xml that answers as fast as it can, with a hint on its precision: "f32" or "bf16"."""
     import openvino
 
+    options = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY", **options}
+    return openvino.Core().compile_model(str(path), "CPU", options)
+
+
+def _openvino(network, precision: str, clips: np.ndarray) -> Callable[[], float]:
     with tempfile.TemporaryDirectory() as folder:
-        path = _exported(network, "openvino", clips, folder)
+        path = exported(network, "openvino", clips, folder)
         hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
-        compiled = openvino.Core().compile_model(
-            str(path), "CPU", {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
-        )
+        compiled = compile_openvino(path, hint)
     inputs = clips.astype(np.float32)
     compiled(inputs)
     return rate_of(lambda: compiled(inputs), len(clips))
@@ -90,7 +95,7 @@ def _onnx(network, clips: np.ndarray) -> Callable[[], float]:
     import onnxruntime
 
     with tempfile.TemporaryDirectory() as folder:
-        path = _exported(network, "onnx", clips, folder)
+        path = exported(network, "onnx", clips, folder)
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     inputs = {session.get_inputs()[0].name: clips.astype(np.float32)}
     session.run(None, inputs)

@@ -69,7 +69,9 @@ def _row(what: str, peer: str, unit: str, ours: list[float], theirs: list[float]
     return Row(what, peer, unit, *medians, min(ratios), max(ratios))
 
 
-def rate_of(function: Callable[[], object], count: int) -> Callable[[], float]:
+def rate_of(
+    function: Callable[[], object], count: int, clock: Callable[[], float] = time.perf_counter
+) -> Callable[[], float]:
     """Returns a contestant that calls `function`, which does `count` things; the second of two calls is measured.
 
     For a while the threads of the contestant before spin, and its data fill the caches.
@@ -77,9 +79,9 @@ def rate_of(function: Callable[[], object], count: int) -> Callable[[], float]:
 
     def measure() -> float:
         function()
-        begin = time.perf_counter()
+        begin = clock()
         function()
-        return count / (time.perf_counter() - begin)
+        return count / (clock() - begin)
 
     return measure
 
@@ -88,7 +90,7 @@ def describe_machine() -> dict[str, str]:
     """Returns processor, cores and versions of what is compared."""
     import importlib.metadata
 
-    packages = ("tensorflow", "keras", "torch", "openvino", "onnxruntime", "opencv-python-headless", "pillow")
+    packages = ("tensorflow", "keras", "torch", "openvino", "nncf", "onnxruntime", "opencv-python-headless", "pillow")
     versions = {}
     for name in packages:
         try:

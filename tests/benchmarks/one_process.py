@@ -3,6 +3,7 @@
 Usage: python -m tests.benchmarks.one_process memory WHO KIND BATCH SIZE     (peak of memory, GB)
        python -m tests.benchmarks.one_process replicas COUNT BATCH SIZE      (clips/s)
        python -m tests.benchmarks.one_process workers BATCH SIZE             (clips/s; TF_CONFIG names the workers)
+       python -m tests.benchmarks.one_process openvino PATH HINT BATCH SIZE     (peak of memory of a network, GB)
        python -m tests.benchmarks.one_process videos CORES COPIES FOLDER     (frames/s of a narrow model)
 """
 
@@ -15,11 +16,14 @@ from pathlib import Path
 
 
 def main(what: str, *arguments: str) -> None:
-    print(
-        {"memory": peak_memory, "replicas": replica_rate, "workers": worker_rate, "videos": video_rate}[what](
-            *arguments
-        )
-    )
+    functions = {
+        "memory": peak_memory,
+        "replicas": replica_rate,
+        "workers": worker_rate,
+        "openvino": openvino_memory,
+        "videos": video_rate,
+    }
+    print(functions[what](*arguments))
 
 
 def peak_memory(who: str, kind: str, batch_size: str, size: str) -> float:
@@ -38,6 +42,24 @@ def peak_memory(who: str, kind: str, batch_size: str, size: str) -> float:
     }[who, kind]()
     for _ in range(3):
         contestant()
+    return _peak()
+
+
+def openvino_memory(path: str, hint: str, batch_size: str, size: str) -> float:
+    """Returns what loading a network and three calls add to the most memory that the process had in use, in GB."""
+    import openvino  # noqa: F401, for what it takes itself is not the network's
+
+    from tests.benchmarks.inference_rows import compile_openvino
+    from tests.benchmarks.networks import random_clips
+
+    inputs = random_clips(int(batch_size), int(size)).astype("float32")
+    before, network = _peak(), compile_openvino(path, hint)
+    for _ in range(3):
+        network(inputs)
+    return _peak() - before
+
+
+def _peak() -> float:
     return int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e6
 
 
@@ -65,14 +87,14 @@ def video_rate(cores: str, copies: str, folder: str) -> float:
     """Returns the frames/s in which a narrow model answers about every video of a folder, taken so many times."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])  # before TensorFlow counts them
 
-    from r3d_keras.evaluation.protocol import make_probability_function
     from r3d_keras.models import build_model
+    from r3d_keras.prediction.scorer import as_scorer
     from r3d_keras.prediction.videos import clip_values
     from r3d_keras.video.clips import VideoClips
     from r3d_keras.video.folders import expand_folders
 
     model = build_model("resnet-10", 2, widen_factor=0.125, conv1_t_size=3, frame_size=32)
-    function, metadata = make_probability_function(model), model.metadata
+    function, metadata = as_scorer(model).probabilities, model.metadata
     videos, _ = expand_folders([folder])
     list(clip_values([VideoClips(videos[0], metadata.recipe)], function, metadata, 8))  # builds the graphs
     clips = [VideoClips(video, metadata.recipe) for video in videos * int(copies)]

@@ -66,12 +66,12 @@ def measure_scaling(settings: Settings) -> list[Row]:
     """Compares a step on two logical devices, and of two workers, with one: what distribution costs on these cores."""
     batch_size, size = (2, 32) if settings.quick else (8, 112)
     ways = {
-        "two replicas": lambda: _in_process("replicas", 2, batch_size, size),
+        "two replicas": lambda: in_process("replicas", 2, batch_size, size),
         "two worker processes": lambda: _of_workers(batch_size, size),
     }
     rows = []
     for name, measure in ways.items():
-        contestants = {"ours": measure, "one replica": lambda: _in_process("replicas", 1, batch_size, size)}
+        contestants = {"ours": measure, "one replica": lambda: in_process("replicas", 1, batch_size, size)}
         what = f"training step, R3D-18, batch {batch_size}, {name} on these cores"
         rows += compare(what, "clips/s", contestants, min(settings.rounds, 3))
     return rows
@@ -86,8 +86,8 @@ def measure_prediction(settings: Settings) -> list[Row]:
                 _write_video(Path(folder), f"{number}.avi")
         videos = settings.video_dir or folder
         contestants = {
-            "ours": lambda: _in_process("videos", cores, copies, videos),
-            "itself on one core": lambda: _in_process("videos", 1, copies, videos),
+            "ours": lambda: in_process("videos", cores, copies, videos),
+            "itself on one core": lambda: in_process("videos", 1, copies, videos),
         }
         what = f"predict, each video {copies} times, narrow ResNet-10, {cores} cores"
         return compare(what, "frames/s", contestants, settings.rounds)
@@ -119,7 +119,7 @@ def _write_video(folder: Path, name: str = "video.avi") -> Path:
 
 def _clips_a_gigabyte(who: str, kind: str, small: int, large: int, size: int) -> float:
     """Returns by how many clips a batch may grow for a GB more at the peak, each batch in a process of its own."""
-    peaks = [_in_process("memory", who, kind, batch_size, size) for batch_size in (small, large)]
+    peaks = [in_process("memory", who, kind, batch_size, size) for batch_size in (small, large)]
     return (large - small) / max(peaks[1] - peaks[0], 1e-3)
 
 
@@ -130,7 +130,8 @@ def _of_workers(batch_size: int, size: int) -> float:
     return rate
 
 
-def _in_process(*arguments: object) -> float:
+def in_process(*arguments: object) -> float:
+    """Returns the number that `one_process` prints."""
     return _number_of(_start(*arguments))
 
 

@@ -70,7 +70,7 @@ def write_bundle(folder: Path, metadata: Metadata, function=None, module: tf.Mod
     shape = [None, metadata.clip_frames, metadata.frame_size, metadata.frame_size, metadata.channels]
     function = function or (lambda clips, _: probabilities(clips))
     serve = tf.function(
-        lambda clips: {"probabilities": function(clips, str(folder))}, [tf.TensorSpec(shape, tf.uint8, "clips")]
+        lambda clips: {"logits": function(clips, str(folder))}, [tf.TensorSpec(shape, tf.uint8, "clips")]
     )
     bundle = folder / "bundle"
     tf.saved_model.save(module, str(bundle), signatures={"serving_default": serve})
