@@ -1,16 +1,18 @@
 """Other formats, each in its own runtime; those whose packages are not installed are left out."""
 
+import dataclasses
 import json
 import sys
 
 import numpy as np
 import pytest
 
+import r3d_keras
 from export import publish
 from export.formats import FORMATS
 from r3d_keras.errors import UserError
 from r3d_keras.prediction.scorer import load_scorer
-from tests.commands import refusal
+from tests.commands import call, refusal
 from tests.export.models import LABELS, trained_looking_model
 
 NETWORKS = {
@@ -42,6 +44,25 @@ def test_a_runtime_gives_the_model_s_logits(name, architecture, arguments, tmp_p
     assert (published.path / "labels.txt").read_text().split() == LABELS
     card = json.loads((published.path / "model_card.json").read_text())
     assert card == json.loads(json.dumps(published.card))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_model_with_a_sigmoid_for_each_class(name, tmp_path, square_videos):
+    for package in PACKAGES[name]:
+        pytest.importorskip(package)
+    model = trained_looking_model("resnet-10", frame_size=32, widen_factor=0.125)
+    model.metadata = dataclasses.replace(model.metadata, loss="sigmoid")
+    publish(model, tmp_path, format=name)
+    clips = np.random.default_rng(0).integers(0, 256, (3, 16, 32, 32, 3), dtype=np.uint8)
+    expected = 1 / (1 + np.exp(-model(clips).numpy().astype(float)))
+    np.testing.assert_allclose(load_scorer(tmp_path).probabilities(clips), expected, atol=1e-5)
+    video = next(square_videos.rglob("*.avi"))
+    (ours,), (theirs,) = (r3d_keras.predict(each, [video], top_k=6, threshold=0.0) for each in (model, tmp_path))
+    assert [each.label for each in theirs.classes] == [each.label for each in ours.classes]
+    scores = [each.score for each in ours.classes]
+    np.testing.assert_allclose([each.score for each in theirs.classes], scores, atol=1e-5)
+    done = call("-m", "r3d_keras.predict", tmp_path, video, "--json", f"--threshold={np.median(scores)}")
+    assert len(json.loads(done.stdout.splitlines()[0])["classes"]) == 3
 
 
 def test_a_missing_package_is_named_and_nothing_is_left(tmp_path, monkeypatch):
