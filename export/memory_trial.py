@@ -14,7 +14,7 @@ import numpy as np
 
 from r3d_keras import quiet
 from r3d_keras.errors import UserError
-from r3d_keras.models.classifier import Metadata
+from r3d_keras.metadata import Metadata
 from r3d_keras.quiet import WITHOUT_GPUS
 
 WINDOWS = 16  # of the video in each request: so many go through the network at once

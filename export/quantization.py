@@ -21,8 +21,8 @@ from r3d_keras.input.damage import DamageLog
 from r3d_keras.input.pipeline import evaluation_clips, open_split
 from r3d_keras.input.records import INTACT
 from r3d_keras.input.shards import open_clip_data
+from r3d_keras.metadata import Metadata
 from r3d_keras.models import ClipClassifier
-from r3d_keras.models.classifier import Metadata
 from r3d_keras.prediction.runtimes import LOADERS, Logits
 from r3d_keras.prediction.scorer import Scorer, as_scorer
 from r3d_keras.video.listing import TRAIN

@@ -8,9 +8,9 @@ Examples:
     python -m r3d_keras.score --results=rgb/scores.npz,flow/scores.npz --ground_truth=ucf101_01.json
 
 Results are what r3d evaluate or the authors' inference wrote: the averaged or the per-segment json, a submission, csv
-or npz. Videos of the ground truth that are not among the results count as wrong, and are counted. For ActivityNet, and
-where a video has several labels, the metrics are those of the ActivityNet toolkit. The scores of several results are
-averaged, as those of a two-stream model; each is measured alone too.
+or npz. Videos of the ground truth that are not among the results count as wrong, and are counted. For ActivityNet the
+metrics are those of its toolkit, and where a video has several labels those of r3d evaluate. The scores of several
+results are averaged, as those of a two-stream model; each is measured alone too.
 """
 
 from dataclasses import dataclass

@@ -193,7 +193,12 @@ def test_the_files_of_results(folder, evaluated):
     assert np.mean(areas) == pytest.approx(values["videos"]["mean_average_precision"])
     done = call("-m", "r3d_keras.score", folder / "results" / "scores.npz", folder / "videos.csv")
     assert "14 videos in the truth: 14 with results" in done.stdout
-    assert f"top-1: {100 * np.mean(hits):.2f}%" in done.stdout
+    of_videos = values["videos"]
+    assert f"mAP: {100 * of_videos['mean_average_precision']:.2f}%" in done.stdout
+    assert f"GAP@20: {100 * of_videos['global_average_precision']:.2f}%" in done.stdout
+    assert f"PERR: {100 * of_videos['equal_recall_precision']:.2f}%" in done.stdout
+    assert f"hit@1: {100 * np.mean(hits):.2f}%" in done.stdout
+    assert "the results list" not in done.stdout
 
 
 def test_the_report(folder, evaluated):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from r3d_keras.convert.checkpoint_file import StoredTensor
 from r3d_keras.convert.findings import (
     Finding,
@@ -25,6 +27,7 @@ from r3d_keras.convert.weights import assign_tensors, check_tensors, slots
 from r3d_keras.errors import UserError
 from r3d_keras.files import sha256
 from r3d_keras.models import ClipClassifier, build_model
+from r3d_keras.models.architectures import find_architecture
 from r3d_keras.models.initial_values import skipped_initial_values
 
 
@@ -128,9 +131,12 @@ def convert(
             **{**found.arguments, **chosen},
         )
     places = slots(model)
+    if not split.has_bias:
+        bias = places.pop(f"{find_architecture(found.architecture).head}.bias").variable
+        bias.assign(np.zeros(bias.shape))
     check_tensors(f"{path}, a {found.architecture} by its tensors,", places, split.tensors)
     assign_tensors(str(path), places, split.tensors)
-    return Conversion(model, split.tensors, findings, {**checkpoint.left_out, **split.left_out})
+    return Conversion(model, split.tensors, findings, split.left_out)
 
 
 def _refuse_absurd_size(checkpoint: Checkpoint) -> None:

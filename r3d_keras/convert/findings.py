@@ -89,8 +89,10 @@ def file_findings(checkpoint: Checkpoint, split: SplitTensors) -> list[Finding]:
     network, others = checkpoint.network, checkpoint.others
     source = f"beside {shown_labels(list(others))}; network=KEY takes another" if others else "the only network in it"
     head = "the only linear layer behind the features" if split.head else "left out, as asked for: features are given"
+    head += "; it has no bias" * (not split.has_bias)
     return [
         Finding("weights", network.label or ("names without prefix" if others else None), source),
+        Finding("names", "numbers" if network.is_numbered else None, "the order of modules, as nn.Sequential has it"),
         Finding("prefix", network.written_prefix or None, "how the names of all weights of its stages begin"),
         Finding("head", split.head or "none", head),
         Finding("classes", split.num_classes or None, "its tensors"),

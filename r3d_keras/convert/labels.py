@@ -15,6 +15,8 @@ CHARACTERS_SHOWN = 60
 SEPARATOR = r"(?:[ \t]*[,:;\t][ \t]*|[.)]?[ \t]+)"
 NUMBER_FIRST = re.compile(rf"(\d+){SEPARATOR}(\S.*)")
 NUMBER_LAST = re.compile(rf"(\S.*?){SEPARATOR}(\d+)")
+# What stands around every name in a list of YAML, and in the first column of a table whose others are empty.
+DECORATIONS = (re.compile(r"[-*][ \t]+(\S.*)"), re.compile(r"(.*\S)[ \t]*[,;]"))
 # How the columns of a csv file are called that hold the name of a class, or its number.
 NAME_COLUMNS = {"label", "name", "class", "class_name", "label_name", "category"}
 NUMBER_COLUMNS = NAME_COLUMNS | {"id", "index", "idx", "number", "label_id", "class_id", "class_index"}
@@ -68,7 +70,7 @@ def _names(text: str, lines: list[str], year: int | None) -> Sequence[str]:
     header = [name.strip().lower() for name in rows[0]] if rows else []
     if len(header) > 1 and not NAME_COLUMNS.isdisjoint(header):
         return _from_table(header, rows[1:], year)
-    return _from_lines([line.strip() for line in lines], rows)
+    return _from_lines(_undecorated([line.strip() for line in lines]), rows)
 
 
 def _from_json(text: str) -> Sequence[str]:
@@ -126,6 +128,14 @@ def _from_lines(lines: list[str], rows: list[list[str]]) -> Sequence[str]:
     are_names = len({name for _, name in last}) < len(last)
     ways = [pairs for pairs in (first, [] if are_names else last) if pairs and len(pairs) == len(lines)]
     return _numbered(*ways) if ways else lines
+
+
+def _undecorated(lines: list[str]) -> list[str]:
+    for decoration in DECORATIONS:
+        matches = [decoration.fullmatch(line) for line in lines if line]
+        if matches and all(matches):
+            lines = [line and decoration.fullmatch(line)[1] for line in lines]
+    return lines
 
 
 def _numbered(*ways: Sequence[tuple[Any, Any]]) -> Sequence[str]:

@@ -67,7 +67,7 @@ class Names:
             return mentioned
         is_name = len(mentioned.text) <= MAXIMUM_NAME and MODULE.fullmatch(module) and MENTIONED.fullmatch(name)
         is_function_of_library = _is_of_library(mentioned) and not CLASS.fullmatch(name)
-        if not is_name or is_function_of_library or _is_tensor(mentioned):
+        if not is_name or is_function_of_library:
             raise refusal(mentioned)
         return mentioned
 
@@ -106,11 +106,6 @@ def unbuilt(kind: str) -> Callable[..., UnbuiltObject]:
 
 def refusal(name: Name) -> UnreadablePickleError:
     """Returns the error that says why a name is refused."""
-    if _is_tensor(name):
-        return UnreadablePickleError(
-            f"it has a tensor of a kind that is not read here ({name.shown!r}): "
-            f"save plain float, integer or bool tensors"
-        )
     return UnreadablePickleError(
         f"it names {name.shown!r}, which is more than plain data; nothing was executed. "
         f"If you trust the file, save model.state_dict() alone from PyTorch"
@@ -119,7 +114,3 @@ def refusal(name: Name) -> UnreadablePickleError:
 
 def _is_of_library(name: Name) -> bool:
     return name.text.split(".")[0].split(" ")[0] in STANDARD_LIBRARY
-
-
-def _is_tensor(name: Name) -> bool:
-    return name.text.startswith("torch") and ("_rebuild" in name.text or name.text.endswith("Storage"))

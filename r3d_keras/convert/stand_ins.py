@@ -35,6 +35,11 @@ UNBUILT = {
     (("collections",), ("deque",)): "a queue",
     (("types",), ("SimpleNamespace",)): "a namespace",
     (("functools",), ("partial",)): "a function with arguments",
+    (("torch.serialization",), ("_get_layout",)): "a layout of tensors",
+    (("torch._utils",), ("_rebuild_sparse_tensor", "_rebuild_sparse_csr_tensor")): "a sparse tensor",
+    (("torch._utils",), ("_rebuild_qtensor",)): "a quantized tensor",
+    (("torch._utils",), ("_rebuild_nested_tensor",)): "a nested tensor",
+    (("torch._utils",), ("_rebuild_meta_tensor_no_storage",)): "a tensor without numbers",
 }
 
 
@@ -43,20 +48,27 @@ def stand_ins(file_size: int) -> dict[str, Any]:
 
     def rebuild_tensor(
         storage: Any, offset: Any, shape: Any, strides: Any, grad: Any = None, hooks: Any = None, bits: Any = None
-    ) -> StoredTensor:
+    ) -> StoredTensor | UnbuiltObject:
         # Lazily negated or conjugated: its numbers are not those in the file.
         if bits:
-            raise UnreadablePickleError("it has a tensor that is negated when it is read: save its resolve_neg()")
+            return UnbuiltObject("a tensor that is negated when it is read (save its resolve_neg())")
         return checked_tensor(storage, offset, shape, strides, file_size)
 
-    def rebuild_parameter(tensor: Any, *_: Any) -> StoredTensor:
-        if not isinstance(tensor, StoredTensor):
+    def rebuild_parameter(tensor: Any, *_: Any) -> StoredTensor | UnbuiltObject:
+        if not isinstance(tensor, StoredTensor | UnbuiltObject):
             raise UnreadablePickleError("it has a parameter that is no tensor")
         return tensor
+
+    def rebuild_with_attributes(function: Any, _: Any, arguments: Any, *__: Any) -> StoredTensor | UnbuiltObject:
+        is_plain = isinstance(function, Name) and names.get(function.text) is rebuild_tensor
+        if not is_plain or not isinstance(arguments, tuple):
+            return UnbuiltObject("a tensor of another class")
+        return rebuild_tensor(*arguments)
 
     names: dict[str, Any] = {
         "torch._utils _rebuild_tensor": rebuild_tensor,
         "torch._utils _rebuild_tensor_v2": rebuild_tensor,
+        "torch._tensor _rebuild_from_type_v2": rebuild_with_attributes,
         "torch._utils _rebuild_parameter": rebuild_parameter,
         "torch._utils _rebuild_parameter_with_state": rebuild_parameter,
         "collections OrderedDict": _ordered_dictionary,
@@ -66,13 +78,17 @@ def stand_ins(file_size: int) -> dict[str, Any]:
         "argparse Namespace": lambda: OrderedDict(),
         "torch Size": _size,
         "torch device": lambda *_: None,
+        # Of numbers that came after the storages had types: float8, uint16, ...
+        "torch._utils _rebuild_tensor_v3": lambda *given: UnbuiltObject(f"a tensor of {_dtype(given)}"),
         # Protocol 2 has no bytes: Python 3 writes them as a call.
         "_codecs encode": _encode,
     }
     for module in BUILTINS:
         names.update({f"{module} set": _set, f"{module} frozenset": _set, f"{module} bytes": lambda: b""})
         names.update({f"{module} {name}": None for name in TYPES})
-    names.update({f"{module} {name}": None for module in ("torch", "torch.cuda") for name in STORAGE_TYPES})
+    names.update(
+        {f"{module} {name}": None for module in ("torch", "torch.cuda", "torch.storage") for name in STORAGE_TYPES}
+    )
     names.update({f"torch {name}": None for name in DTYPES})
     for (modules, kinds), words in UNBUILT.items():
         names.update({f"{module} {kind}": unbuilt(words) for module in modules for kind in kinds})
@@ -106,6 +122,10 @@ def _size(sizes: Any = ()) -> tuple[int, ...]:
     if not isinstance(sizes, tuple) or not all(type(size) is int for size in sizes):
         raise UnreadablePickleError("it has a size that is not made of whole numbers")
     return sizes
+
+
+def _dtype(arguments: tuple[Any, ...]) -> str:
+    return next((each.shown for each in arguments if isinstance(each, Name)), "an unknown type")
 
 
 def _encode(text: Any, encoding: Any) -> bytes:

@@ -11,6 +11,7 @@ from r3d_keras.convert.networks_in_file import (
     FoundNetwork,
     choose_network,
     describe,
+    entries,
     find_networks,
     shown,
     without_wrappers,
@@ -36,6 +37,7 @@ class Checkpoint:
     others         the other networks in the file
     tensors        by the authors' 2020 names, without prefix, wrappers and counters
     outside        tensors beside them whose names have not the network's prefix, such as a head, by their own names
+    beside         the tensors of other dictionaries in the file, which may hold the head, by the keys of these
     left_out       name of a tensor or field: why no use is made of it
     fields         the top-level fields that are plain numbers or text, such as `arch` and `epoch`
     field_names    names of all top-level fields but tensors
@@ -49,6 +51,7 @@ class Checkpoint:
     others: tuple[FoundNetwork, ...]
     tensors: dict[str, StoredTensor]
     outside: dict[str, StoredTensor]
+    beside: dict[str, dict[str, StoredTensor]]
     left_out: dict[str, str]
     fields: dict[str, Any]
     field_names: tuple[str, ...]
@@ -71,10 +74,11 @@ def open_checkpoint(path: str | Path, network: str | None = None) -> Checkpoint:
     """
     path = Path(path)
     tree = read_checkpoint(path)
+    fields = dict(entries(tree))
     networks = find_networks(path, tree)
     chosen = choose_network(path, networks, network)
     others = tuple(each for each in networks if each is not chosen)
-    left_out = _other_fields(tree, chosen, others)
+    left_out, beside = _other_fields(tree, chosen, others)
     tensors: dict[str, StoredTensor] = {}
     outside: dict[str, StoredTensor] = {}
     had_2018_names = False
@@ -94,9 +98,12 @@ def open_checkpoint(path: str | Path, network: str | None = None) -> Checkpoint:
         others=others,
         tensors=tensors,
         outside=outside,
+        beside=beside,
         left_out=left_out,
-        fields={name: tree[name] for name in ("arch", "epoch") if isinstance(tree.get(name), str | int)},
-        field_names=tuple(shown(key) for key, value in tree.items() if not isinstance(value, StoredTensor)),
+        fields={
+            key: value for key, value in fields.items() if key in ("arch", "epoch") and isinstance(value, str | int)
+        },
+        field_names=tuple(shown(key) for key, value in fields.items() if not isinstance(value, StoredTensor)),
         had_prefix="module" in chosen.written_prefix.split(".") and "n_averaged" not in last_parts,
         had_counters="num_batches_tracked" in last_parts,
         had_2018_names=had_2018_names,
@@ -115,7 +122,7 @@ def _tensors(
             raise UserError(f"{path}: {key[:100]!r} in the state dict is no name of a tensor")
         if not isinstance(key, str) or not isinstance(value, StoredTensor):
             if isinstance(key, str) and WEIGHT.fullmatch(key):
-                raise UserError(f"{path}: {key!r} in the state dict is {describe(value)}, not a tensor")
+                raise UserError(f"{path}: {key!r} in the state dict is {describe(value)}, not a plain tensor")
             reason = _reason(value)
         else:
             parts = without_wrappers(key).split(".")
@@ -124,6 +131,8 @@ def _tensors(
                 reason = COUNTERS[parts[-1]]
             elif prefix in other_prefixes:
                 reason = _of_other(other_prefixes[prefix])
+            elif prefix is None and not WEIGHT.fullmatch(key):
+                reason = "beside the network, and no weight of a layer"
             elif any(LOSS.fullmatch(part) for part in parts[:-1]):
                 reason = "of a loss, which has no part in the logits"
         if reason is None:
@@ -138,17 +147,26 @@ def _longest_prefix(name: str, prefixes: tuple[str, ...]) -> str | None:
     return max((prefix for prefix in prefixes if name.startswith(prefix)), key=len, default=None)
 
 
-def _other_fields(tree: dict, chosen: FoundNetwork, others: tuple[FoundNetwork, ...]) -> dict[str, str]:
-    """Returns what lies in the file beside the state dict: by its keys, why no use is made of it."""
-    left_out, level = {}, tree
+def _other_fields(
+    tree: Any, chosen: FoundNetwork, others: tuple[FoundNetwork, ...]
+) -> tuple[dict[str, str], dict[str, dict[str, StoredTensor]]]:
+    """Returns what lies in the file beside the state dict: by its keys, why no use is made of it, and its tensors."""
+    left_out, beside, level = {}, {}, tree
     for depth, own in enumerate(chosen.keys):
-        for key, value in level.items():
+        for key, value in entries(level):
             if key != own:
                 keys = (*chosen.keys[:depth], key)
                 other = next((each for each in others if each.keys[: depth + 1] == keys), None)
-                left_out[".".join(map(shown, keys))] = _of_other(other) if other else _reason(value)
+                label = ".".join(map(shown, keys))
+                left_out[label] = _of_other(other) if other else _reason(value)
+                if isinstance(value, dict) and not other:
+                    beside[label] = {
+                        without_wrappers(f"{label}.{name}"): tensor
+                        for name, tensor in value.items()
+                        if isinstance(name, str) and isinstance(tensor, StoredTensor)
+                    }
         level = level[own]
-    return left_out
+    return left_out, beside
 
 
 def _of_other(network: FoundNetwork) -> str:

@@ -23,6 +23,12 @@ STORAGE_TYPES = {
     "CharStorage": ("int8", np.dtype("i1")),
     "ByteStorage": ("uint8", np.dtype("u1")),
     "BoolStorage": ("bool", np.dtype("?")),
+    "ComplexFloatStorage": ("complex64", np.dtype("<c8")),
+    "ComplexDoubleStorage": ("complex128", np.dtype("<c16")),
+    "QInt8Storage": ("qint8", np.dtype("i1")),
+    "QUInt8Storage": ("quint8", np.dtype("u1")),
+    "QInt32Storage": ("qint32", np.dtype("<i4")),
+    "UntypedStorage": ("bytes", np.dtype("u1")),
 }
 MAXIMUM_AXES = 64  # NumPy's limit
 MAXIMUM_BYTES = 2**63 - 1

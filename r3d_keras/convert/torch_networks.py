@@ -70,7 +70,7 @@ class TorchNetwork:
         return functional.relu(self._norm(x, name))
 
     def _linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        return functional.linear(x, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
+        return functional.linear(x, self.state[f"{name}.weight"], self.state.get(f"{name}.bias"))
 
     def _head(self, features: torch.Tensor, name: str) -> torch.Tensor:
         return self._linear(features, name) if self._has(name) else features

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from r3d_keras.convert.conversion import Conversion
-from r3d_keras.convert.weights import slots
 from r3d_keras.errors import UserError
 
 TOLERANCE = 1e-4
@@ -44,7 +43,7 @@ def verify(conversion: Conversion) -> Verification:
     clips = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
     ours = model(clips, training=False).numpy()
 
-    state = {name: torch.from_numpy(conversion.tensors[name].read().astype(np.float32)) for name in slots(model)}
+    state = {name: torch.from_numpy(conversion.tensors[name].read().astype(np.float32)) for name in conversion.tensors}
     normalized = (clips - np.float32(metadata.normalization.mean)) / np.float32(metadata.normalization.std)
     network = TorchNetwork(metadata.architecture, state, metadata.arguments)
     with torch.inference_mode():

@@ -1,11 +1,14 @@
 """Metrics of models with a sigmoid for each class, on clips or videos that may have several labels."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
 
+from r3d_keras.evaluation.activitynet import Prediction
 from r3d_keras.evaluation.metrics import INTERVAL, bootstrap_weights, is_among_top
 from r3d_keras.evaluation.scores import Scores
 
@@ -60,6 +63,57 @@ def average_precision(probabilities: np.ndarray, is_right: np.ndarray, positives
     ends = np.flatnonzero(np.diff(probabilities[order], append=np.nan))
     found = np.cumsum(is_right[order])[ends]
     return float((np.diff(found, prepend=0) * found / (ends + 1)).sum() / positives)
+
+
+@dataclass(frozen=True)
+class RankedMetrics:
+    """The metrics of `MultilabelMetrics` that lists of the best classes tell, and how many classes these have.
+
+    listed  classes of the shortest list
+    known   classes that any list names
+    """
+
+    mean_average_precision: float
+    global_average_precision: float
+    equal_recall_precision: float
+    listed: int
+    known: int
+
+
+def compute_ranked_metrics(
+    truth: Mapping[str, AbstractSet[str]], predictions: Mapping[str, Sequence[Prediction]]
+) -> RankedMetrics:
+    """Computes the metrics of the videos of `truth` from label and score of their best classes, best first.
+
+    They are those of `compute_multilabel_metrics` where every list has all classes: a class that is not listed is not
+    found, as all of a video without a list.
+    """
+    positives = Counter(label for labels in truth.values() for label in labels)
+    ranked = {video: predictions.get(video, ()) for video in truth}
+
+    def precision(chosen: Iterable[tuple[float, bool]], count: int) -> float:
+        scores, is_right = np.array([*chosen], np.float64).reshape(-1, 2).T
+        return average_precision(scores, is_right.astype(bool), count)
+
+    of_class: dict[str, list[tuple[float, bool]]] = {label: [] for label in positives}
+    for video, classes in ranked.items():
+        for label, score in classes:
+            if label in of_class:
+                of_class[label].append((score, label in truth[video]))
+    best = ((score, label in truth[video]) for video, each in ranked.items() for label, score in each[:GAP_CLASSES])
+    found = [
+        sum(label in labels for label, _ in ranked[video][: len(labels)]) / len(labels)
+        for video, labels in truth.items()
+    ]
+    lists = [each for each in ranked.values() if each]
+    return RankedMetrics(
+        mean_average_precision=math.fsum(precision(each, positives[label]) for label, each in of_class.items())
+        / len(of_class),
+        global_average_precision=precision(best, positives.total()),
+        equal_recall_precision=math.fsum(found) / len(found),
+        listed=min(map(len, lists), default=0),
+        known=len({label for each in lists for label, _ in each}),
+    )
 
 
 def class_average_precisions(scores: Scores) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.activitynet import hit_rate, mean_average_precision
 from r3d_keras.evaluation.ground_truth import GroundTruth, read_ground_truth
+from r3d_keras.evaluation.multilabel import RankedMetrics, compute_ranked_metrics
 from r3d_keras.evaluation.result_files import Ranked, average_results, read_results
 
 CLASSES_NAMED = 5
@@ -26,7 +27,8 @@ class ResultScore:
     averaged                results that share their video with others, with which they are averaged
     unanswered              classes of the truth that no result names
     hit_rates               k and top-k, between 0 and 1: any label of a video among the k best answers
-    mean_average_precision  where videos have several labels, and for ActivityNet; None for others
+    mean_average_precision  for ActivityNet, by its toolkit; None for others
+    multilabel              of other truths in which videos have several labels; None for others
     """
 
     name: str
@@ -38,6 +40,7 @@ class ResultScore:
     unanswered: tuple[str, ...]
     hit_rates: dict[int, float]
     mean_average_precision: float | None
+    multilabel: RankedMetrics | None
 
     def __str__(self) -> str:
         missing = self.count - self.scored
@@ -54,7 +57,16 @@ class ResultScore:
             lines.append(f"{len(self.unanswered)} classes of the truth are in no result: {names}{more}")
         if self.mean_average_precision is not None:
             lines.append(f"mean average precision: {100 * self.mean_average_precision:.2f}%")
-        lines += [f"top-{k}: {100 * rate:.2f}%" for k, rate in self.hit_rates.items()]
+        if several := self.multilabel:
+            if several.listed < several.known:
+                lines.append(
+                    f"the results list {several.listed} of {several.known} classes: the others count as not found"
+                )
+            lines.append(f"mAP: {100 * several.mean_average_precision:.2f}%")
+            lines.append(f"GAP@20: {100 * several.global_average_precision:.2f}%")
+            lines.append(f"PERR: {100 * several.equal_recall_precision:.2f}%")
+        title = "hit@" if self.multilabel else "top-"
+        lines += [f"{title}{k}: {100 * rate:.2f}%" for k, rate in self.hit_rates.items()]
         return "\n".join(lines)
 
 
@@ -97,9 +109,9 @@ def _score(
     if not classes & answers:
         example, other = min(classes), min(answers, default="nothing")
         raise UserError(f"{name} names none of the {len(classes)} classes of {truth_path}: {other!r}, not {example!r}")
-    is_untrimmed = truth.is_activitynet or any(len(each) > 1 for each in labels.values())
+    has_several = not truth.is_activitynet and any(len(each) > 1 for each in labels.values())
     if top_k is None:
-        top_k = (1, 3) if is_untrimmed else (1, 5) if len(classes) > 5 else (1,)
+        top_k = (1, 3) if truth.is_activitynet else (1, 5) if len(classes) > 5 else (1,)
     parts = Counter(map(truth.find, results))
     return ResultScore(
         name=name,
@@ -110,7 +122,8 @@ def _score(
         averaged=sum(count for count in parts.values() if count > 1),
         unanswered=tuple(sorted(classes - answers)),
         hit_rates={k: hit_rate(labels, by_video, k) for k in top_k},
-        mean_average_precision=mean_average_precision(labels, by_video) if is_untrimmed else None,
+        mean_average_precision=mean_average_precision(labels, by_video) if truth.is_activitynet else None,
+        multilabel=compute_ranked_metrics(labels, by_video) if has_several else None,
     )
 
 

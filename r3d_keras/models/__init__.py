@@ -21,7 +21,7 @@ from r3d_keras.models.architectures import ARCHITECTURES, complete_arguments, fi
 from r3d_keras.models.blocks import dense
 from r3d_keras.models.classifier import ClipClassifier
 from r3d_keras.models.initial_values import skipped_initial_values
-from r3d_keras.models.model_file import CONFIG, METADATA, WEIGHTS, check_model_file
+from r3d_keras.models.model_file import CONFIG, LARGEST_CONFIG, METADATA, WEIGHTS, check_model_file
 from r3d_keras.models.normalization import ClipNormalization, find_normalization
 from r3d_keras.models.precision import layers_of_precision, without_mixed_precision
 from r3d_keras.video.recipe import Recipe, modality_of
@@ -182,16 +182,22 @@ def save_model(model: ClipClassifier, path: str | Path) -> None:
     In the file every layer computes in float32: a mixed precision is a choice of where the model runs, not the model's.
     `model.save` would hold a second copy of all weights in memory; here they go straight to disk.
 
-    Raises UserError for another suffix or a missing folder, OSError when the file cannot be written.
+    Raises UserError for another suffix, a missing folder, or more labels than a file may hold; OSError when it cannot
+    be written.
     """
     check_output_file(os.fspath(path), "path", (".keras",))
-    config = without_mixed_precision(keras.saving.serialize_keras_object(model))
+    config = json.dumps(without_mixed_precision(keras.saving.serialize_keras_object(model)))
+    if len(config) > LARGEST_CONFIG:
+        raise UserError(
+            f"{path} would hold {len(config)} bytes of labels, digests and layers, which no file may: {LARGEST_CONFIG} "
+            f"at most"
+        )
     metadata = {"keras_version": keras.__version__, "date_saved": f"{datetime.datetime.now():%Y-%m-%d@%H:%M:%S}"}
     with whole_file(path) as partial, tempfile.NamedTemporaryFile(dir=partial.parent, suffix=".weights.h5") as weights:
         model.save_weights(weights.name)
         with zipfile.ZipFile(partial, "w") as archive:
             archive.writestr(METADATA, json.dumps(metadata))
-            archive.writestr(CONFIG, json.dumps(config))
+            archive.writestr(CONFIG, config)
             archive.write(weights.name, WEIGHTS)
 
 

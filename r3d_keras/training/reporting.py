@@ -20,11 +20,12 @@ from r3d_keras.training.diagnosis import FINDINGS_FILE, SEVERAL, EpochNumbers, F
 from r3d_keras.training.model_dir import LOGS
 from r3d_keras.training.progress import Progress
 from r3d_keras.training.reference_logs import ReferenceLogs
-from r3d_keras.training.setup import Parts
+from r3d_keras.training.setup import TRAINING_SPLIT, Parts
 from r3d_keras.training.state import RunState
 from r3d_keras.training.steps import StepResult
 from r3d_keras.training.tensorboard import STEPS_BETWEEN_POINTS, TensorBoardLog
 from r3d_keras.training.validation import Measured
+from r3d_keras.video import video_digests
 
 # Columns of the table of epochs and their widths; the names in the middle are those of validation.
 _TRAINING, _VALIDATION = {"epoch": 5, "loss": 6, "top-1": 6}, {"val loss": 8, "clips": 6, "videos  ": 8}
@@ -63,6 +64,11 @@ class Report:
             lines.append(f"{origin}; normalization and frames are those of {config.weights}{without}")
             if epochs_given is None:
                 lines.append(_chosen_epochs(self._parts))
+        if self._parts.data.video_digests.get(TRAINING_SPLIT) and not self._parts.model.metadata.learned_from:
+            lines.append(
+                f"it learns from more videos than the {video_digests.MOST_DIGESTS:,} that a model can remember: "
+                f"r3d evaluate will not know which videos of a folder those were"
+            )
         if config.scaled_learning_rate != config.learning_rate:
             lines.append(
                 f"learning rate {config.learning_rate:g}, meant for batches of {config.scale_learning_rate_to}: "

@@ -24,6 +24,7 @@ from r3d_keras.training.schedules import Schedule, make_schedule
 from r3d_keras.training.sgd import SGD
 from r3d_keras.training.steps import TrainingStep, distribute_batches
 from r3d_keras.training.validation import Validation
+from r3d_keras.video import video_digests
 from r3d_keras.video.recipe import FLOW, RGB, Recipe
 
 TRAINING_SPLIT, VALIDATION_SPLIT = "train", "validation"
@@ -123,7 +124,8 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
             **config.architecture_arguments,
         )
         learned_from = {*model.metadata.learned_from, *data.video_digests.get(TRAINING_SPLIT, ())}
-        model.metadata = replace(model.metadata, learned_from=tuple(sorted(learned_from)))
+        kept = tuple(sorted(learned_from)) if len(learned_from) <= video_digests.MOST_DIGESTS else ()
+        model.metadata = replace(model.metadata, learned_from=kept)
         freeze(model, config.trainable_from, frozen_statistics=config.frozen_statistics)
         set_batch_normalization(
             model, synchronized=config.synchronized_batch_norm, unbiased_variance=config.unbiased_variance

@@ -240,7 +240,7 @@ def broken(**changes) -> dict:
         ({"state_dict": broken(), "arch": "resnet-34"}, {}, "of resnet-10, but its field 'arch' says resnet-34"),
         ({"weight": torch.zeros(2)}, {}, r"is of no network of this package \(its first tensor is weight\)"),
         ({"state_dict": {}}, {}, "holds an empty state dict"),
-        ({"state_dict": {"conv1.weight": 3}}, {}, "'conv1.weight' in the state dict is a int, not a tensor"),
+        ({"state_dict": {"conv1.weight": 3}}, {}, "'conv1.weight' in the state dict is a int, not a plain tensor"),
         ([1, 2], {}, "holds a list: a state dict"),
         ({"epoch": 3}, {}, "holds a dictionary with epoch: a state dict"),
         (torch.zeros(3), {}, "holds a single tensor: a state dict"),

@@ -54,6 +54,15 @@ def test_the_only_linear_layer_is_the_head(name, head, found, expected, tmp_path
     assert verify(conversion).agrees
 
 
+@pytest.mark.parametrize("name", ["fc", "head.1"])
+def test_a_head_without_bias(name, tmp_path):
+    conversion = convert(save(tmp_path / "x.pth", {**BODY, f"{name}.weight": STATE["fc.weight"]}))
+    expected = torch_logits({**STATE, "fc.bias": torch.zeros(4)})
+    np.testing.assert_allclose(conversion.model(clip()), expected, atol=1e-5)
+    assert verify(conversion).agrees
+    assert "the only linear layer behind the features; it has no bias" in str(conversion)
+
+
 def test_torchvisions_network_with_dropout_before_another_head(tmp_path):
     torch.manual_seed(0)
     network = torchvision_network("mc3_18", 4).eval()
@@ -71,6 +80,7 @@ HEADS = {
     "a backbone's and another": {**prefixed("backbone.", STATE), **prefixed("fc.", TWO_LAYERS.state_dict())},
     "none": BODY,
     "two layers beside a backbone": {**prefixed("backbone.", BODY), **prefixed("projector.", TWO_LAYERS.state_dict())},
+    "normalized weights": {**BODY, "fc.weight_g": torch.ones(4, 1), "fc.weight_v": STATE["fc.weight"]},
     "normalization before it": with_head("fc", nn.Sequential(nn.BatchNorm1d(64), linear())),
     "one": STATE,
 }
@@ -81,8 +91,12 @@ HEADS = {
     [
         ("two layers", r"has 2 linear layers behind its features \(fc.0 \[16, 64\], fc.3 \[4, 16\]\).*headless=True"),
         ("a backbone's and another", r"has 3 linear layers .*fc \[4, 64\], fc.0 \[16, 64\], fc.3 \[4, 16\]"),
-        ("none", r"has no head, a linear layer behind its features: with headless=True"),
+        ("none", r"has no head, a linear layer, behind its features: with headless=True"),
         ("two layers beside a backbone", r"has 2 linear layers .*projector.0 \[16, 64\], projector.3 \[4, 16\]"),
+        (
+            "normalized weights",
+            r"has no head, a linear layer, behind its features but fc.weight_g \[4, 1\], fc.weight_v",
+        ),
         ("normalization before it", r"does not fit: fc.0.weight \[64\] has no place in it"),
     ],
 )

@@ -36,6 +36,8 @@ FILES = {
     "quoted columns": '"0","zumba"\n"1","air drumming"\n"2","abseiling"\n',
     "names before numbers": "air drumming 2\nabseiling 3\nzumba 1\n",
     "names and numbers with commas": "air drumming,1\nabseiling,2\nzumba,0\n",
+    "a list of YAML": "- zumba\n- air drumming\n- abseiling\n",
+    "a column beside an empty one": "zumba,\nair drumming,\nabseiling,\n",
     "a table": "id,name\n1,air drumming\n0,zumba\n2,abseiling\n",
     "a table of other columns": "name,count,index\nair drumming,7,1\nzumba,7,0\nabseiling,9,2\n",
     "a table whose labels are numbers": "label,name\n1,air drumming\n0,zumba\n2,abseiling\n",
@@ -78,6 +80,7 @@ def test_the_order_of_a_list_of_videos_depends_on_the_year(year, expected, encod
         ("cutting, chopping", "washing, drying"),
         ("0", "1", "2"),
         ("the 'real' thing", "don't", "日本"),
+        ("- zumba", "air drumming"),
     ],
 )
 def test_names_with_numbers_commas_and_quotes_stay(names, tmp_path):

@@ -112,6 +112,7 @@ OBJECTS = {
     "model": (torch.nn.Linear(2, 2), "an object of torch.nn.modules.linear.Linear"),
     "scheduler": (torch.optim.lr_scheduler.StepLR(torch.optim.SGD([torch.ones(1)], 0.1), 3), "an object of torch."),
     "meters": (collections.defaultdict(Settings, {Color.RED: 1, (1, "a"): np.float32(2)}), None),
+    "layout": (torch.strided, "a layout"),
     "several": ([Color.RED, {"a": {np.float64(1)}}, frozenset([1])], None),
 }  # fmt: skip
 
@@ -140,6 +141,52 @@ def test_the_old_format_too(tmp_path):
     kept = read_checkpoint(save(tmp_path / "x.pth", tree, legacy=True))
     for name, value in kept.items():
         assert isinstance(value, UnbuiltObject | Name) == (OBJECTS[name][1] is not None)
+
+
+TENSORS = {
+    "sparse": (lambda: torch.eye(2).to_sparse(), "a sparse tensor"),
+    "sparse rows": (lambda: torch.eye(2).to_sparse_csr(), "a sparse tensor"),
+    "uint16": (lambda: torch.ones(2, dtype=torch.uint16), "a tensor of torch.uint16"),
+    "float8": (lambda: torch.ones(2).to(torch.float8_e4m3fn), "a tensor of torch.float8_e4m3fn"),
+    "quantized": (lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "a quantized tensor"),
+    "nothing": (lambda: torch.ones(2, device="meta"), "a tensor without numbers"),
+    "negated": (lambda: torch.ones(3, dtype=torch.complex64).conj().imag, "a tensor that is negated"),
+    "complex": (lambda: torch.ones(2, dtype=torch.complex64), None),
+    "storage": (lambda: torch.ones(2).untyped_storage(), None),
+    "with attributes": (lambda: with_attributes(torch.ones(2), note="x"), None),
+    "buffer": (lambda: torch.nn.Buffer(torch.ones(2)), None),
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.filterwarnings("ignore")
+def test_tensors_of_other_kinds_beside_the_weights(zipped, tmp_path):
+    tree = {"state_dict": STATE, **{name: make() for name, (make, _) in TENSORS.items()}}
+    conversion = convert(save(tmp_path / "x.pth", tree, legacy=not zipped))
+    assert set(conversion.left_out) == set(TENSORS)
+    for name, (_, words) in TENSORS.items():
+        assert conversion.left_out[name].startswith(words or "state of the training run"), name
+    bare = convert(save(tmp_path / "bare.pth", STATE))
+    np.testing.assert_array_equal(conversion.model(clip()), bare.model(clip()))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weight: weight.to_sparse(), "'fc.weight' in the state dict is a sparse tensor, not a plain tensor"),
+        (lambda weight: weight.to(torch.float8_e4m3fn), "is a tensor of torch.float8_e4m3fn, not a plain tensor"),
+        (lambda weight: weight.to(torch.complex64), "fc.weight holds complex64, not floating-point numbers"),
+    ],
+)
+def test_they_are_an_error_as_weights(change, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        convert(save(tmp_path / "x.pth", {**STATE, "fc.weight": change(STATE["fc.weight"])}))
+
+
+def test_a_weight_with_attributes_is_a_weight(tmp_path):
+    weight = with_attributes(STATE["fc.weight"].clone(), note=Color.RED)
+    conversion = convert(save(tmp_path / "x.pth", {**STATE, "fc.weight": weight}))
+    np.testing.assert_array_equal(conversion.model.get_layer("fc").kernel, STATE["fc.weight"].numpy().T)
 
 
 def test_nothing_is_imported_and_nothing_called(tmp_path):
@@ -177,7 +224,7 @@ def test_nothing_is_imported_and_nothing_called(tmp_path):
     ("tree", "message"),
     [
         ({"state_dict": {**STATE, "conv1.weight": Settings()}}, "'conv1.weight' in the state dict is an object of"),
-        ({**STATE, "bn1.bias": np.zeros(8)}, "'bn1.bias' in the state dict is a NumPy array, not a tensor"),
+        ({**STATE, "bn1.bias": np.zeros(8)}, "'bn1.bias' in the state dict is a NumPy array, not a plain tensor"),
         ({"state_dict": SpecialDictionary(STATE)}, "a dictionary with state_dict .an object of .*SpecialDictionary"),
         (Settings(), "it is an object of .*Settings, not weights"),
     ],

@@ -52,7 +52,7 @@ def test_numbers_of_other_kinds_are_an_error_only_where_a_weight_is_needed(tmp_p
     path.write_bytes(safetensors({**STATE, "scale": torch.ones(3).to(torch.float8_e4m3fn)}))
     assert convert(path).left_out["scale"] == "an array of 'F8_E4M3', which no weights need"
     path.write_bytes(safetensors({**STATE, "fc.weight": STATE["fc.weight"].to(torch.float8_e4m3fn)}))
-    with pytest.raises(UserError, match=r"'fc.weight' in the state dict is an array of 'F8_E4M3', not a tensor"):
+    with pytest.raises(UserError, match=r"'fc.weight' in the state dict is an array of 'F8_E4M3', not a plain tensor"):
         convert(path)
 
 

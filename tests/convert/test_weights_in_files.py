@@ -10,9 +10,11 @@ from r3d_keras.convert.torch_networks import TorchNetwork
 from r3d_keras.errors import UserError
 from r3d_keras.models.architectures import ARCHITECTURES
 from tests.convert.checkpoints import as_module, clip, save, state_dict, tensor_names, with_counters
+from tests.models.torchvision_networks import torchvision_network
 
 NARROW = {"widen_factor": 0.125}
 STATE = state_dict("resnet-10", **NARROW)
+HEAD = {name.removeprefix("fc."): tensor for name, tensor in STATE.items() if name.startswith("fc.")}
 BODY = {name: tensor for name, tensor in STATE.items() if not name.startswith("fc.")}
 AVERAGED = {name: tensor * 1.5 for name, tensor in STATE.items()}
 
@@ -62,6 +64,62 @@ def test_a_backbone_and_a_head_beside_it(trunk, head, expected, tmp_path):
     assert (found["prefix"], found["head"]) == (trunk, head.rstrip("."))
 
 
+def numbered(state: dict) -> dict:
+    """Returns a state dict as `nn.Sequential(*network.children())` names it."""
+    children = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")
+    return {".".join((str(children.index(name.split(".")[0])), *name.split(".")[1:])): t for name, t in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("trunk", "head", "prefix"),
+    [("", "9", None), ("", "10", None), ("features.", "fc", "features."), ("module.net.", "head.1", "module.net.")],
+)
+def test_numbers_in_place_of_the_names_of_modules(trunk, head, prefix, expected, tmp_path):
+    tree = {**prefixed(trunk, numbered(with_counters(BODY))), f"{head}.weight": STATE["fc.weight"]}
+    found, _ = check(tmp_path, {**tree, f"{head}.bias": STATE["fc.bias"]}, expected)
+    assert (found["names"], found["prefix"], found["head"]) == ("numbers", prefix, head)
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18"])
+def test_numbers_of_torchvisions_networks(name, tmp_path):
+    network = torchvision_network(name, 4)
+    children = torch.nn.Sequential(*network.children())
+    found = open_checkpoint(save(tmp_path / "x.pth", children.state_dict()))
+    named = {key for key in network.state_dict() if not key.startswith("fc.") and "num_batches" not in key}
+    assert {key for key in found.tensors if key[0] != "6"} == named
+
+
+def test_names_and_numbers_of_one_module_are_no_numbered_network(tmp_path):
+    with pytest.raises(UserError, match=r"has 4 linear layers .*fc \[4, 64\], 5.0.downsample.0"):
+        convert(save(tmp_path / "x.pth", {**STATE, **numbered(BODY)}))
+
+
+@pytest.mark.parametrize(
+    ("tree", "weights", "head"),
+    [
+        ({"backbone": BODY, "head": HEAD}, "backbone", "head"),
+        ({"epoch": 1, "model": {"encoder": BODY, "classifier": prefixed("module.fc.", HEAD)}},
+         "model.encoder", "model.classifier.fc"),
+        ([3, BODY, HEAD], "1", "2"),
+    ],
+)  # fmt: skip
+def test_trunk_and_head_in_dictionaries_of_their_own(tree, weights, head, expected, tmp_path):
+    found, left_out = check(tmp_path, tree, expected)
+    assert (found["weights"], found["head"]) == (weights, head)
+    assert set(left_out.values()) <= {"a note of the training run"}
+
+
+def test_several_heads_beside_the_trunk_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"has 2 linear layers .*verbs \[4, 64\], nouns \[4, 64\]"):
+        convert(save(tmp_path / "x.pth", {"trunk": BODY, "verbs": HEAD, "nouns": HEAD}))
+
+
+def test_a_file_that_is_a_list(expected, tmp_path):
+    found, left_out = check(tmp_path, (3, {"net": STATE}, [1.0]), expected)
+    assert found["weights"] == "1.net"
+    assert left_out == {"0": "a note of the training run", "2": "state of the training run"}
+
+
 def test_what_pytorch_itself_wraps_a_network_into(expected, tmp_path):
     network = as_module(STATE)
     wrapped = {
@@ -75,6 +133,12 @@ def test_what_pytorch_itself_wraps_a_network_into(expected, tmp_path):
     state = network.state_dict()
     assert "layer3._orig_mod.0.conv1.weight" in state
     check(tmp_path, state, expected)
+
+
+def test_tensors_beside_the_network_that_are_no_weights(expected, tmp_path):
+    tree = {**prefixed("model.", STATE), "accuracy.correct": torch.ones(4, dtype=torch.int64), "mean": torch.ones(3)}
+    _, left_out = check(tmp_path, {"state_dict": tree}, expected)
+    assert left_out == dict.fromkeys(("accuracy.correct", "mean"), "beside the network, and no weight of a layer")
 
 
 def test_weights_averaged_by_pytorch(expected, tmp_path):
@@ -153,8 +217,8 @@ def test_one_state_dict_under_two_keys(expected, tmp_path):
         ({"a": {"b": STATE, "c": STATE}}, {"network": "a"}, "has several networks in network=a; it has: a.b, a.c"),
         ({**STATE, **prefixed("module.", STATE)}, {}, "two tensors are conv1.weight, one of them"),
         ({**prefixed("backbone.", STATE), "neck.weight": torch.ones(3)}, {}, r"neck.weight \[3\] has no place in it"),
-        ({**STATE, "fc.weight": np.ones((4, 64))}, {}, "'fc.weight' in the state dict is a NumPy array, not a tensor"),
-        ({"state_dict": {n: t.numpy() for n, t in STATE.items()}}, {}, "is a NumPy array, not a tensor"),
+        ({**STATE, "fc.weight": np.ones((4, 64))}, {}, "'fc.weight' in the state dict is a NumPy array, not a plain"),
+        ({"state_dict": {n: t.numpy() for n, t in STATE.items()}}, {}, "is a NumPy array, not a plain tensor"),
         ({**STATE, "layer1\n.weight": torch.ones(1)}, {}, r"'layer1\\n.weight' in the state dict is no name"),
         ({"net": as_module(STATE)}, {}, "a dictionary with net .an object of torch.nn.modules.*save model.state_dict"),
         ({"a\nb": {"c": 1}}, {}, r"holds a dictionary with a\\nb: a state dict"),

@@ -9,6 +9,7 @@ import pytest
 import r3d_keras
 from data import prepare
 from r3d_keras.models import build_model
+from r3d_keras.video import video_digests
 from r3d_keras.video.listing import Video
 from r3d_keras.video.video_digests import video_digest
 from tests.commands import call, refusal
@@ -118,6 +119,16 @@ def test_a_model_that_starts_from_another_has_learned_from_its_videos_too(folds)
     assert len(model.metadata.learned_from) == 16
     assert build_model(weights=model, num_classes=3).metadata.learned_from == model.metadata.learned_from
     assert not build_model("resnet-10", num_classes=2, widen_factor=0.0625).metadata.learned_from
+
+
+def test_more_videos_than_a_model_remembers(folds, tmp_path, monkeypatch, capsys):
+    shards, *_ = folds
+    monkeypatch.setattr(video_digests, "MOST_DIGESTS", 15)
+    train_here(data_dir=str(shards), model_dir=str(tmp_path / "run"), epochs=1, **TINY_OPTIONS)
+    assert "it learns from more videos than the 15 that a model can remember" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert r3d_keras.load_model(tmp_path / "run").metadata.learned_from == ()
 
 
 def test_digests_that_are_damaged(folds, tmp_path):

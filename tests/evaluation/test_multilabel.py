@@ -12,8 +12,10 @@ from r3d_keras.evaluation.multilabel import (
     bootstrap_multilabel_intervals,
     class_average_precisions,
     compute_multilabel_metrics,
+    compute_ranked_metrics,
     format_multilabel_metrics,
 )
+from r3d_keras.evaluation.result_files import ranked_classes
 from r3d_keras.evaluation.scores import ClipScores, Scores, classes_to_name, to_probabilities
 
 # Three videos, four classes; class 3 occurs nowhere.
@@ -86,6 +88,30 @@ def test_only_the_twenty_most_probable_classes_of_a_video_count_globally():
     assert metrics.hit1 == 1 / 2
     assert metrics.hit5 == 1 / 2
     assert metrics.equal_recall_precision == pytest.approx((0 + 1) / 2)
+
+
+@pytest.mark.parametrize("digits", [None, 1], ids=["all differ", "many are equal"])
+def test_lists_of_all_classes_give_the_metrics_of_scores(digits):
+    scores, names = drawn(30, 25, seed=2, digits=digits), [f"class {number}" for number in range(25)]
+    metrics = compute_multilabel_metrics(scores)
+    truth = {
+        video: {names[number] for number in np.flatnonzero(labels)}
+        for video, labels in zip(scores.names, scores.labels, strict=True)
+    }
+    found = compute_ranked_metrics(truth, ranked_classes(scores, tuple(names), 25))
+    for name in ("mean_average_precision", "global_average_precision", "equal_recall_precision"):
+        assert getattr(found, name) == pytest.approx(getattr(metrics, name), abs=1e-12)
+    assert (found.listed, found.known) == (25, 25)
+
+
+def test_what_is_not_listed_is_not_found():
+    truth = {"a": {"x", "y"}, "b": {"y"}, "c": {"x"}}
+    found = compute_ranked_metrics(truth, {"a": [("x", 0.9), ("z", 0.8)], "b": [("y", 0.7)], "d": [("y", 1.0)]})
+    # x: one of two, found first; y: one of two. Together right, wrong, right of four labels; d is not in the truth.
+    assert found.mean_average_precision == pytest.approx(1 / 2)
+    assert found.global_average_precision == pytest.approx((1 + 2 / 3) / 4)
+    assert found.equal_recall_precision == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert (found.listed, found.known) == (1, 3)
 
 
 @pytest.mark.parametrize("digits", [None, 1], ids=["all differ", "many are equal"])

@@ -101,7 +101,7 @@ def test_scores_by_the_references_rules(folder, name, subset):
     ]
 
 
-def test_several_labels_give_the_untrimmed_metrics(folder):
+def test_activitynet_gives_the_untrimmed_metrics(folder):
     annotations = [{"label": "abseiling", "segment": [0, 3]}, {"label": "bowling", "segment": [4, 9]}]
     database = {
         "a": {"subset": "validation", "annotations": annotations},
@@ -114,6 +114,22 @@ def test_several_labels_give_the_untrimmed_metrics(folder):
     # abseiling: a (0.50) is the first of all; bowling: c (0.55) comes before a (0.33), b has less.
     assert "mean average precision: 75.00%" in result.stdout
     assert "top-1: 100.00%" in result.stdout
+
+
+def test_several_labels_give_the_metrics_of_evaluation(folder):
+    (folder / "several.csv").write_text("video,label\na,abseiling;bowling\nb,bowling\nnone,abseiling\n")
+    result = call("-m", "r3d_keras.score", folder / "results.json", folder / "several.csv")
+    assert result.returncode == 0, result.stderr
+    # Best first: b's curling is wrong, a's abseiling and bowling are right, b's abseiling is wrong; four labels.
+    assert result.stdout.splitlines() == [
+        "3 videos in the truth: 2 with results, 1 without (counted as wrong)",
+        "1 videos of the results are not in the truth",
+        "the results list 2 of 3 classes: the others count as not found",
+        "mAP: 50.00%",
+        "GAP@20: 29.17%",
+        "PERR: 33.33%",
+        "hit@1: 33.33%",
+    ]
 
 
 def test_a_csv_of_labels(tmp_path):

@@ -1,5 +1,6 @@
 """Other formats, each in its own runtime; those whose packages are not installed are left out."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -7,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 
+import r3d_keras
 from export import publish
 from export.formats import FORMATS
-from r3d_keras import predict
 from r3d_keras.errors import UserError
 from r3d_keras.prediction.scorer import load_scorer
-from tests.commands import ROOT, refusal
+from tests.commands import ROOT, call, refusal
 from tests.export.models import LABELS, trained_looking_model
 from tests.videos import write_video
 
@@ -64,7 +65,26 @@ def test_openvino_answers_videos_without_tensorflow(tmp_path):
     write_video(video, list(noise.integers(0, 256, (20, 40, 40, 3), np.uint8)))
     command = [sys.executable, "-c", OPENVINO_ALONE, tmp_path / "exported", video]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout == f"{predict(model, video)[0].label}\n", done.stderr
+    assert done.stdout == f"{r3d_keras.predict(model, video)[0].label}\n", done.stderr
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_model_with_a_sigmoid_for_each_class(name, tmp_path, square_videos):
+    for package in PACKAGES[name]:
+        pytest.importorskip(package)
+    model = trained_looking_model("resnet-10", frame_size=32, widen_factor=0.125)
+    model.metadata = dataclasses.replace(model.metadata, loss="sigmoid")
+    publish(model, tmp_path, format=name)
+    clips = np.random.default_rng(0).integers(0, 256, (3, 16, 32, 32, 3), dtype=np.uint8)
+    expected = 1 / (1 + np.exp(-model(clips).numpy().astype(float)))
+    np.testing.assert_allclose(load_scorer(tmp_path).probabilities(clips), expected, atol=1e-5)
+    video = next(square_videos.rglob("*.avi"))
+    (ours,), (theirs,) = (r3d_keras.predict(each, [video], top_k=6, threshold=0.0) for each in (model, tmp_path))
+    assert [each.label for each in theirs.classes] == [each.label for each in ours.classes]
+    scores = [each.score for each in ours.classes]
+    np.testing.assert_allclose([each.score for each in theirs.classes], scores, atol=1e-5)
+    done = call("-m", "r3d_keras.predict", tmp_path, video, "--json", f"--threshold={np.median(scores)}")
+    assert len(json.loads(done.stdout.splitlines()[0])["classes"]) == 3
 
 
 def test_a_missing_package_is_named_and_nothing_is_left(tmp_path, monkeypatch):

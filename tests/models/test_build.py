@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import asdict, replace
 
 import keras
 import numpy as np
@@ -9,8 +10,11 @@ import pytest
 
 import r3d_keras
 from r3d_keras.errors import UserError
+from r3d_keras.files import write_json
 from r3d_keras.metadata import Normalization
 from r3d_keras.models import build_model, load_model, save_model
+from r3d_keras.untrusted import read_json
+from r3d_keras.video.video_digests import MOST_DIGESTS
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (2, 16, 32, 32, 3), dtype=np.uint8)
 
@@ -29,6 +33,20 @@ def test_metadata_and_logits_survive_the_file(tmp_path):
     assert loaded.metadata.label_names == ("jump", "run", "throw")
     assert loaded.metadata.arguments == {"widen_factor": 0.125, "shortcut": "A"}
     np.testing.assert_array_equal(loaded(CLIPS), model(CLIPS))
+
+
+def test_as_many_digests_as_a_model_keeps_can_be_loaded_and_more_than_a_file_holds_are_not_saved(tmp_path):
+    model = small_model()
+    digests = tuple(f"{number:012x}" for number in range(2 * MOST_DIGESTS))
+    model.metadata = replace(model.metadata, learned_from=digests[:MOST_DIGESTS])
+    save_model(model, tmp_path / "model.keras")
+    assert load_model(tmp_path / "model.keras").metadata == model.metadata
+    write_json(tmp_path / "model_card.json", {"metadata": asdict(model.metadata)})
+    assert len(read_json(tmp_path / "model_card.json")["metadata"]["learned_from"]) == MOST_DIGESTS
+    model.metadata = replace(model.metadata, learned_from=digests)
+    with pytest.raises(UserError, match=r"too_many.keras would hold \d+ bytes of labels, digests and layers"):
+        save_model(model, tmp_path / "too_many.keras")
+    assert not (tmp_path / "too_many.keras").exists()
 
 
 def test_bytes_and_floats_give_the_same_logits():
