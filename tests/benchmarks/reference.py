@@ -4,10 +4,10 @@ Examples:
     python -m tests.benchmarks.reference --data_dir=shards --output_dir=reference
     python -m tests.benchmarks.reference --data_dir=shards --contestants=ours --flags=--architecture=frames-resnet-18
 
-A quarter-width ResNet-18 (shortcut B, first kernel of 3 frames) at 64 pixels. An epoch is one random clip of each video.
-Both crop squares of five scales at a corner or the center, mirror half of the clips, subtract the mean of ActivityNet, and
-use SGD with dampening and weight decay on a cosine with a warm-up; both are measured on all windows of the validation
-videos. PyTorch reads, by PIL, the JPEG files of the shards. Each run has one core and a process of its own.
+A quarter-width ResNet-18 (shortcut B, first kernel of 3 frames) at 64 pixels. An epoch is one random clip of each
+video. Both crop squares of five scales at a corner or the center, mirror half of the clips, subtract the mean of
+ActivityNet, and use SGD with dampening and weight decay on a cosine with a warm-up; both are measured on all windows of
+the validation videos. PyTorch reads, by PIL, the JPEG files of the shards. Each run has one core and its own process.
 """
 
 import concurrent.futures
