@@ -2,15 +2,17 @@
 
 Examples:
     python -m tests.benchmarks.reference --data_dir=shards --output_dir=reference
-    python -m tests.benchmarks.reference --data_dir=shards --contestants=ours --flags=--architecture=frames-resnet-18
+    python -m tests.benchmarks.reference --data_dir=shards --output_dir=scratch --weights=none
+    python -m tests.benchmarks.reference --data_dir=shards --output_dir=frames --network=--architecture=frames-resnet-18
 
-A quarter-width ResNet-18 (shortcut B, first kernel of 3 frames) at 64 pixels. An epoch is one random clip of each
-video. Both crop squares of five scales at a corner or the center, mirror half of the clips, subtract the mean of
-ActivityNet, and use SGD with dampening and weight decay on a cosine with a warm-up; both are measured on all windows of
-the validation videos. PyTorch reads, by PIL, the JPEG files of the shards. Each run has one core and its own process.
+A ResNet-18 of a quarter of the width (shortcut B, first kernel of 3 frames) at 64 pixels. Both sides start from the
+same weights, head included, read the same JPEG pictures, and see one random clip of each video in an epoch; both use
+SGD with dampening and weight decay on a cosine with a warm-up, and are asked about all windows of the validation
+videos. Each computes in one thread, in a process of its own. A run whose result is in the output folder is not repeated.
 """
 
 import concurrent.futures
+import json
 import math
 import multiprocessing
 import os
@@ -18,30 +20,30 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from r3d_keras.command_line import Command
+from r3d_keras.errors import UserError
 from r3d_keras.files import make_folder, write_json
 from r3d_keras.options import Options, option, required
 
-CLIP_FRAMES, SIZE, BATCH = 16, 64, 10
-RATE, WARMUP_EPOCHS = 0.1, 2
-MEAN = (114.7748, 107.7354, 99.4750)
+SETTINGS = {
+    "batch_size": 10,
+    "learning_rate": 0.1,
+    "momentum": 0.9,
+    "dampening": 0.9,
+    "weight_decay": 1e-3,
+    "warmup_epochs": 2,
+    "frame_size": 64,
+}
+CROPS = {"center": ("--crop=center", "--crop_generation=2020"), "corner": ("--crop=corner", "--crop_generation=2018")}
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 EPOCH_LINE = re.compile(r"\s*(\d+)\s+[\d.]+\s+[\d.]+%\s+[\d.]+\s+[\d.]+%\s+([\d.]+)%")
-NETWORK = ("--architecture=resnet-18", "--widen_factor=0.25", "--conv1_t_size=3")
-SETTINGS = (
-    f"--frame_size={SIZE}",
-    f"--batch_size={BATCH}",
-    f"--learning_rate={RATE}",
-    f"--warmup_epochs={WARMUP_EPOCHS}",
-    "--sampling=uniform",
-    "--crop_generation=2018",
-    "--schedule=cosine",
-)
-CONTESTANTS = ("ours", "pytorch")
+OURS, PYTORCH = "ours", "pytorch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,21 +52,29 @@ class ReferenceOptions(Options):
 
     title = "Flags"
 
-    data_dir: str = required("shards", "Shards of r3d prepare, of RGB where PyTorch takes part.")
-    output_dir: str = option("reference", "Folder for runs, frames and results.json.")
-    contestants: tuple[str, ...] = option(CONTESTANTS, "Who trains: ours, pytorch.")
-    weights: str = option(
-        "none", "What ours starts from, none or weights of this package; PyTorch starts from the same."
+    data_dir: str = required("shards", "Shards of r3d prepare with validation videos.")
+    output_dir: str = option("reference", "Folder for runs, frames and results.")
+    contestants: tuple[str, ...] = option((OURS, PYTORCH), "Who trains: ours, pytorch.")
+    weights: str = option("generated-resnet-18-quarter", "What both start from; none is random weights.")
+    network: tuple[str, ...] = option(
+        (), "Flags of r3d train of another network from random weights, which ours alone trains.", repeated=True
     )
-    flags: tuple[str, ...] = option((), "Flags of r3d train instead of those of the narrow ResNet-18.", repeated=True)
+    crop: str = option("center", "Part of the frame that a training clip shows.", choices=tuple(CROPS))
     seeds: tuple[int, ...] = option((0, 1, 2), "A run of each contestant for each.")
-    epochs: int = option(20, "Epochs of one clip of each video.", minimum=3)
-    evaluate_every: int = option(10, "Epochs between two looks at the validation videos.", minimum=1)
+    epochs: int = option(48, "Epochs of one clip of each video.", minimum=3)
+    evaluate_every: int = option(12, "Epochs between two looks at the validation videos.", minimum=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if unknown := set(self.contestants) - {OURS, PYTORCH}:
+            raise UserError(f"contestants={min(unknown)} must be {OURS} or {PYTORCH}")
+        if self.network and PYTORCH in self.contestants:
+            raise UserError("network is for contestants=ours: PyTorch trains the narrow ResNet-18 alone")
 
 
 @dataclass(frozen=True)
 class Point:
-    """Top-1 of the validation videos in percent, after so many seconds since the start of the process."""
+    """Top-1 of the validation videos in percent, so many seconds after the start of the process."""
 
     epoch: int
     top1: float
@@ -74,35 +84,35 @@ class Point:
 
 def main(options: ReferenceOptions) -> None:
     make_folder(options.output_dir, "output_dir")
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
+    os.environ |= ONE_THREAD
     folder = Path(options.output_dir)
-    if "pytorch" in options.contestants:
+    if PYTORCH in options.contestants and not (folder / "frames").exists():
         _in_a_process(write_frames, options.data_dir, folder / "frames")
-        if options.weights != "none":
-            _in_a_process(write_state, options.weights, folder / "state.npz")
-    results: dict[str, list] = {}
+    curves: dict[str, list[list[Point]]] = {}
     for seed in options.seeds:
         for name in options.contestants:
-            curve = (train_ours if name == "ours" else train_pytorch)(options, folder, seed)
-            results.setdefault(name, []).append([asdict(point) for point in curve])
+            result = folder / f"{name}-{seed}.json"
+            if not result.exists():
+                points = list((train_ours if name == OURS else train_pytorch)(options, folder, seed))
+                write_json(result, [asdict(point) for point in points])
+            curve = [Point(**point) for point in json.loads(result.read_text(encoding="utf-8"))]
             print(f"{name}, seed {seed}:", *curve, sep="\n    ", flush=True)
-            write_json(folder / "results.json", results)
-    videos = sum(1 for _ in (folder / "frames" / "validation").glob("*/*")) or None
-    for name, curves in results.items():
-        print(summary(name, [[Point(**point) for point in curve] for curve in curves], videos))
+            curves.setdefault(name, []).append(curve)
+    videos = _in_a_process(count_videos, options.data_dir)
+    for name, points in curves.items():
+        print(summary(name, points, videos))
 
 
-def summary(name: str, curves: list[list[Point]], videos: int | None) -> str:
+def summary(name: str, curves: list[list[Point]], videos: int) -> str:
     """Returns a row of a table: top-1 of the last epoch, its mean, spread and interval, and medians of seconds."""
     last = [curve[-1] for curve in curves]
     top1 = [point.top1 for point in last]
     mean, spread = np.mean(top1), np.std(top1, ddof=1) if len(top1) > 1 else math.nan
-    low, high = wilson(mean / 100, videos) if videos else (math.nan, math.nan)
+    low, high = wilson(mean / 100, videos)
     wall, processor = (
         np.median([getattr(point, f"{kind}_seconds") for point in last]) for kind in ("wall", "processor")
     )
-    seeds = " ".join(f"{value:.0f}" for value in top1)
-    interval = f"{100 * low:.0f} to {100 * high:.0f}"
+    seeds, interval = ", ".join(f"{value:.0f}" for value in top1), f"{100 * low:.0f} to {100 * high:.0f}"
     return f"| {name} | {seeds} | {mean:.1f} | {spread:.1f} | {interval} | {processor:.0f} | {wall:.0f} |"
 
 
@@ -113,25 +123,31 @@ def wilson(part: float, count: int) -> tuple[float, float]:
     return (middle - half) / (1 + z * z / count), (middle + half) / (1 + z * z / count)
 
 
-def train_ours(options: ReferenceOptions, folder: Path, seed: int) -> list[Point]:
+def train_ours(options: ReferenceOptions, folder: Path, seed: int) -> Iterator[Point]:
     """Runs `r3d train`, and takes the points from the lines that it prints."""
-    own = options.flags or (NETWORK if options.weights == "none" else ())
-    run = (f"--data_dir={options.data_dir}", f"--model_dir={folder / f'ours-{seed}'}", f"--seed={seed}")
-    length = (
+    flags = (
+        f"--data_dir={options.data_dir}",
+        f"--model_dir={folder / f'{OURS}-{seed}'}",
+        f"--seed={seed}",
         f"--epochs={options.epochs}",
         f"--evaluate_every={options.evaluate_every}",
-        f"--weights={options.weights}",
+        "--schedule=cosine",
+        "--sampling=uniform",
+        *(f"--{name}={value}" for name, value in SETTINGS.items()),
+        *CROPS[options.crop],
     )
-    begin, points = time.perf_counter(), []
-    command = [sys.executable, "-u", "-m", "r3d_keras.train", *run, *length, *SETTINGS, *own]
+    flags += options.network or (f"--weights={start_of(options, folder, seed)}",)
+    begin = time.perf_counter()
+    command = [sys.executable, "-u", "-m", "r3d_keras.train", *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        said = []
         for line in process.stdout:
+            said.append(line)
             if found := EPOCH_LINE.match(line):
                 seconds = time.perf_counter() - begin, _processor_seconds(process.pid)
-                points.append(Point(int(found[1]), float(found[2]), *seconds))
-            elif line.startswith("error"):
-                print(line, end="")
-    return points
+                yield Point(int(found[1]), float(found[2]), *seconds)
+    if process.returncode:
+        raise UserError(f"r3d train ended with {process.returncode}: {said[-1].strip()}")
 
 
 def _processor_seconds(process: int) -> float:
@@ -139,192 +155,84 @@ def _processor_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _in_a_process(function, *arguments):
-    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
+def train_pytorch(options: ReferenceOptions, folder: Path, seed: int) -> list[Point]:
+    """Trains in PyTorch in a process of its own."""
+    start = start_of(options, folder, seed).with_suffix(".npz")
+    return _in_a_process(_plain_training, folder / "frames", start, options, seed, time.time())
+
+
+def _plain_training(frames: Path, start: Path, options: ReferenceOptions, seed: int, begin: float) -> list[Point]:
+    from tests.benchmarks import plain_pytorch
+
+    length = {"epochs": options.epochs, "evaluate_every": options.evaluate_every}
+    looks = plain_pytorch.train(frames, start, seed, crop=options.crop, **length, **SETTINGS)
+    return [Point(epoch, top1, time.time() - begin, seconds) for epoch, top1, seconds in looks]
+
+
+def start_of(options: ReferenceOptions, folder: Path, seed: int) -> Path:
+    """Returns the model that a seed starts from; beside it lie its weights as PyTorch names and shapes them."""
+    path = folder / f"start-{seed}.keras"
+    if not path.exists():
+        _in_a_process(write_start, options.data_dir, options.weights, seed, path)
+    return path
+
+
+def write_start(data_dir: str, weights: str, seed: int, path: Path) -> None:
+    """Writes the narrow ResNet-18 with the classes of a data set, as model and as arrays for PyTorch."""
+    import keras
+
+    from r3d_keras.convert.weights import slots
+    from r3d_keras.input.shards import open_clip_data
+    from r3d_keras.models import build_model, save_model
+
+    keras.utils.set_random_seed(seed)
+    labels = open_clip_data(data_dir).label_names
+    random = {
+        "architecture": "resnet-18",
+        "widen_factor": 0.25,
+        "conv1_t_size": 3,
+        "frame_size": SETTINGS["frame_size"],
+    }
+    model = build_model(label_names=labels, **(random if weights == "none" else {"weights": weights}))
+    arrays = {name: place.to_torch(place.variable.numpy()) for name, place in slots(model).items()}
+    np.savez(path.with_suffix(".npz"), **arrays)
+    save_model(model, path)
 
 
 def write_frames(data_dir: str, folder: Path) -> None:
-    """Writes the JPEG files of the shards as the reference has them: <split>/<class>/<video>/image_00001.jpg, ..."""
+    """Writes the JPEG pictures of shards as the authors' code has them: <split>/<class>/<video>/image_00001.jpg, ..."""
     import tensorflow as tf
 
-    from r3d_keras.clip_index import ClipIndex, index_file_name
     from r3d_keras.input.shards import open_clip_data
 
     data = open_clip_data(data_dir)
     for split in ("train", "validation"):
-        with open(Path(data_dir) / index_file_name(split), "rb") as file:
-            index = ClipIndex.load(file)
-        counts = {_text(video): count for video, count in zip(index.video_ids, index.frame_counts, strict=True)}
+        index = data.index(split)
+        counts = dict(zip(map(_text, index.video_ids), index.frame_counts, strict=True))
         records = tf.data.TFRecordDataset(list(data.split(split).files)).map(data.parse)
         for record in records.as_numpy_iterator():
             video = _text(record["video_id"])
             place = folder / split / data.label_names[record["label"]] / video.replace("/", "-")
             place.mkdir(parents=True, exist_ok=True)
-            first = int(record["clip_index"]) * CLIP_FRAMES
-            for number, frame in enumerate(record["frames"][: counts[video] - first], first + 1):
-                (place / f"image_{number:05d}.jpg").write_bytes(frame)
+            first = int(record["clip_index"]) * index.clip_stride
+            for number, picture in enumerate(record["frames"][: counts[video] - first], first + 1):
+                (place / f"image_{number:05d}.jpg").write_bytes(picture)
+
+
+def count_videos(data_dir: str) -> int:
+    """Returns the number of validation videos of shards."""
+    from r3d_keras.input.shards import open_clip_data
+
+    return len(open_clip_data(data_dir).index("validation").video_ids)
 
 
 def _text(name: bytes | str) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-def write_state(weights: str, path: Path) -> None:
-    """Writes the weights of a model, but its head, by the names and in the shapes of PyTorch."""
-    from r3d_keras.convert.weights import slots
-    from r3d_keras.models import build_model
-
-    places = slots(build_model(weights=weights, num_classes=2))
-    np.savez(
-        path, **{name: place.to_torch(place.variable.numpy()) for name, place in places.items() if name[:3] != "fc."}
-    )
-
-
-def train_pytorch(options: ReferenceOptions, folder: Path, seed: int) -> list[Point]:
-    """Trains in PyTorch in a process of its own."""
-    state = None if options.weights == "none" else folder / "state.npz"
-    arguments = folder / "frames", state, seed, options.epochs, options.evaluate_every, time.time()
-    return _in_a_process(plain_training, *arguments)
-
-
-def plain_training(frames: Path, state: Path | None, seed: int, epochs: int, every: int, begin: float) -> list[Point]:
-    """The loop of the authors' code: shuffled videos, a random clip of each, SGD; the last batch holds what is left."""
-    import torch
-    from torch.nn import functional
-
-    torch.manual_seed(seed)
-    torch.set_num_threads(1)
-    random = np.random.default_rng(seed)
-    classes = sorted(path.name for path in (frames / "train").iterdir())
-    training, validation = (list_videos(frames / split, classes) for split in ("train", "validation"))
-    network = build_network(len(classes))
-    if state:
-        known = {name: torch.from_numpy(values) for name, values in np.load(state).items()}
-        network.load_state_dict({**network.state_dict(), **known})
-    optimizer = torch.optim.SGD(network.parameters(), RATE, momentum=0.9, dampening=0.9, weight_decay=1e-3)
-    steps, points = -(-len(training) // BATCH), []
-    for epoch in range(epochs):
-        network.train()
-        order = random.permutation(len(training))
-        for step in range(steps):
-            videos = [training[place] for place in order[step * BATCH : (step + 1) * BATCH]]
-            clips = torch.stack([load_clip(random_clip(files, random), random) for files, _ in videos])
-            loss = functional.cross_entropy(network(clips), torch.tensor([label for _, label in videos]))
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(epoch * steps + step, steps, epochs)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        if (epoch + 1) % every == 0 or epoch + 1 == epochs:
-            top1 = 100 * np.mean([answer(network, files) == label for files, label in validation])
-            points.append(Point(epoch + 1, float(top1), time.time() - begin, time.process_time()))
-    return points
-
-
-def learning_rate(step: int, steps: int, epochs: int) -> float:
-    """Returns the rate of a step: a linear rise, then half a cosine to zero."""
-    warmup = WARMUP_EPOCHS * steps
-    if step + 1 < warmup:
-        return RATE * (step + 1) / warmup
-    return RATE * (1 + math.cos(math.pi * max(0, step - warmup) / (epochs * steps - warmup))) / 2
-
-
-def list_videos(folder: Path, classes: list[str]) -> list[tuple[list[Path], int]]:
-    """Returns the frames of each video, and the number of its class."""
-    return [
-        (sorted(video.iterdir()), label)
-        for label, name in enumerate(classes)
-        for video in sorted((folder / name).iterdir())
-    ]
-
-
-def random_clip(files: list[Path], random: np.random.Generator) -> list[Path]:
-    """16 frames from a random one on; the authors' code never takes the last start. Short videos are looped."""
-    start = int(random.integers(max(0, len(files) - CLIP_FRAMES - 1) + 1))
-    return looped(files[start : start + CLIP_FRAMES])
-
-
-def looped(files: list[Path]) -> list[Path]:
-    return [files[place % len(files)] for place in range(CLIP_FRAMES)]
-
-
-def load_clip(files: list[Path], random: np.random.Generator | None = None):
-    """Returns a training clip, or without `random` that of the protocol, as float32 [3, 16, size, size]."""
-    import torch
-    from PIL import Image
-
-    images = [Image.open(file).convert("RGB") for file in files]
-    if random:
-        box = random_box(*images[0].size, random)
-        images = [image.crop(box).resize((SIZE, SIZE), Image.BILINEAR) for image in images]
-        if random.random() < 0.5:
-            images = [image.transpose(Image.FLIP_LEFT_RIGHT) for image in images]
-    else:
-        width, height = (SIZE * side // min(images[0].size) for side in images[0].size)
-        left, top = round((width - SIZE) / 2), round((height - SIZE) / 2)
-        box = (left, top, left + SIZE, top + SIZE)
-        images = [image.resize((width, height), Image.BILINEAR).crop(box) for image in images]
-    return torch.from_numpy((np.stack(images) - np.float32(MEAN)).transpose(3, 0, 1, 2).copy())
-
-
-def random_box(width: int, height: int, random: np.random.Generator) -> tuple[int, int, int, int]:
-    """Returns left, top, right and bottom of a square of one of five scales, in a corner or the center (2018)."""
-    side, place = int(min(width, height) * 0.84089641525 ** int(random.integers(5))), int(random.integers(5))
-    if place == 4:
-        half = side // 2
-        return width // 2 - half, height // 2 - half, width // 2 + half, height // 2 + half
-    left, top = (width - side) * (place % 2), (height - side) * (place // 2)
-    return left, top, left + side, top + side
-
-
-def answer(network, files: list[Path]) -> int:
-    """Returns the class of a video: the mean of the probabilities of its windows."""
-    import torch
-
-    network.eval()
-    starts = range(0, len(files), CLIP_FRAMES)
-    with torch.no_grad():
-        clips = torch.stack([load_clip(looped(files[start : start + CLIP_FRAMES])) for start in starts])
-        return int(network(clips).softmax(1).mean(0).argmax())
-
-
-def build_network(classes: int):
-    """Returns the reference's ResNet-18 with shortcut B and its initial values, a quarter as wide."""
-    import torch
-    from torch import nn
-
-    class Block(nn.Module):
-        def __init__(self, inputs: int, outputs: int, stride: int):
-            super().__init__()
-            self.conv1 = nn.Conv3d(inputs, outputs, 3, stride, 1, bias=False)
-            self.bn1 = nn.BatchNorm3d(outputs)
-            self.conv2 = nn.Conv3d(outputs, outputs, 3, 1, 1, bias=False)
-            self.bn2 = nn.BatchNorm3d(outputs)
-            self.downsample = nn.Sequential()
-            if stride > 1:
-                self.downsample.extend([nn.Conv3d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm3d(outputs)])
-
-        def forward(self, values):
-            inner = torch.relu(self.bn1(self.conv1(values)))
-            return torch.relu(self.bn2(self.conv2(inner)) + self.downsample(values))
-
-    widths = (16, 16, 32, 64, 128)
-    network = nn.Sequential()
-    network.add_module("conv1", nn.Conv3d(3, 16, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False))
-    network.add_module("bn1", nn.BatchNorm3d(16))
-    network.append(nn.ReLU())
-    network.append(nn.MaxPool3d(3, 2, 1))
-    for stage in range(1, 5):
-        blocks = Block(widths[stage - 1], widths[stage], 1 if stage == 1 else 2), Block(widths[stage], widths[stage], 1)
-        network.add_module(f"layer{stage}", nn.Sequential(*blocks))
-    network.append(nn.AdaptiveAvgPool3d(1))
-    network.append(nn.Flatten())
-    network.add_module("fc", nn.Linear(128, classes))
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv3d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    return network
+def _in_a_process(function, *arguments):
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 COMMAND = Command(main, ReferenceOptions)
