@@ -8,7 +8,7 @@ Examples:
 A ResNet-18 of a quarter of the width (shortcut B, first kernel of 3 frames) at 64 pixels. Both sides start from the
 same weights, head included, read the same JPEG pictures, and see one random clip of each video in an epoch; both use
 SGD with dampening and weight decay on a cosine with a warm-up, and are asked about all windows of the validation
-videos. Each computes in one thread, in a process of its own. A run whose result is in the output folder is not repeated.
+videos. Each computes in one thread, in a process of its own. What has its result in the output folder is not repeated.
 """
 
 import concurrent.futures
@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from r3d_keras.clip_index import ClipIndex, index_file_name
 from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
 from r3d_keras.files import make_folder, write_json
@@ -62,7 +63,7 @@ class ReferenceOptions(Options):
     crop: str = option("center", "Part of the frame that a training clip shows.", choices=tuple(CROPS))
     seeds: tuple[int, ...] = option((0, 1, 2), "A run of each contestant for each.")
     epochs: int = option(48, "Epochs of one clip of each video.", minimum=3)
-    evaluate_every: int = option(12, "Epochs between two looks at the validation videos.", minimum=1)
+    evaluate_every: int = option(16, "Epochs between two looks at the validation videos.", minimum=1)
 
     def __post_init__(self):
         super().__post_init__()
@@ -98,7 +99,8 @@ def main(options: ReferenceOptions) -> None:
             curve = [Point(**point) for point in json.loads(result.read_text(encoding="utf-8"))]
             print(f"{name}, seed {seed}:", *curve, sep="\n    ", flush=True)
             curves.setdefault(name, []).append(curve)
-    videos = _in_a_process(count_videos, options.data_dir)
+    with open(Path(options.data_dir) / index_file_name("validation"), "rb") as file:
+        videos = len(ClipIndex.load(file).video_ids)
     for name, points in curves.items():
         print(summary(name, points, videos))
 
@@ -217,13 +219,6 @@ def write_frames(data_dir: str, folder: Path) -> None:
             first = int(record["clip_index"]) * index.clip_stride
             for number, picture in enumerate(record["frames"][: counts[video] - first], first + 1):
                 (place / f"image_{number:05d}.jpg").write_bytes(picture)
-
-
-def count_videos(data_dir: str) -> int:
-    """Returns the number of validation videos of shards."""
-    from r3d_keras.input.shards import open_clip_data
-
-    return len(open_clip_data(data_dir).index("validation").video_ids)
 
 
 def _text(name: bytes | str) -> str:
