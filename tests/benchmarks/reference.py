@@ -70,7 +70,7 @@ class ReferenceOptions(Options):
         if unknown := set(self.contestants) - {OURS, PYTORCH}:
             raise UserError(f"contestants={min(unknown)} must be {OURS} or {PYTORCH}")
         if self.network and PYTORCH in self.contestants:
-            raise UserError("network is for contestants=ours: PyTorch trains the narrow ResNet-18 alone")
+            raise UserError("network needs contestants=ours: PyTorch trains the narrow ResNet-18 alone")
 
 
 @dataclass(frozen=True)
