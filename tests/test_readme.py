@@ -23,7 +23,7 @@ from tests.readmes import code_blocks, commands_of, is_python, readmes, shown_co
 COMMANDS, EXAMPLES = shown_commands(), shown_python()
 # Regular expressions of whole commands, and the tests that run them.
 BENCHMARKS, CLIENT = "tests/benchmarks/test_benchmarks.py", "tests/export/test_client.py"
-DEMO = "tests/export/test_demo.py"
+DEMO, REFERENCE = "tests/export/test_demo.py", "tests/benchmarks/test_reference.py"
 ELSEWHERE = {
     r"r3d client --server=.*": f"{CLIENT}::test_a_server_gives_the_numbers_of_evaluation",
     r"r3d demo --server=.*": f"{DEMO}::test_a_served_model_is_asked_without_tensorflow",
@@ -43,6 +43,7 @@ ELSEWHERE = {
     r".*python -m tests\.benchmarks\.serving_load .*": f"{BENCHMARKS}::test_a_server_is_kept_busy",
     r".*python -m tests\.benchmarks\.preparation .*": f"{BENCHMARKS}::test_preparation_is_measured",
     r".*python -m tests\.benchmarks\.gpu": f"{BENCHMARKS}::test_steps_are_compared",
+    r"python -m tests\.benchmarks\.reference .*": f"{REFERENCE}::test_what_has_its_result_is_not_repeated",
 }
 # Words of Python examples, and the tests that do the same.
 PYTHON_ELSEWHERE = {
