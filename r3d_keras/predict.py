@@ -88,7 +88,7 @@ def main(options: PredictOptions) -> None:
     videos, left_out = expand_folders(list(options.videos))
     if left_out:
         say_aside(describe_others(left_out))
-    prepare_outputs(options)
+    prepare_outputs(options, videos)
     if options.features:
         check_output_file(options.features_file, "features_file")
     if needs_tensorflow(options.model):

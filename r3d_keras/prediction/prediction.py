@@ -93,13 +93,17 @@ def predict(
     )
     names = [videos] if isinstance(videos, str | os.PathLike | int) else videos
     found, left_out = expand_folders([str(name) for name in names])
-    prepare_outputs(options)
+    prepare_outputs(options, found)
     return Predictions(list(answer_videos(as_scorer(model), found, options)), left_out)
 
 
-def prepare_outputs(options: AnswerOptions) -> None:
-    """Makes the folders that the options name. Raises UserError for what cannot be written."""
+def prepare_outputs(options: AnswerOptions, videos: Sequence[Video]) -> None:
+    """Makes the folders that the options name. Raises UserError, before that, for what cannot be written."""
     if options.render:
+        if len(videos) != 1:
+            raise UserError(f"render={options.render} takes one video, not {len(videos)}")
+        if Path(options.render).resolve() == Path(str(videos[0])).resolve():
+            raise UserError(f"render={options.render} is the video itself: name another file")
         check_output_file(options.render, "render", tuple(rendering.CONTAINERS))
     if options.html:
         check_output_file(options.html, "html", (".html", ".htm"))
@@ -149,10 +153,6 @@ def _check(scorer: Scorer, videos: Sequence[Video], options: AnswerOptions) -> N
         raise UserError(CLIP_STRIDE_ALONE)
     if options.explain and scorer.model is None:
         raise UserError(NEEDS_KERAS)
-    if options.render and len(videos) != 1:
-        raise UserError(f"render={options.render} takes one video, not {len(videos)}")
-    if options.render and Path(options.render).resolve() == Path(str(videos[0])).resolve():
-        raise UserError(f"render={options.render} is the video itself: name another file")
 
 
 def _answer_files(scorer: Scorer, videos: Sequence[Video], options: AnswerOptions) -> Iterator[Prediction]:

@@ -165,7 +165,7 @@ def test_the_report_shows_the_course_of_the_training(models, square_videos, tmp_
     result = call(*EVALUATE, f"--model={model}", f"--video_dir={square_videos}", f"--output_dir={tmp_path / 'out'}")
     assert result.returncode == 0, result.stderr
     page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
-    assert page.tags.count("svg") == 4
+    assert page.tags.count("svg") == 5  # two of them
 
 
 def test_unlabeled_videos_are_scored_alone(models, square_shards, tmp_path):

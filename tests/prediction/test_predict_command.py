@@ -308,7 +308,7 @@ def test_mistakes(model, video, tmp_path):
     for flags, message in [
         ((f"--model={tmp_path / 'nameless.keras'}", video), "has no label names: convert it again with its labels"),
         ((f"--model={model}", "--json", "--csv", video), "--json and --csv cannot be combined"),
-        ((f"--model={model}", f"--render={tmp_path / 'x.mp4'}", video, video), "takes one video, not 2"),
+        ((f"--model={model}", "--render=x.mp4", f"--timeline={tmp_path / 'x.t'}", video, video), "one video, not 2"),
         ((f"--model={model}", f"--render={tmp_path / 'x.txt'}", video), "a name that ends in .mp4, .mkv, .mov"),
         ((f"--model={model}", "--features=layer9", video), "has no stage 'layer9'"),
         ((f"--model={model}", "--features=pool", "--features_file=.", video), "cannot write --features_file=."),
