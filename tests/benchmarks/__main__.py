@@ -30,6 +30,7 @@ ROWS = {
     "start_up": ("other_rows", "measure_start_up"),
     "memory": ("other_rows", "measure_memory"),
     "scaling": ("other_rows", "measure_scaling"),
+    "serving": ("serving_rows", "measure"),
     "prediction": ("other_rows", "measure_prediction"),
 }
 
