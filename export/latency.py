@@ -50,10 +50,14 @@ def measure_latencies(server: Server, clip: list[bytes], seconds: float) -> Iter
         inputs = {"frames_bytes": np.array([clip] * batch_size, object)}
         server.predict("frames", inputs)  # the first request of a size prepares the graph for it
         for concurrency in CONCURRENCIES:
-            yield _measure(server, inputs, batch_size, concurrency, seconds)
+            yield measure_latency(server, inputs, batch_size, concurrency, seconds)
 
 
-def _measure(server: Server, inputs: dict, batch_size: int, concurrency: int, seconds: float) -> Latency:
+def measure_latency(server: Server, inputs: dict, batch_size: int, concurrency: int, seconds: float) -> Latency:
+    """Asks the signature `frames` for `seconds` from so many threads, each again as soon as it is answered.
+
+    Raises UserError when a request fails.
+    """
     latencies: list[float] = []
     errors: list[UserError] = []
     begin = time.perf_counter()

@@ -42,6 +42,7 @@ ELSEWHERE = {
     r".*python -m tests\.benchmarks --rows=.*": f"{BENCHMARKS}::test_a_row_is_measured_and_written",
     r".*python -m tests\.benchmarks\.serving_load .*": f"{BENCHMARKS}::test_a_server_is_kept_busy",
     r".*python -m tests\.benchmarks\.preparation .*": f"{BENCHMARKS}::test_preparation_is_measured",
+    r"python -m tests\.benchmarks\.plan --check": "tests/benchmarks/test_plan.py::test_a_small_run_is_done_as_planned",
     r".*python -m tests\.benchmarks\.gpu": f"{BENCHMARKS}::test_steps_are_compared",
     r"python -m tests\.benchmarks\.reference .*": f"{REFERENCE}::test_what_has_its_result_is_not_repeated",
 }

@@ -6,7 +6,8 @@ Examples:
 
 Every row runs ours and its peers in turns and gives medians and the ratio with its spread. It writes results.json and
 table.md. `make benchmark` makes the virtual environment that it needs (requirements/benchmark.txt). What takes a
-machine of its own is apart: `python -m tests.benchmarks.preparation` and `python -m tests.benchmarks.gpu`.
+machine of its own is apart: `python -m tests.benchmarks.preparation` and `python -m tests.benchmarks.gpu`; so is
+`python -m tests.benchmarks.plan`, which computes what a large run takes.
 """
 
 import importlib
@@ -30,6 +31,7 @@ ROWS = {
     "start_up": ("other_rows", "measure_start_up"),
     "memory": ("other_rows", "measure_memory"),
     "scaling": ("other_rows", "measure_scaling"),
+    "serving": ("serving_rows", "measure"),
     "prediction": ("other_rows", "measure_prediction"),
 }
 

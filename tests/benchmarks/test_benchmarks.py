@@ -54,6 +54,16 @@ def test_a_server_is_kept_busy(tmp_path):
     assert "0 problems" in lines[-1]
 
 
+@pytest.mark.slow  # A bundle, its server and its clients.
+def test_a_server_is_compared_with_its_graph(tmp_path):
+    done = run("-m", "tests.benchmarks", "--rows=serving", "--quick", "--rounds=1", f"--output_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert row["what"].startswith("serving, R3D-18, 16 requests under way, batches of ")
+    assert min(row["ours"], row["theirs"]) > 0
+    assert "p99" in done.stdout
+
+
 @pytest.mark.slow  # A step of Keras and of PyTorch in bfloat16.
 def test_steps_are_compared():
     flags = ("--architecture=resnet-10", "--batch_sizes=2", "--size=32", "--rounds=1")
