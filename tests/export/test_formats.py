@@ -56,12 +56,12 @@ def test_a_missing_package_is_named_and_nothing_is_left(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ("--format=onnx --precision=bfloat16", "--format=onnx has no --precision=bfloat16, but float32"),
-        ("--format=litert --precision=int8", "--format=litert has no --precision=int8, but float32"),
-        ("--precision=int8", "--format=saved_model has no --precision=int8, but float32 and bfloat16 and float16"),
+        ("--format=onnx --precision=bfloat16", "--format=onnx has no --precision=bfloat16; it has float32"),
+        ("--format=litert --precision=int8", "--format=litert has no --precision=int8; it has float32"),
+        ("--precision=int8", "--format=saved_model has no --precision=int8; it has float32, bfloat16, float16"),
         ("--format=openvino --model_name=x", "--format=openvino goes with no --model_name: it is of a bundle"),
-        ("--format=openvino --precision=int8", "--precision=int8 and --calibration go together: --calibration=shards"),
-        ("--format=openvino --calibration=shards", "--precision=int8 and --calibration go together"),
+        ("--format=openvino --precision=int8", "--precision=int8 needs --calibration=shards, the shards"),
+        ("--format=openvino --calibration=shards", "--calibration=shards is for --precision=int8, not"),
     ],
 )
 def test_flags_that_do_not_go_together(flags, words):

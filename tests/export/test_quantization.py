@@ -114,9 +114,7 @@ def test_the_layer_that_hurts_stays_in_float32(model, square_shards, tmp_path):
 
 
 def test_too_much_lost_is_refused(model, square_shards, tmp_path):
-    words = (
-        r"int8 loses more than max_accuracy_loss=1 on .*, also with 4 of 21 layers in float32: float32 100"
-    )
+    words = r"int8 loses more than max_accuracy_loss=1 on .*, also with 4 of 21 layers in float32: float32 100"
     with pytest.raises(UserError, match=words):
         publish(with_peaks(model, BLOCKS), tmp_path, calibration=square_shards, **INT8)
     assert not list(tmp_path.iterdir())
