@@ -169,11 +169,11 @@ def _check_format(options: ExportOptions) -> None:
         raise UserError(f"format={format} goes with no model_name: it is of a bundle on a server")
     precisions = PRECISIONS if format == SAVED_MODEL else FORMATS[format].precisions
     if precision not in precisions:
-        raise UserError(f"format={format} has no precision={precision}, but {' and '.join(precisions)}")
-    if (precision == "int8") != bool(options.calibration):
-        raise UserError(
-            "precision=int8 and calibration go together: calibration=shards names the shards of the model's training"
-        )
+        raise UserError(f"format={format} has no precision={precision}; it has {', '.join(precisions)}")
+    if precision == "int8" and not options.calibration:
+        raise UserError("precision=int8 needs calibration=shards, the shards that the model was trained on")
+    if options.calibration and precision != "int8":
+        raise UserError(f"calibration={options.calibration} is for precision=int8, not precision={precision}")
 
 
 def _read_metrics(path: str | Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,12 +23,13 @@ from r3d_keras.input.records import INTACT
 from r3d_keras.input.shards import open_clip_data
 from r3d_keras.metadata import Metadata
 from r3d_keras.models import ClipClassifier
-from r3d_keras.prediction.runtimes import LOADERS, Logits
+from r3d_keras.prediction.runtimes import Logits, load_openvino
 from r3d_keras.prediction.scorer import Scorer, as_scorer
+from r3d_keras.terminal import Progress
 from r3d_keras.video.listing import TRAIN
 
 CALIBRATION_CLIPS = 256  # at most
-RANKING_CLIPS = 64  # by which NNCF finds the layers that hurt
+RANKING_CLIPS = 64  # at most, by which the layers that hurt are found
 ROUNDING = 1e-9  # 0.74 - 0.73 is more than 0.01
 LAYERS_WITH_WEIGHTS = ("Convolution", "GroupConvolution", "MatMul")  # as OpenVINO calls them
 
@@ -66,10 +67,15 @@ class Quantized:
     layers_in_int8: int
     logits: Logits
 
+    def loses_more_than(self, points: float) -> bool:
+        """Tells whether the model is better by more than so many points."""
+        ((float32, _),) = self.evaluation.compared
+        return _accuracy(float32) - _accuracy(self.evaluation) > points / 100 + ROUNDING
+
     @property
     def card(self) -> dict[str, Any]:
         """What the model card says of it; accuracies between 0 and 1."""
-        evaluation, headline = self.evaluation, self.evaluation.measures.headline
+        evaluation = self.evaluation
         ((float32, _),) = evaluation.compared
         return {
             "calibration_clips": self.calibration_clips,
@@ -77,9 +83,9 @@ class Quantized:
             "layers_in_int8": self.layers_in_int8,
             "measured_on": evaluation.source.split,
             "videos": len(evaluation.videos.names),
-            "measure": headline,
-            "int8": getattr(evaluation.video_metrics, headline),
-            "float32": getattr(float32.video_metrics, headline),
+            "measure": evaluation.measures.headline,
+            "int8": _accuracy(evaluation),
+            "float32": _accuracy(float32),
         }
 
     def __str__(self) -> str:
@@ -118,6 +124,8 @@ def open_calibration(data_dir: str | Path, name: str, metadata: Metadata) -> Cal
 def quantize(path: Path, model: ClipClassifier, calibration: Calibration, max_accuracy_loss: float) -> Quantized:
     """Brings the layers of an OpenVINO model to int8; where too much is lost, those that hurt most stay in float32.
 
+    These are 1, 2, 4, ... layers, and at most a third of all.
+
     Args:
         path: of the model.xml, which is replaced.
         model: that it came from.
@@ -130,83 +138,70 @@ def quantize(path: Path, model: ClipClassifier, calibration: Calibration, max_ac
     core = openvino.Core()
     core.set_property({"ENABLE_MMAP": False})  # the file is written anew while the network is in use
     network, clips = core.read_model(path), calibration.clips
-    allowed = max_accuracy_loss / 100 + ROUNDING
     float32 = _evaluate(calibration.name, as_scorer(model), calibration)
     if not float32.video_metrics:
         raise UserError(f"no video of {calibration.source.description} has a label: int8 cannot be measured")
 
-    def evaluate(logits: Logits) -> Evaluation:
-        return _evaluate("int8", Scorer(model.metadata, lambda given: logits(_as_float32(given))), calibration)
-
     def as_written(quantized) -> Quantized:
         openvino.save_model(quantized, path, compress_to_fp16=False)
-        logits = LOADERS[path.name](path)
-        return Quantized(compared(evaluate(logits), [float32]), len(clips), *_count_layers(quantized), logits)
+        logits = load_openvino(path)
+        scorer = Scorer(model.metadata, lambda given: logits(_as_float32(given)))
+        evaluation = compared(_evaluate("int8", scorer, calibration), [float32])
+        return Quantized(evaluation, len(clips), *_count_layers(quantized), logits)
 
-    quantized = to_int8(network, clips)
-    int8 = as_written(quantized)
-    if _accuracy(float32) - _accuracy(int8.evaluation) > allowed:
-        quantized = _keep_layers_that_hurt(network, clips, evaluate, allowed)
-        int8 = as_written(quantized)
-    if _accuracy(float32) - _accuracy(int8.evaluation) > allowed:
-        raise UserError(
-            f"int8 in {int8.layers_in_int8} of {int8.layers} layers has {100 * _accuracy(int8.evaluation):.1f}% on "
-            f"{calibration.source.description}, float32 {100 * _accuracy(float32):.1f}%: more is lost than "
-            f"max_accuracy_loss={max_accuracy_loss:g}"
-        )
-    return int8
+    int8 = as_written(to_int8(network, clips))
+    if not int8.loses_more_than(max_accuracy_loss):
+        return int8
+    names = _layers_by_harm(network, clips[:: -(-len(clips) // RANKING_CLIPS)])
+    kept = 1
+    while kept <= len(names) // 3:
+        int8 = as_written(to_int8(network, clips, names[:kept]))
+        if not int8.loses_more_than(max_accuracy_loss):
+            return int8
+        kept *= 2
+    accuracies = f"float32 {100 * _accuracy(float32):.1f}%, int8 {100 * _accuracy(int8.evaluation):.1f}%"
+    raise UserError(
+        f"int8 loses more than max_accuracy_loss={max_accuracy_loss:g} on {calibration.source.description}, also with "
+        f"{int8.layers - int8.layers_in_int8} of {int8.layers} layers in float32: {accuracies}"
+    )
 
 
-def to_int8(network, clips: list[np.ndarray]):
-    """Returns an OpenVINO network with all layers in int8, whose ranges are those of the clips, as in `Calibration`."""
+def to_int8(network, clips: list[np.ndarray], kept: Sequence[str] = ()):
+    """Returns an OpenVINO network in int8, all but the layers of these names.
+
+    What NNCF does by default changes the logits of real clips far more: it takes the mean of the clips' ranges, which
+    cuts off the peaks of many a clip, and corrects biases.
+
+    Args:
+        clips: by which ranges are set, as in `Calibration`.
+    """
     nncf = _import_nncf()
-    with _silent():
+    parameters = nncf.AdvancedQuantizationParameters(
+        disable_bias_correction=True,
+        activations_range_estimator_params=nncf.quantization.range_estimator.RangeEstimatorParametersSet.MINMAX,
+    )
+    # It draws bars of its own on standard output.
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         return nncf.quantize(
             network,
             nncf.Dataset(clips, _as_float32),
             subset_size=len(clips),
-            advanced_parameters=_parameters(nncf),
+            ignored_scope=nncf.IgnoredScope(names=list(kept)),
+            advanced_parameters=parameters,
         )
 
 
-def _keep_layers_that_hurt(network, clips: list[np.ndarray], evaluate: Callable[[Logits], Evaluation], allowed: float):
-    """Returns the network in int8 but for the layers that change the logits of training clips most.
-
-    These are as many as it takes, and at most a third of all.
-    """
-    nncf = _import_nncf()
-
-    def validate(compiled, some_clips) -> tuple[float, list[list[np.ndarray]]]:
-        logits = [[compiled(_as_float32(clip))[0]] for clip in some_clips]
-        is_trial = len(logits) < len(clips)  # with one clip NNCF sees what it gets
-        return 0.0 if is_trial else _accuracy(evaluate(lambda given: compiled(given)[0])), logits
-
-    ranges, (layers, _) = nncf.Dataset(clips, _as_float32), _count_layers(network)
-    search = nncf.AdvancedAccuracyRestorerParameters(
-        ranking_subset_size=RANKING_CLIPS, num_ranking_workers=1, max_num_iterations=max(layers // 3, 1)
-    )
-    with _silent():
-        return nncf.quantize_with_accuracy_control(
-            network,
-            ranges,
-            ranges,
-            validate,
-            max_drop=allowed,
-            subset_size=len(clips),
-            advanced_quantization_parameters=_parameters(nncf),
-            advanced_accuracy_restorer_parameters=search,
-        )
-
-
-def _parameters(nncf: ModuleType):
-    """Whole ranges, and biases as they are: what NNCF does by default changes the logits of real clips far more.
-
-    That is the mean of the clips' ranges, which cuts off the peaks of many a clip, and its correction of biases.
-    """
-    return nncf.AdvancedQuantizationParameters(
-        disable_bias_correction=True,
-        activations_range_estimator_params=nncf.quantization.range_estimator.RangeEstimatorParametersSet.MINMAX,
-    )
+def _layers_by_harm(network, clips: list[np.ndarray]) -> list[str]:
+    """Returns the names of the layers; first the one without which int8 comes nearest to the logits of float32."""
+    inputs = _as_float32(np.concatenate(clips))
+    expected = load_openvino(network)(inputs)
+    names = [layer.get_friendly_name() for layer in _layers(network)]
+    changes = {}
+    with Progress("layers", len(names), "layers") as progress:
+        for name in names:
+            changes[name] = np.abs(load_openvino(to_int8(network, clips, [name]))(inputs) - expected).mean()
+            progress.add(1)
+    return sorted(names, key=changes.get)
 
 
 def _evaluate(name: str, scorer: Scorer, calibration: Calibration) -> Evaluation:
@@ -217,13 +212,13 @@ def _accuracy(evaluation: Evaluation) -> float:
     return getattr(evaluation.video_metrics, evaluation.measures.headline)
 
 
+def _layers(network) -> list:
+    return [each for each in network.get_ordered_ops() if each.get_type_name() in LAYERS_WITH_WEIGHTS]
+
+
 def _count_layers(network) -> tuple[int, int]:
     """Counts the layers with weights, and those whose weights come from int8."""
-    weights = [
-        operation.input_value(1).get_node().get_type_name()
-        for operation in network.get_ops()
-        if operation.get_type_name() in LAYERS_WITH_WEIGHTS
-    ]
+    weights = [layer.input_value(1).get_node().get_type_name() for layer in _layers(network)]
     return len(weights), sum(kind != "Constant" for kind in weights)
 
 
@@ -240,10 +235,3 @@ def _import_nncf() -> ModuleType:
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
     return nncf
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """NNCF draws bars of its own on standard output."""
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        yield

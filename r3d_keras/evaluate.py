@@ -20,6 +20,7 @@ from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.files import make_folder
+from r3d_keras.folder_kinds import EXPORTED, folder_kind
 from r3d_keras.options import Options, option, required
 from r3d_keras.terminal import say, say_aside, wrote
 
@@ -76,7 +77,8 @@ def main(options: EvaluateOptions) -> None:
     if options.output_dir:
         files = evaluation.write(options.output_dir, options.top_k)
         say(wrote(f"{', '.join(sorted(path.name for path in files))} to {options.output_dir}"))
-        say(next_command("export", options.model, "bundle"))
+        is_exported = folder_kind(options.model) == EXPORTED
+        say(next_command(*(("demo", options.model) if is_exported else ("export", options.model, "bundle"))))
     else:
         say(next_command("evaluate", *COMMAND.words(options, output_dir="results")))
 

@@ -30,6 +30,7 @@ ELSEWHERE = {
     r"r3d demo .*": f"{DEMO}::test_a_video_is_answered_and_played",
     r"python -m tests\.export\.loopback_server .*": f"{CLIENT}::test_a_server_gives_the_numbers_of_evaluation",
     r"r3d export .* --format=onnx": "tests/export/test_formats.py::test_a_runtime_gives_the_model_s_logits",
+    r"r3d export .* --precision=int8 .*": "tests/export/test_quantization.py::test_the_card_says_what_evaluation_says",
     r"python -m data\.prepare .* --runner=.*": "tests/data/test_beam.py::test_same_bytes_as_the_process_pool",
     r".*python -m data\.prepare .* --data_dir=s3://.*": "tests/test_s3.py::test_same_bytes_as_in_a_local_folder",
     r"r3d prepare .* --group_pattern=.*": "tests/evaluation/test_held_out.py::test_files_give_the_numbers_of_shards",

@@ -33,10 +33,11 @@ def _load_litert(path: Path) -> Logits:
     return logits
 
 
-def _load_openvino(path: Path) -> Logits:
+def load_openvino(network) -> Logits:
+    """Loads a model.xml by its path, or a network of OpenVINO's that is in memory."""
     import openvino
 
-    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda clips: compiled(clips)[0]
 
 
@@ -44,5 +45,5 @@ def _load_openvino(path: Path) -> Logits:
 LOADERS: dict[str, Callable[[Path], Logits]] = {
     "model.onnx": _load_onnx,
     "model.tflite": _load_litert,
-    "model.xml": _load_openvino,
+    "model.xml": load_openvino,
 }

@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 import r3d_keras
+from export import publish
 from r3d_keras.models import save_model
 from tests.commands import call, refusal
 from tests.data.videos import read_clips
@@ -96,6 +97,19 @@ def test_video_files_give_the_numbers_of_their_shards(models, evaluated, square_
     np.testing.assert_allclose(ours["clip_logits"], theirs["clip_logits"], atol=1e-5)
     shards, files = (json.loads((folder / "metrics.json").read_text()) for folder in (evaluated[0], tmp_path))
     assert files["videos"] == pytest.approx(shards["videos"], abs=1e-6)
+
+
+def test_a_bundle_has_the_numbers_of_its_model(models, evaluated, square_shards, tmp_path):
+    publish(models[0], tmp_path / "bundle")
+    flags = (f"--model={tmp_path / 'bundle'}", f"--data_dir={square_shards}")
+    result = call(*EVALUATE, *flags, f"--output_dir={tmp_path / 'results'}")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1].endswith(f" {tmp_path / 'bundle'}")
+    ours, theirs = npz(tmp_path / "results"), npz(evaluated[0])
+    np.testing.assert_allclose(ours["clip_logits"], theirs["clip_logits"], atol=1e-4)
+    np.testing.assert_array_equal(ours["clip_videos"], theirs["clip_videos"])
+    line = refusal(*EVALUATE, *flags, "--nocrop")
+    assert line.endswith("is an exported model, which sees the center of the frames alone: measure it with --crop")
 
 
 def test_the_metrics_file(evaluated):

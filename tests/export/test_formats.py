@@ -96,7 +96,17 @@ def test_a_missing_package_is_named_and_nothing_is_left(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_flags_of_a_bundle_make_no_sense_with_a_file():
-    flags = ("--model=x.keras", "--output_dir=b", "--format=onnx", "--precision=bfloat16")
-    line = refusal("-m", "export.saved_model", *flags)
-    assert line.startswith("--format=onnx goes with --precision=float32 and no --model_name")
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--format=onnx --precision=bfloat16", "--format=onnx has no --precision=bfloat16; it has float32"),
+        ("--format=litert --precision=int8", "--format=litert has no --precision=int8; it has float32"),
+        ("--precision=int8", "--format=saved_model has no --precision=int8; it has float32, bfloat16, float16"),
+        ("--format=openvino --model_name=x", "--format=openvino goes with no --model_name: it is of a bundle"),
+        ("--format=openvino --precision=int8", "--precision=int8 needs --calibration=shards, the shards"),
+        ("--format=openvino --calibration=shards", "--calibration=shards is for --precision=int8, not"),
+    ],
+)
+def test_flags_that_do_not_go_together(flags, words):
+    line = refusal("-m", "export.saved_model", "--model=x.keras", "--output_dir=b", *flags.split())
+    assert line.startswith(words)
