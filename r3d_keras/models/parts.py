@@ -97,7 +97,7 @@ def count_weights(config: Any) -> int:
     Raises ValueError for a config that names what no network is made of, and ValueError, KeyError, TypeError,
     IndexError or AttributeError for one that is no config at all.
     """
-    if _class_of(config, (ClipClassifier,)) is None:
+    if not isinstance(config, dict) or _class_of(config, (ClipClassifier,)) is None:
         raise ValueError(f"it holds a {_name(config)}, not a model of r3d_keras: it has no labels or sizes")
     _check_keys(config, MODEL_KEYS)
     _check_keys(config["config"], MODEL_ARGUMENTS)

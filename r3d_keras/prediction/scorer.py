@@ -1,6 +1,6 @@
 """A model file or an exported bundle, alike; TensorFlow is imported when one needs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,21 +100,40 @@ def _load_bundle(folder: Path) -> Scorer:
     try:
         check_graph(folder)
         bundle = tf.saved_model.load(str(folder))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read the SavedModel in {folder}: {str(error).splitlines()[0]}") from error
-    serve = bundle.signatures["serving_default"]
+        serve = bundle.signatures["serving_default"]
+        shape = serve.structured_outputs["logits"].shape.as_list()
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"cannot read the SavedModel in {folder}: {_reason(error)}") from error
+    _check_classes(folder, shape, metadata)
     # The signature belongs to its bundle: keeping a reference to the bundle keeps its variables alive.
     return Scorer(metadata, lambda clips, bundle=bundle: serve(clips=clips)["logits"].numpy())
+
+
+def _reason(error: Exception) -> str:
+    """Returns the first line that says something: OpenVINO begins with places in its own code."""
+    lines = [line.strip() for line in str(error).splitlines() if not line.startswith(("Exception from", "Check '"))]
+    return next(filter(None, lines), type(error).__name__)
+
+
+def _check_classes(path: Path, shape: Sequence[int | None], metadata: Metadata) -> None:
+    """Raises UserError unless a model answers with a number for each class of its card."""
+    if list(shape[1:]) != [metadata.num_classes]:
+        raise UserError(
+            f"{path} answers with {list(shape[1:])} numbers, where its model card has {metadata.num_classes} classes"
+        )
 
 
 def _load_runtime(path: Path) -> Scorer:
     metadata = _read_metadata(path.parent / "model_card.json")
     try:
         logits = LOADERS[path.name](path)
+        size = (1, metadata.clip_frames, metadata.frame_size, metadata.frame_size, metadata.channels)
+        shape = logits(np.zeros(size, np.float32)).shape
     except ImportError as error:
         raise UserError(f"{path} needs: pip install 'r3d_keras[formats]' ({error})") from error
     except Exception as error:  # every runtime has errors of its own
-        raise UserError(f"cannot read {path}: {str(error).strip().splitlines()[0]}") from error
+        raise UserError(f"cannot read {path}: {_reason(error)}") from error
+    _check_classes(path, shape, metadata)
     return Scorer(metadata, lambda clips: logits(np.asarray(clips, np.float32)))
 
 
@@ -124,4 +143,4 @@ def _read_metadata(path: Path) -> Metadata:
     try:
         return Metadata.from_dict(read_json(path)["metadata"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
-        raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"cannot read {path}: {_reason(error)}") from error

@@ -87,6 +87,34 @@ def test_a_model_with_a_sigmoid_for_each_class(name, tmp_path, square_videos):
     assert len(json.loads(done.stdout.splitlines()[0])["classes"]) == 3
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_no_model_or_of_another_card_is_one_line(name, tmp_path):
+    for package in PACKAGES[name]:
+        pytest.importorskip(package)
+    model = trained_looking_model("resnet-10", frame_size=32, widen_factor=0.125)
+    folder = publish(model, tmp_path, format=name).path
+    card, file = folder / "model_card.json", folder / FORMATS[name].file_name
+    values, content = json.loads(card.read_text()), file.read_bytes()
+    for change, message in (
+        (
+            {"num_classes": 2, "label_names": ["a", "b"]},
+            r"answers with \[6\] numbers, where its model card has 2 classes",
+        ),
+        ({"frame_size": 48}, f"cannot read .*{file.name}: "),
+        ({"recipe": {**values["metadata"]["recipe"], "clip_frames": 8}}, f"cannot read .*{file.name}: "),
+    ):
+        card.write_text(json.dumps({**values, "metadata": {**values["metadata"], **change}}))
+        with pytest.raises(UserError, match=message) as error:
+            load_scorer(folder)
+        assert str(error.value).isprintable()
+    card.write_text(json.dumps(values))
+    for damaged in (b"", b"x" * 5000, content[: len(content) // 2]):
+        file.write_bytes(damaged)
+        with pytest.raises(UserError, match=f"cannot read .*{file.name}: (?!Exception)") as error:
+            load_scorer(folder)
+        assert str(error.value).isprintable()
+
+
 def test_a_missing_package_is_named_and_nothing_is_left(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)

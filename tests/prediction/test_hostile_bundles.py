@@ -1,6 +1,6 @@
 """A bundle of a stranger is refused before TensorFlow loads it, unless it is made of what ours are made of."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -88,6 +88,19 @@ def test_a_form_that_runs_the_whole_graph_is_refused(form, metadata, tmp_path):
     rewrite(bundle, change)
     with pytest.raises(UserError, match=r"it was not written by tf\.saved_model\.save of TensorFlow 2"):
         load_scorer(bundle)
+
+
+def test_a_bundle_that_does_not_answer_as_its_card_says_is_one_line(metadata, tmp_path):
+    (tmp_path / "a").mkdir()
+    more = replace(metadata, num_classes=3, label_names=("a", "b", "c"))
+    with pytest.raises(UserError, match=r"answers with \[2\] numbers, where its model card has 3 classes"):
+        load_scorer(write_bundle(tmp_path / "a", more))
+    module = tf.Module()
+    other = tf.function(lambda clips: {"other": clips}, [tf.TensorSpec([None], tf.uint8, "clips")])
+    tf.saved_model.save(module, str(tmp_path / "b"), signatures={"serving_default": other})
+    write_card(tmp_path / "b", {"metadata": asdict(metadata)})
+    with pytest.raises(UserError, match=r"cannot read the SavedModel in .*: 'probabilities'"):
+        load_scorer(tmp_path / "b")
 
 
 def test_a_damaged_graph_is_one_line(metadata, tmp_path):
