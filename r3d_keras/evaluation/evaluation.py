@@ -243,7 +243,9 @@ def measure(name: str, model: Scorer, source: MeasuredClips, classes: Classes, o
     exported model.
     """
     if not (options.crop or model.model):
-        raise UserError(f"{name} is an exported model, which sees the center of the frames alone: measure it with crop")
+        raise UserError(
+            f"{name} is an exported model, which sees the center of the frames alone: measure it with crop=True"
+        )
     size = options.batch_size if options.crop else 1
     total = None if source.num_clips is None else -(-source.num_clips // size)
     batches = source.batches(size, model.metadata.frame_size, model.metadata.channels, options.crop)

@@ -109,7 +109,7 @@ def test_a_bundle_has_the_numbers_of_its_model(models, evaluated, square_shards,
     np.testing.assert_allclose(ours["clip_logits"], theirs["clip_logits"], atol=1e-4)
     np.testing.assert_array_equal(ours["clip_videos"], theirs["clip_videos"])
     line = refusal(*EVALUATE, *flags, "--nocrop")
-    assert line.endswith("is an exported model, which sees the center of the frames alone: measure it with --crop")
+    assert line.endswith("is an exported model, which sees the center of the frames alone: measure it with --crop=True")
 
 
 def test_the_metrics_file(evaluated):
