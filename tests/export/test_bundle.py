@@ -127,7 +127,8 @@ def test_a_flow_model_takes_two_channels(tmp_path):
 def test_the_choices_of_the_command_are_those_of_the_library():
     options = runpy.run_module("export.saved_model", run_name="command")["ExportOptions"]
     fields = {field.name: field.metadata.get("choices") for field in dataclasses.fields(options)}
-    assert fields["precision"] == PRECISIONS
+    of_files = {name for each in FORMATS.values() for name in each.precisions}
+    assert set(fields["precision"]) == {*PRECISIONS, *of_files}
     assert fields["format"] == ("saved_model", *FORMATS)
 
 

@@ -99,7 +99,7 @@ def test_a_bundle_that_does_not_answer_as_its_card_says_is_one_line(metadata, tm
     other = tf.function(lambda clips: {"other": clips}, [tf.TensorSpec([None], tf.uint8, "clips")])
     tf.saved_model.save(module, str(tmp_path / "b"), signatures={"serving_default": other})
     write_card(tmp_path / "b", {"metadata": asdict(metadata)})
-    with pytest.raises(UserError, match=r"cannot read the SavedModel in .*: 'probabilities'"):
+    with pytest.raises(UserError, match=r"cannot read the SavedModel in .*: 'logits'"):
         load_scorer(tmp_path / "b")
 
 
