@@ -324,7 +324,7 @@ def test_other_mistakes(trained, square_shards, square_videos, tmp_path):
             f"{trained} is the folder of a training run, not one of shards",
         ),
         (("data.prepare", square_shards, tmp_path / "no"), "is a folder of shards, not one of videos"),
-        ((evaluate, tmp_path / "bundle", square_shards), "bundle is an exported model: the run that it came from"),
+        ((evaluate, tmp_path / "bundle", square_shards), "was not exported by r3d_keras: it has no model_card.json"),
         ((export, tmp_path / "bundle", trained), "bundle is an exported model: the run that it came from"),
         (
             (predict, tmp_path / "begun", "video.mp4"),
