@@ -14,7 +14,7 @@ from tests.pages import Page
 def make_real(**variables: object) -> subprocess.CompletedProcess:
     """Runs the target with the environment of this test, whose installation make is told to take as it is."""
     given = [f"{name}={value}" for name, value in {"BIN": Path(sys.executable).parent, **variables}.items()]
-    command = ["make", "--old-file=.venv/.installed", "real", *given]
+    command = ["make", "--no-print-directory", "--old-file=.venv/.installed", "real", *given]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
 
 
