@@ -20,6 +20,8 @@ LOADED_BY_OTHERS = "a bare `import tensorflow`"
 
 def measure_start_up(settings: Settings) -> list[Row]:
     """Compares `--help` of every command, and one short video from nothing, with the import of TensorFlow alone."""
+    from export import publish
+
     rows = []
     importing = _calls("-c", "import tensorflow")
     for command in COMMANDS[:1] if settings.quick else COMMANDS:
@@ -27,8 +29,11 @@ def measure_start_up(settings: Settings) -> list[Row]:
         rows += compare(f"start-up, {command} --help", "calls/s", contestants, settings.rounds)
     with tempfile.TemporaryDirectory() as folder:
         model, video = _write_model(Path(folder), settings), _write_video(Path(folder))
-        answering = {"ours": _calls("-m", "r3d_keras.predict", f"--model={model}", video), LOADED_BY_OTHERS: importing}
-        rows += compare("start-up, predict of one short video, R3D-18", "calls/s", answering, settings.rounds)
+        exported = {name: publish(model, Path(folder) / name, format=name).path for name in ("saved_model", "openvino")}
+        for name, each in {"keras": model, **exported}.items():
+            answering = {"ours": _calls("-m", "r3d_keras.predict", each, video), LOADED_BY_OTHERS: importing}
+            what = f"start-up, predict of one short video, R3D-18 as {name}"
+            rows += compare(what, "calls/s", answering, settings.rounds)
     return rows
 
 
