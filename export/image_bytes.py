@@ -2,20 +2,23 @@
 
 import tensorflow as tf
 
-from r3d_keras.input.frames import decode_frames
+from r3d_keras.input.frames import decode_frames, resize_and_center_crop
 
 # Bounds on what a request may make the server decode: 4K video fits.
 LARGEST_SIDE = 4096
 LARGEST_FRAME = 4096 * 2160
+# Pixels of a frame above which those of a clip are viewed one after the other: all at once, as is a third faster for
+# small ones, they take seven times their bytes.
+LARGE_FRAME = 640 * 480
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def decode_clip(files: tf.Tensor, clip_frames: int, channels: int) -> tf.Tensor:
-    """Decodes JPEG or PNG files, string [clip_frames], to uint8 [clip_frames, height, width, channels].
+def view_clip(files: tf.Tensor, clip_frames: int, channels: int, size: int) -> tf.Tensor:
+    """Decodes JPEG or PNG files, string [clip_frames], to what evaluation sees of them.
 
-    Three channels are RGB, two u and v of optical flow, one the brightness. Gray and CMYK files are converted. Fails
+    The result is uint8 [clip_frames, size, size, channels], see `resize_and_center_crop`. Three channels are RGB, two u and v of optical flow, one the brightness. Gray and CMYK files are converted. Fails
     with INVALID_ARGUMENT, before anything is decoded, when a file is neither, is larger than LARGEST_SIDE on a side or
     LARGEST_FRAME pixels, or differs from the others in size.
     """
@@ -36,7 +39,17 @@ def decode_clip(files: tf.Tensor, clip_frames: int, channels: int) -> tf.Tensor:
         ),
     ]
     with tf.control_dependencies(checks):
-        return decode_frames(tf.identity(files), clip_frames, channels)
+        files = tf.identity(files)
+
+    def view_of(files, frames):
+        return resize_and_center_crop(decode_frames(files, frames, channels), size)
+
+    def frame_by_frame():
+        frame = tf.TensorSpec([1, size, size, channels], tf.uint8)
+        views = tf.map_fn(lambda file: view_of(file[tf.newaxis], 1), files, 1, fn_output_signature=frame)
+        return tf.ensure_shape(views[:, 0], [clip_frames, size, size, channels])
+
+    return tf.cond(pixels > LARGE_FRAME, frame_by_frame, lambda: view_of(files, clip_frames))
 
 
 def _image_size(file: tf.Tensor) -> tf.Tensor:

@@ -16,7 +16,7 @@ from r3d_keras.defaults import SIGMOID
 from r3d_keras.input.frames import protocol_view
 from r3d_keras.metadata import Metadata
 
-from .image_bytes import LARGEST_FRAME, LARGEST_SIDE, decode_clip
+from .image_bytes import LARGEST_FRAME, LARGEST_SIDE, view_clip
 
 # Windows that the network sees at once: enough to fill a CPU or a GPU.
 WINDOWS_AT_ONCE = 16
@@ -120,13 +120,11 @@ class Signatures:
     def _decoded(self, files):
         """Decodes string [windows, clip_frames] to views uint8 [windows, clip_frames, size, size, channels]."""
         frames, size = self.metadata.clip_frames, self.metadata.frame_size
-
-        def view(clip_files):
-            return protocol_view(decode_clip(clip_files, frames, self._channels)[tf.newaxis], size)[0]
-
-        specification = tf.TensorSpec([frames, size, size, self._channels], tf.uint8)
+        view = tf.TensorSpec([frames, size, size, self._channels], tf.uint8)
         with _on_cpu():
-            return tf.map_fn(view, files, fn_output_signature=specification)
+            return tf.map_fn(
+                lambda clip_files: view_clip(clip_files, frames, self._channels, size), files, fn_output_signature=view
+            )
 
     def _run_on_clips(self, clips):
         frames, size = self.metadata.clip_frames, self.metadata.frame_size

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
-from export.image_bytes import LARGEST_SIDE
+from export.image_bytes import LARGE_FRAME, LARGEST_SIDE
 from export.signatures import Signatures
 from r3d_keras.input.frames import protocol_view
 from r3d_keras.metadata import Metadata
@@ -79,6 +81,42 @@ def test_files_of_frames_give_the_numbers_of_their_pixels(model, version):
     [answer] = answers_of(version, [("frames", {"frames_bytes": np.array(files, object)})])
     logits = np.concatenate([logits_of(model, [[decoded(file) for file in clip]]) for clip in files])
     check_answer(answer, logits, softmax(logits))
+
+
+def test_large_frames_give_the_numbers_of_their_pixels(model, version):
+    clip = random_clips(16, 484, 640, 3)
+    assert clip[0, ..., 0].size > LARGE_FRAME
+    files = [encoded(frame) for frame in clip]
+    [answer] = answers_of(version, [("frames", {"frames_bytes": np.array([files], object)})])
+    logits = logits_of(model, [[decoded(file) for file in files]])
+    check_answer(answer, logits, softmax(logits))
+
+
+MEMORY_OF_LARGE_FRAMES = """
+import sys
+from pathlib import Path
+import numpy as np
+from export.bare_session import open_bundle
+from r3d_keras.training.memory import peak_memory
+
+version, *files = sys.argv[1:]
+with open_bundle(Path(version)) as run:
+    for file in files:
+        run("video", {"frames_bytes": np.full((1, 32), Path(file).read_bytes(), object)})
+        print(peak_memory())
+"""
+
+
+@pytest.mark.slow
+def test_large_frames_of_a_clip_are_not_held_all_at_once(version, tmp_path):
+    files = [tmp_path / f"{height}.jpg" for height in (240, 2160)]
+    for file in files:
+        height = int(file.stem)
+        Image.new("RGB", (height * 16 // 9, height), (90, 120, 60)).save(file)
+    command = [sys.executable, "-c", MEMORY_OF_LARGE_FRAMES, str(version), *map(str, files)]
+    small, large = map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    # 32 frames of 3840 x 2160 in floating point are 3.2 GB.
+    assert large - small < 1.6e9
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
