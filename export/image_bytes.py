@@ -18,9 +18,12 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 def view_clip(files: tf.Tensor, clip_frames: int, channels: int, size: int) -> tf.Tensor:
     """Decodes JPEG or PNG files, string [clip_frames], to what evaluation sees of them.
 
-    The result is uint8 [clip_frames, size, size, channels], see `resize_and_center_crop`. Three channels are RGB, two u and v of optical flow, one the brightness. Gray and CMYK files are converted. Fails
-    with INVALID_ARGUMENT, before anything is decoded, when a file is neither, is larger than LARGEST_SIDE on a side or
-    LARGEST_FRAME pixels, or differs from the others in size.
+    Files of three channels are RGB, of two u and v of optical flow, of one the brightness; gray and CMYK files are
+    converted. Fails with INVALID_ARGUMENT, before anything is decoded, when a file is neither, is larger than
+    LARGEST_SIDE on a side or LARGEST_FRAME pixels, or differs from the others in size.
+
+    Returns:
+        uint8 [clip_frames, size, size, channels], see `resize_and_center_crop`.
     """
     sizes = tf.map_fn(_image_size, files, fn_output_signature=tf.TensorSpec([2], tf.int32))
     widest = tf.reduce_max(sizes)
