@@ -50,7 +50,7 @@ The same videos and settings give the same bytes.
 from r3d_keras import quiet
 from r3d_keras.command_line import Command
 from r3d_keras.commands import next_command
-from r3d_keras.terminal import say, wrote
+from r3d_keras.terminal import counted, say, wrote
 
 from .options import PreparationOptions
 
@@ -62,7 +62,7 @@ def main(options: PreparationOptions) -> None:
     report = prepare(**vars(options))
     say(report)
     if report.is_new:
-        say(wrote(f"{report.data_dir} ({sum(split.clips for split in report.splits.values())} clips)"))
+        say(wrote(f"{report.data_dir} ({counted(sum(split.clips for split in report.splits.values()), 'clip')})"))
     loss = ("--loss=sigmoid",) if any(split.videos_with_several_labels for split in report.splits.values()) else ()
     words = ("train", report.data_dir, "run1", *loss) if "train" in report.splits else ("inspect", report.data_dir)
     say(next_command(*words))

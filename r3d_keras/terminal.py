@@ -44,6 +44,11 @@ def say_aside(text: object) -> None:
     say(text, sys.stderr)
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns "1 video" or "2,000 videos" of a noun in the singular that takes an s."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def wrote(*files: object) -> str:
     """Returns the line that names what a command wrote."""
     return f"{'wrote':8}{', '.join(map(str, files))}"

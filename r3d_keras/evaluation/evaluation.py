@@ -24,7 +24,7 @@ from r3d_keras.evaluation.scores import ClipScores, NoClipsError, Scores
 from r3d_keras.folder_kinds import EXPORTED, folder_kind, model_path
 from r3d_keras.models import ClipClassifier
 from r3d_keras.prediction.scorer import Scorer, as_scorer
-from r3d_keras.terminal import Progress
+from r3d_keras.terminal import Progress, counted
 
 PAIRS_SHOWN = 3
 
@@ -99,7 +99,7 @@ class Evaluation:
         if self.left_out:
             (video, reason), count = self.left_out[0], len(self.left_out)
             listed = count + len(self.videos.names)
-            lines.append(f"{listed} videos listed, {count} left out, for example {video}: {reason}")
+            lines.append(f"{counted(listed, 'video')} listed, {count} left out, for example {video}: {reason}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -109,10 +109,9 @@ class Evaluation:
         models = f"{1 + len(self.compared)} models" if self.compared else self.model
         known = labeled(self.videos).labels
         labels = f"{known.sum() / max(len(known), 1):.1f} labels a video" if self._is_multilabel else ""
-        return (
-            f"evaluate  {models} on {self.source.description}: {len(self.videos.names)} videos, "
-            f"{len(self.clips.video_ids)} clips, {classes} classes, {labels or f'chance {100 / classes:.1f}%'}"
-        )
+        counts = f"{counted(len(self.videos.names), 'video')}, {counted(len(self.clips.video_ids), 'clip')}"
+        labels = labels or f"chance {100 / classes:.1f}%"
+        return f"evaluate  {models} on {self.source.description}: {counts}, {classes} classes, {labels}"
 
     def _table(self) -> list[str]:
         if not self.video_metrics:

@@ -11,6 +11,7 @@ from r3d_keras.evaluation.activitynet import hit_rate, mean_average_precision
 from r3d_keras.evaluation.ground_truth import GroundTruth, read_ground_truth
 from r3d_keras.evaluation.multilabel import RankedMetrics, compute_ranked_metrics
 from r3d_keras.evaluation.result_files import Ranked, average_results, read_results
+from r3d_keras.terminal import counted
 
 CLASSES_NAMED = 5
 
@@ -44,11 +45,14 @@ class ResultScore:
 
     def __str__(self) -> str:
         missing = self.count - self.scored
-        lines = [f"{self.count} videos in the truth: {self.scored} with results, {missing} without (counted as wrong)"]
+        lines = [
+            f"{counted(self.count, 'video')} in the truth: {self.scored} with results, {missing} without "
+            "(counted as wrong)"
+        ]
         if self.unlabeled:
-            lines.append(f"{self.unlabeled} videos of the truth have no label (not measured)")
+            lines.append(f"{counted(self.unlabeled, 'video')} of the truth without a label: not measured")
         if self.unknown:
-            lines.append(f"{self.unknown} videos of the results are not in the truth")
+            lines.append(f"{counted(self.unknown, 'video')} of the results not in the truth")
         if self.averaged:
             lines.append(f"{self.averaged} results are of parts of videos: those of one video are averaged")
         if self.unanswered:

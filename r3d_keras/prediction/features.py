@@ -14,6 +14,7 @@ from r3d_keras.metadata import Metadata
 from r3d_keras.models import ClipClassifier
 from r3d_keras.models.architectures import find_architecture
 from r3d_keras.prediction.videos import values_of_videos
+from r3d_keras.terminal import counted
 from r3d_keras.video.folders import Video
 from r3d_keras.video.live import is_live
 from r3d_keras.video.recipe import Recipe
@@ -44,7 +45,7 @@ class Features:
             np.savez_compressed(file, features=self.features, videos=self.videos, times=self.times)
 
     def __str__(self) -> str:
-        return f"{len(self.features)} clips of {len(np.unique(self.videos))} videos"
+        return f"{counted(len(self.features), 'clip')} of {counted(len(np.unique(self.videos)), 'video')}"
 
 
 def extract_features(

@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from r3d_keras.errors import UserError
-from r3d_keras.terminal import say
+from r3d_keras.terminal import counted, say
 from r3d_keras.training.checkpoints import size_in_bytes
 from r3d_keras.training.cluster import is_chief, lost_worker_as_user_error, make_strategy, wait_for_all
 from r3d_keras.training.config import TrainingConfig
@@ -121,7 +121,7 @@ def epochs_and_steps(epochs: int, steps: int) -> str:
 
 def _replicas_and_parts(parts: Parts) -> str:
     replicas, accumulate = parts.strategy.num_replicas_in_sync, parts.config.accumulate
-    text = f"{parts.config.batch_size} clips on {replicas} replica{'s' * (replicas > 1)}"
+    text = f"{parts.config.batch_size} clips on {counted(replicas, 'replica')}"
     return text + (f", in {accumulate} parts" if accumulate > 1 else "")
 
 

@@ -204,7 +204,7 @@ def test_what_score_cannot_match_is_said(tmp_path):
     (score,) = score_results([tmp_path / "results.json"], tmp_path / "truth.csv")
     assert str(score).splitlines() == [
         "3 videos in the truth: 1 with results, 2 without (counted as wrong)",
-        "1 videos of the results are not in the truth",
+        "1 video of the results not in the truth",
         "2 classes of the truth are in no result: Jump High, walk",
         "top-1: 33.33%",
     ]

@@ -95,7 +95,7 @@ def test_scores_by_the_references_rules(folder, name, subset):
     # Of three videos a is right, b wrong, and one has no result, which counts as wrong.
     assert result.stdout.splitlines() == [
         "3 videos in the truth: 2 with results, 1 without (counted as wrong)",
-        "1 videos of the results are not in the truth",
+        "1 video of the results not in the truth",
         "top-1: 33.33%",
         "top-3: 33.33%" if name == "results.json" else "top-3: 66.67%",  # it lists two classes
         "next    r3d evaluate run1 shards",
@@ -124,7 +124,7 @@ def test_several_labels_give_the_metrics_of_evaluation(folder):
     # Best first: b's curling is wrong, a's abseiling and bowling are right, b's abseiling is wrong; four labels.
     assert result.stdout.splitlines() == [
         "3 videos in the truth: 2 with results, 1 without (counted as wrong)",
-        "1 videos of the results are not in the truth",
+        "1 video of the results not in the truth",
         "the results list 2 of 3 classes: the others count as not found",
         "mAP: 50.00%",
         "GAP@20: 29.17%",
