@@ -65,6 +65,19 @@ def test_batch_normalization_gradients_equal_pytorch(path):
         np.testing.assert_allclose(gradient, expected_gradient.numpy(), atol=1e-4)
 
 
+def test_statistics_of_a_million_values_are_exact():
+    """Float64 arithmetic of NumPy is the oracle: float32 sums of so many numbers are wrong in the third digit."""
+    clips = np.random.default_rng(0).normal(300.0, 50.0, (16, 16, 64, 64, 2)).astype(np.float32)
+    layer = BatchNormalization(momentum=0.0)
+    outputs = layer(clips, training=True)
+    values = clips.astype(np.float64)
+    mean, variance = values.mean((0, 1, 2, 3)), values.var((0, 1, 2, 3), ddof=1)
+    np.testing.assert_allclose(layer.moving_mean, mean, rtol=1e-6)
+    np.testing.assert_allclose(layer.moving_variance, variance, rtol=2e-6)
+    expected = (values - mean) / np.sqrt(values.var((0, 1, 2, 3)) + 1e-5)
+    np.testing.assert_allclose(outputs, expected, atol=2e-5)
+
+
 @pytest.mark.parametrize("path", ["fused", "unfused"])
 def test_biased_moving_variance_is_what_keras_keeps(path):
     ours, theirs = keras_batch_normalization(path), keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
