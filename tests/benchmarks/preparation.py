@@ -7,7 +7,7 @@ ffmpeg runs as the reference's generate_video_jpgs.py runs it: a process for eac
 cores, short side 240, its default quality, `-threads 1`. Ours writes whole shards from the same videos at the default
 settings. Every video is taken --copies times. Each round measures every contestant once, in turns, in a process of its
 own that is held to its cores; medians are printed, of all the time and of the time without the start of the workers
-(Python and TensorFlow, once for a run).
+(Python and what it imports, once for a run).
 """
 
 import concurrent.futures
@@ -124,11 +124,11 @@ def _start_workers(folder: Path, workers: int) -> None:
 
 def _import_what_workers_do(_: int) -> None:
     from data import shard_writer
-    from r3d_keras import quiet
+    from r3d_keras.clip_record import serialize_clip
 
-    quiet.import_tensorflow()
-    time.sleep(0.2)  # so that another worker takes the next task
     assert shard_writer
+    serialize_clip([], [], "", 0, 0, 0.0)
+    time.sleep(0.2)  # so that another worker takes the next task
 
 
 def _run_ffmpeg(folder: Path, ffmpeg: str, paths: list[Path], short_side: int, processes: int) -> None:
