@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import simplejpeg
 from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import ColorRange
 
 _DISPLAY_MATRIX = "DISPLAYMATRIX"
@@ -58,7 +59,7 @@ class DecodedFrame:
                 planes = map(np.ascontiguousarray, planes)
             else:
                 planes = [
-                    cv2.convertScaleAbs(cv2.subtract(plane, _LOWEST), alpha=widening)
+                    cv2.addWeighted(plane, widening, plane, 0, -widening * _LOWEST)
                     for plane, widening in zip(planes, _WIDENINGS, strict=True)
                 ]
             brightness, *colors = planes
@@ -82,7 +83,8 @@ class FrameConverter:
         if self._first_size is None:
             self._first_size = frame.width, frame.height
         wanted = shrunk_size(*self._first_size, short_side), pixel_format
-        matrix = frame.side_data.get(_DISPLAY_MATRIX)
+        # Not frame.side_data, which refers to the frame in turn: hundreds would wait for Python's garbage collector.
+        matrix = SideDataContainer(frame).get(_DISPLAY_MATRIX)
         given = (
             f"{frame.width}x{frame.height}",
             frame.format.name,
