@@ -9,9 +9,10 @@ from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import ColorRange
 
 _DISPLAY_MATRIX = "DISPLAYMATRIX"
-# Brightness of most videos runs from 16 to 235 and colors from 16 to 240, in JPEG both from 0 to 255. FFmpeg's scaler
-# would widen them too, but slowly where it has nothing to shrink (measured).
-_LOWEST = 16
+# Brightness of most videos runs from 16 to 235 and colors from 16 to 240 around 128, in JPEG from 0 to 255 and from 0.5
+# to 255.5: factor, and the level that becomes which. FFmpeg's scaler would widen them too, but slowly where it has
+# nothing to shrink (measured).
+_BRIGHTNESS, _COLOR = (255 / 219, 16, 0), (255 / 224, 128, 128)
 # Format, matrix, range and turn (none) of frames whose planes are JPEG's but for that: BT.601, or no matrix named.
 _AS_JPEG = {
     (name, matrix, levels, b"")
@@ -19,7 +20,6 @@ _AS_JPEG = {
     for matrix in ("2", "5", "6")
     for levels in ("0", "1", "2")
 }
-_WIDENINGS = (255 / 219, 255 / 224, 255 / 224)
 
 
 def shrunk_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
@@ -59,8 +59,8 @@ class DecodedFrame:
                 planes = map(np.ascontiguousarray, planes)
             else:
                 planes = [
-                    cv2.addWeighted(plane, widening, plane, 0, -widening * _LOWEST)
-                    for plane, widening in zip(planes, _WIDENINGS, strict=True)
+                    cv2.addWeighted(plane, factor, plane, 0, to - factor * level)
+                    for plane, (factor, level, to) in zip(planes, (_BRIGHTNESS, _COLOR, _COLOR), strict=True)
                 ]
             brightness, *colors = planes
             self._jpeg = simplejpeg.encode_jpeg_yuv_planes(_with_even_memory(brightness), *colors, quality)
