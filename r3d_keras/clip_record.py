@@ -1,12 +1,16 @@
 """The clip record: what a shard holds, written by data/ and read by r3d_keras/input/."""
 
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
+
+_BYTES, _FLOATS, _INTEGERS = 1, 2, 3  # the lists that a tf.train.Feature may be
 
 
 def clip_features(clip_frames: int, label_names: list[str], is_multilabel: bool) -> "tfds.features.FeaturesDict":
@@ -38,7 +42,7 @@ def clip_features(clip_frames: int, label_names: list[str], is_multilabel: bool)
 
 def serialize_clip(
     frames: Iterable[bytes],
-    labels: Iterable[int],
+    labels: Sequence[int],
     video_id: str,
     clip_index: int,
     first_frame: int,
@@ -46,17 +50,33 @@ def serialize_clip(
 ) -> bytes:
     """Returns the record of a clip, see `clip_features`: a serialized tf.train.Example, equal for equal values.
 
-    Made of the messages that TFDS brings, without TensorFlow: a process that writes records starts in half a second.
+    The bytes are protobuf's, with the features in the order of their names. Protobuf itself would take a tenth of all
+    preparation for them, most of it for copies of the frames.
     """
-    from tensorflow_datasets.proto.tf_example_generated_pb2 import Example
+    features = (
+        ("clip_index", _INTEGERS, _field(1, _varint(clip_index))),
+        ("first_frame", _INTEGERS, _field(1, _varint(first_frame))),
+        ("frame_rate", _FLOATS, _field(1, struct.pack("<f", frame_rate))),
+        ("frames", _BYTES, [part for frame in frames for part in _field(1, frame)]),
+        ("label", _INTEGERS, _field(1, b"".join(map(_varint, labels))) if labels else []),
+        ("video_id", _BYTES, _field(1, video_id.encode())),
+    )
+    entries = (
+        _field(1, *_field(1, name.encode()), *_field(2, *_field(kind, *values))) for name, kind, values in features
+    )
+    return b"".join(_field(1, *chain.from_iterable(entries)))
 
-    example = Example()
-    fields = example.features.feature
-    fields["frames"].bytes_list.value.extend(frames)
-    fields["label"].int64_list.SetInParent()  # also where there is none
-    fields["label"].int64_list.value.extend(labels)
-    fields["video_id"].bytes_list.value.append(video_id.encode())
-    fields["clip_index"].int64_list.value.append(clip_index)
-    fields["first_frame"].int64_list.value.append(first_frame)
-    fields["frame_rate"].float_list.value.append(frame_rate)
-    return example.SerializeToString(deterministic=True)  # the fields in the order of their names
+
+def _field(number: int, *content: bytes) -> list[bytes]:
+    """Returns a field of a protobuf message, in parts: its number, the length of its content, and the content."""
+    return [bytes([number << 3 | 2]), _varint(sum(map(len, content))), *content]
+
+
+def _varint(number: int) -> bytes:
+    """Returns an int64 as protobuf stores it: seven bits a byte, the lowest first."""
+    number &= (1 << 64) - 1
+    digits = bytearray()
+    while number > 127:
+        digits.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*digits, number])
