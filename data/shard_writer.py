@@ -50,6 +50,11 @@ class ShardTask:
         return self.folder / f"{self.split}-{self.index:05d}.tfrecord"
 
     @property
+    def source_bytes(self) -> int:
+        """Size of its videos, which tells roughly how long it takes."""
+        return sum(video.file_bytes for video in self.videos)
+
+    @property
     def result_path(self) -> epath.Path:
         return self.folder / f"{self.split}-{self.index:05d}.json"
 

@@ -115,6 +115,7 @@ def _prepare(folder: Path, paths: list[Path], short_side: int, quality: int, wor
     recipe = Recipe(short_side=short_side, quality=quality)
     videos = [Video(path, str(index), "a", TRAIN) for index, path in enumerate(paths)]
     tasks = plan_shards(Listing(videos, ["a", "b"], []), TRAIN, recipe, KEEP_FRACTION, 0, folder)
+    tasks.sort(key=lambda task: task.source_bytes, reverse=True)
     for _ in run_tasks(write_shard, tasks, workers):
         pass
 
