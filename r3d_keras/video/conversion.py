@@ -39,7 +39,6 @@ class DecodedFrame:
 
     def __init__(self, frame: av.VideoFrame, converter: "FrameConverter"):
         self._frame, self._converter = frame, converter
-        self._jpeg: bytes | None = None
 
     def bgr(self, short_side: int | None) -> np.ndarray:
         """Returns uint8 [height, width, 3] BGR with the short side at most `short_side`, or as it is."""
@@ -47,24 +46,22 @@ class DecodedFrame:
         return cv2.cvtColor(self._converter.convert(self._frame, short_side, "rgb24").to_ndarray(), cv2.COLOR_RGB2BGR)
 
     def jpeg(self, short_side: int, quality: int) -> bytes:
-        """Returns the frame as JPEG with its short side at most `short_side`, made once however often it is used.
+        """Returns the frame as JPEG with its short side at most `short_side`.
 
         Brightness and colors become JPEG's (BT.601, full range) where the video's are not, and go into the file without
         the way through RGB, with colors of half the resolution.
         """
-        if self._jpeg is None:
-            shrunk = self._converter.convert(self._frame, short_side, "yuv420p")
-            planes = [_rows(plane) for plane in shrunk.planes]
-            if shrunk.color_range == ColorRange.JPEG:
-                planes = map(np.ascontiguousarray, planes)
-            else:
-                planes = [
-                    cv2.addWeighted(plane, factor, plane, 0, to - factor * level)
-                    for plane, (factor, level, to) in zip(planes, (_BRIGHTNESS, _COLOR, _COLOR), strict=True)
-                ]
-            brightness, *colors = planes
-            self._jpeg = simplejpeg.encode_jpeg_yuv_planes(_with_even_memory(brightness), *colors, quality)
-        return self._jpeg
+        shrunk = self._converter.convert(self._frame, short_side, "yuv420p")
+        planes = [_rows(plane) for plane in shrunk.planes]
+        if shrunk.color_range == ColorRange.JPEG:
+            planes = map(np.ascontiguousarray, planes)
+        else:
+            planes = [
+                cv2.addWeighted(plane, factor, plane, 0, to - factor * level)
+                for plane, (factor, level, to) in zip(planes, (_BRIGHTNESS, _COLOR, _COLOR), strict=True)
+            ]
+        brightness, *colors = planes
+        return simplejpeg.encode_jpeg_yuv_planes(_with_even_memory(brightness), *colors, quality)
 
 
 class FrameConverter:

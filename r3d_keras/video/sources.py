@@ -32,7 +32,7 @@ class Frame(Protocol):
         """Returns uint8 [height, width, 3] BGR with the short side at most `short_side`, or as it is."""
 
     def jpeg(self, short_side: int, quality: int) -> bytes:
-        """Returns the frame as JPEG with its short side at most `short_side`, made once however often it is used."""
+        """Returns the frame as JPEG with its short side at most `short_side`."""
 
 
 class FrameSource(Protocol):
@@ -96,7 +96,6 @@ class _JpegFile:
         is_odd = pixels.shape[1::-1] != size
         self._pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if is_odd else pixels
         self._file = None if is_odd else jpeg
-        self._jpeg: bytes | None = None
 
     def bgr(self, short_side: int | None) -> np.ndarray:
         """See `Frame`."""
@@ -107,13 +106,9 @@ class _JpegFile:
 
     def jpeg(self, short_side: int, quality: int) -> bytes:
         """See `Frame`. A file that is small enough already is returned as it was."""
-        if self._jpeg is None:
-            if self._file is not None and min(self._pixels.shape[:2]) <= short_side:
-                self._jpeg = self._file
-            else:
-                pixels = self.bgr(short_side)
-                self._jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-        return self._jpeg
+        if self._file is not None and min(self._pixels.shape[:2]) <= short_side:
+            return self._file
+        return cv2.imencode(".jpg", self.bgr(short_side), [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 class JpegFrames:
