@@ -13,13 +13,8 @@ _DISPLAY_MATRIX = "DISPLAYMATRIX"
 # to 255.5: factor, and the level that becomes which. FFmpeg's scaler would widen them too, but slowly where it has
 # nothing to shrink (measured).
 _BRIGHTNESS, _COLOR = (255 / 219, 16, 0), (255 / 224, 128, 128)
-# Format, matrix, range and turn (none) of frames whose planes are JPEG's but for that: BT.601, or no matrix named.
-_AS_JPEG = {
-    (name, matrix, levels, b"")
-    for name in ("yuv420p", "yuvj420p")
-    for matrix in ("2", "5", "6")
-    for levels in ("0", "1", "2")
-}
+# Of frames whose planes are JPEG's but for that: the formats, and the matrices, BT.601 or none that is named.
+_FORMATS_OF_JPEG, _MATRICES_OF_JPEG = ("yuv420p", "yuvj420p"), ("2", "5", "6")
 
 
 def shrunk_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
@@ -73,52 +68,45 @@ class FrameConverter:
 
     def __init__(self):
         self._first_size: tuple[int, int] | None = None
-        self._graphs: dict[tuple, tuple[tuple, Graph]] = {}
+        self._setting: tuple = ()
+        self._graph: Graph | None = None
 
     def convert(self, frame: av.VideoFrame, short_side: int | None, pixel_format: str) -> av.VideoFrame:
         """Returns the frame upright, in that format, its short side at most `short_side`."""
-        if self._first_size is None:
-            self._first_size = frame.width, frame.height
-        wanted = shrunk_size(*self._first_size, short_side), pixel_format
+        size, name, matrix = (frame.width, frame.height), frame.format.name, str(int(frame.colorspace))
+        self._first_size = self._first_size or size
+        target = shrunk_size(*self._first_size, short_side)
         # Not frame.side_data, which refers to the frame in turn: hundreds would wait for Python's garbage collector.
-        matrix = SideDataContainer(frame).get(_DISPLAY_MATRIX)
-        given = (
-            f"{frame.width}x{frame.height}",
-            frame.format.name,
-            str(int(frame.colorspace)),
-            str(int(frame.color_range)),
-            bytes(matrix) if matrix else b"",
-        )
-        if given[0] == "{}x{}".format(*wanted[0]) and given[1:] in _AS_JPEG and pixel_format == "yuv420p":
+        display = bytes(SideDataContainer(frame).get(_DISPLAY_MATRIX, b""))
+        is_jpeg = name in _FORMATS_OF_JPEG and matrix in _MATRICES_OF_JPEG
+        if pixel_format == "yuv420p" and is_jpeg and size == target and not display:
             return frame
-        known, graph = self._graphs.get(wanted, (None, None))
-        if known != given:
-            graph = _graph(*given, *wanted)
-            self._graphs[wanted] = given, graph
+        setting = size, name, matrix, str(int(frame.color_range)), display, target, pixel_format
+        if setting != self._setting:
+            self._setting, self._graph = setting, _graph(*setting)
         frame.pts = None  # a filter wants times that rise
-        graph.vpush(frame)
-        return graph.vpull()
+        self._graph.vpush(frame)
+        return self._graph.vpull()
 
 
 def _graph(
-    size: str, given_format: str, matrix: str, levels: str, display: bytes, target: tuple[int, int], wanted: str
+    size: tuple[int, int], name: str, matrix: str, levels: str, display: bytes, target: tuple[int, int], wanted: str
 ) -> Graph:
-    """Returns filters that end in frames of `target` size (before they are turned)."""
-    graph = Graph()
-    graph.threads = 1
-    source = graph.add(
-        "buffer", video_size=size, pix_fmt=given_format, colorspace=matrix, range=levels, time_base="1/1000"
-    )
-    is_shrunk = size != f"{target[0]}x{target[1]}"
+    """Returns filters from frames as they are given to `wanted` ones of `target` size (before they are turned)."""
     # Bilinear over as many pixels as become one, as PIL shrinks; bicubic is ffmpeg's choice for the colors of 4:2:0.
-    scale = f"{target[0]}:{target[1]}:flags={'bilinear' if is_shrunk else 'bicubic'}"
+    scale = f"{target[0]}:{target[1]}:flags={'bicubic' if size == target else 'bilinear'}"
     if wanted == "yuv420p":
         scale += ":out_color_matrix=bt601"
-    filters = [graph.add("scale", scale), *(graph.add(*turn) for turn in _turns(display)), graph.add("format", wanted)]
-    last = source
-    for each in (*filters, graph.add("buffersink")):
-        last.link_to(each)
-        last = each
+    graph = Graph()
+    graph.threads = 1
+    given = {"video_size": f"{size[0]}x{size[1]}", "pix_fmt": name, "colorspace": matrix, "range": levels}
+    graph.link_nodes(
+        graph.add("buffer", time_base="1/1000", **given),
+        graph.add("scale", scale),
+        *(graph.add(*turn) for turn in _turns(display)),
+        graph.add("format", wanted),
+        graph.add("buffersink"),
+    )
     graph.configure()
     return graph
 
