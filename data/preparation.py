@@ -28,7 +28,7 @@ from .metadata import write_indexes, write_tfds_metadata
 from .options import PreparationOptions
 from .preparation_report import REPORT_FILE, PreparationReport
 from .processes import run_tasks
-from .shard_writer import ShardResult, ShardTask, final_names, plan_shards, read_result, write_shard
+from .shard_writer import ShardResult, ShardTask, VideoOutcome, final_names, plan_shards, read_result, write_shard
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -251,24 +251,26 @@ def _write_shards(
     finished = [result for result in map(read_result, tasks) if result]
     if finished:
         say(f"going on with {work_folder.parent}: {len(finished)} of {len(tasks)} shards are finished")
-    videos_before = sum(len(result.outcomes) for result in finished)
+    outcomes = [outcome for result in finished for outcome in result.outcomes]
+    videos, bad = len(outcomes), [outcome for outcome in outcomes if not outcome.clips]
     remaining = [task for task in tasks if not task.result_path.exists()]
-    with Progress("prepare", len(listing.videos), "videos", videos_before) as bar:
+    # The largest first: at the end no core waits long for another.
+    remaining.sort(key=lambda task: task.source_bytes, reverse=True)
+    with Progress("prepare", len(listing.videos), "videos", videos) as bar:
         for result in write_shards(pipeline, remaining) if pipeline else run_tasks(write_shard, remaining, workers):
             finished.append(result)
             bar.add(len(result.outcomes))
-            _check_bad_fraction(finished, settings.max_bad_fraction)
+            videos += len(result.outcomes)
+            bad.extend(outcome for outcome in result.outcomes if not outcome.clips)
+            _check_bad_fraction(bad, videos, settings.max_bad_fraction)
     return sorted(finished, key=lambda result: (SPLITS.index(result.split), result.index))
 
 
-def _check_bad_fraction(results: list[ShardResult], max_bad_fraction: float) -> None:
-    outcomes = [outcome for result in results for outcome in result.outcomes]
-    bad = [outcome for outcome in outcomes if outcome.clips == 0]
-    if len(outcomes) >= JUDGED_FROM and len(bad) > max_bad_fraction * len(outcomes):
+def _check_bad_fraction(bad: list[VideoOutcome], videos: int, max_bad_fraction: float) -> None:
+    if videos >= JUDGED_FROM and len(bad) > max_bad_fraction * videos:
         first = "; ".join(f"{outcome.path}: {outcome.reason}" for outcome in bad[:3])
         raise UserError(
-            f"{len(bad)} of the first {len(outcomes)} videos are bad, more than max_bad_fraction={max_bad_fraction}: "
-            f"{first}"
+            f"{len(bad)} of the first {videos} videos are bad, more than max_bad_fraction={max_bad_fraction}: {first}"
         )
 
 

@@ -3,17 +3,18 @@
 import hashlib
 import json
 import math
+import struct
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import BinaryIO
 
+import google_crc32c
 import numpy as np
 from etils import epath
 
-from r3d_keras import quiet, remote
-from r3d_keras.clip_record import clip_features
+from r3d_keras import remote
+from r3d_keras.clip_record import serialize_clip
 from r3d_keras.files import whole_file, write_json
 from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.listing import Listing, Video, labels_of
@@ -23,7 +24,7 @@ VIDEOS_PER_SHARD = 32
 SMALL_SET_SHARDS = 8
 VIDEOS_PER_SMALL_SHARD = 4
 UNLABELED = -1
-TFRECORD_FRAME = 16  # bytes around a record: its length, and two checksums
+_CHECKSUM_MASK = 0xA282EAD8  # of TFRecord files
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class ShardTask:
     @property
     def shard_path(self) -> epath.Path:
         return self.folder / f"{self.split}-{self.index:05d}.tfrecord"
+
+    @property
+    def source_bytes(self) -> int:
+        """Size of its videos, which tells roughly how long it takes."""
+        return sum(video.file_bytes for video in self.videos)
 
     @property
     def result_path(self) -> epath.Path:
@@ -124,11 +130,12 @@ def write_shard(task: ShardTask) -> ShardResult:
         borders, outcomes = _spool_clips(task, spool)
         random = np.random.default_rng(int.from_bytes(_digest(f"{task.seed}/{task.split}/{task.index}")[:8], "big"))
         order = random.permutation(len(borders) - 1)
-        with whole_file(task.shard_path) as partial:
-            _write_records(partial, (_read_record(spool, borders, position) for position in order))
-            size = partial.stat().st_size
+        with whole_file(task.shard_path) as partial, open(partial, "wb") as shard:
+            for position in order:
+                spool.seek(borders[position])
+                shard.write(spool.read(borders[position + 1] - borders[position]))
     offsets = _record_offsets(np.diff(borders), order)
-    result = ShardResult(task.split, task.index, size, outcomes, offsets)
+    result = ShardResult(task.split, task.index, borders[-1], outcomes, offsets)
     write_json(task.result_path, asdict(result))
     return result
 
@@ -157,27 +164,16 @@ def final_names(results: list[ShardResult], split: str, dataset: str) -> list[tu
 
 def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[VideoOutcome]]:
     """Returns the borders between the records in `spool` (one more than there are records) and the outcomes."""
-    from tensorflow_datasets.core.example_serializer import ExampleSerializer
-
-    features = clip_features(task.recipe.clip_frames, task.label_names, task.is_multilabel)
-    serializer = ExampleSerializer(features.get_serialized_info())
     borders, outcomes = [0], []
     for video in task.videos:
-        labels = labels_of(video.label)
+        labels = [task.label_names.index(label) for label in labels_of(video.label)]
+        if not (labels or task.is_multilabel):
+            labels = [UNLABELED]
         records_before = len(borders)
         clips = VideoClips(video.path, task.recipe, video.segment, task.keep_fraction)
         for clip in clips:
-            record = {
-                "frames": clip.frames,
-                "label": labels if task.is_multilabel else labels[0] if labels else UNLABELED,
-                "video_id": video.video_id,
-                "clip_index": clip.index,
-                "first_frame": clip.first_frame,
-                "frame_rate": clip.frame_rate,
-            }
-            # Not features.serialize_example: the order of the fields it writes changes from process to process.
-            example = serializer.get_tf_example(features.encode_example(record))
-            spool.write(example.SerializeToString(deterministic=True))
+            record = serialize_clip(clip.frames, labels, video.video_id, clip.index, clip.first_frame, clip.frame_rate)
+            spool.writelines(_framed(record))
             borders.append(spool.tell())
         if not clips.is_kept:
             del borders[records_before:]
@@ -197,29 +193,23 @@ def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[Vide
     return borders, outcomes
 
 
+def _framed(record: bytes) -> tuple[bytes, ...]:
+    """Returns a record as it stands in a TFRecord file, in parts: its length and itself, each with its checksum."""
+    length = struct.pack("<Q", len(record))
+    return length, _checksum(length), record, _checksum(record)
+
+
+def _checksum(content: bytes) -> bytes:
+    """Returns the CRC-32C of `content`, masked as TFRecord files have it."""
+    crc = google_crc32c.value(content)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + _CHECKSUM_MASK) & 0xFFFFFFFF)
+
+
 def _record_offsets(sizes: np.ndarray, order: np.ndarray) -> list[int]:
     """Returns where in the file each record begins, given their sizes and the order in which they were written."""
-    ends = np.cumsum(sizes[order] + TFRECORD_FRAME)
-    offsets = np.empty_like(ends)
-    offsets[order] = ends - (sizes[order] + TFRECORD_FRAME)
+    offsets = np.empty_like(sizes)
+    offsets[order] = np.cumsum(sizes[order]) - sizes[order]
     return offsets.tolist()
-
-
-def _read_record(spool: BinaryIO, borders: list[int], position: int) -> bytes:
-    spool.seek(borders[position])
-    return spool.read(borders[position + 1] - borders[position])
-
-
-def _write_records(path: Path, records: Iterator[bytes]) -> None:
-    quiet.import_tensorflow()
-    import tensorflow as tf
-
-    try:
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            for record in records:
-                writer.write(record)
-    except tf.errors.OpError as error:
-        raise OSError(f"cannot write {path}: {error.message}") from error
 
 
 def _digest(text: str) -> bytes:

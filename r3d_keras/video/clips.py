@@ -165,8 +165,11 @@ class VideoClips:
     def _encoded(self, frames: Iterator[tuple[float, Frame]]) -> Iterator[tuple[float, bytes]]:
         recipe, stride = self.recipe, self.recipe.frame_stride
         if recipe.modality != FLOW:
+            previous, jpeg = None, b""
             for time, frame in islice(frames, 0, None, stride):
-                yield time, frame.jpeg(recipe.short_side, recipe.quality)
+                if frame is not previous:  # at a fixed rate one frame may come several times
+                    previous, jpeg = frame, frame.jpeg(recipe.short_side, recipe.quality)
+                yield time, jpeg
             return
         shrunk = ((time, frame.bgr(recipe.short_side)) for time, frame in frames)
         for time, picture in islice(flow_pictures(shrunk, recipe.flow_bound), 0, None, stride):

@@ -5,20 +5,16 @@ import cv2
 import numpy as np
 import simplejpeg
 from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import ColorRange
 
 _DISPLAY_MATRIX = "DISPLAYMATRIX"
-# Brightness of most videos runs from 16 to 235 and colors from 16 to 240, in JPEG both from 0 to 255. FFmpeg's scaler
-# would widen them too, but slowly where it has nothing to shrink (measured).
-_LOWEST = 16
-# Format, matrix, range and turn (none) of frames whose planes are JPEG's but for that: BT.601, or no matrix named.
-_AS_JPEG = {
-    (name, matrix, levels, b"")
-    for name in ("yuv420p", "yuvj420p")
-    for matrix in ("2", "5", "6")
-    for levels in ("0", "1", "2")
-}
-_WIDENINGS = (255 / 219, 255 / 224, 255 / 224)
+# Brightness of most videos runs from 16 to 235 and colors from 16 to 240 around 128, in JPEG from 0 to 255 and from 0.5
+# to 255.5: factor, and the level that becomes which. FFmpeg's scaler would widen them too, but slowly where it has
+# nothing to shrink (measured).
+_BRIGHTNESS, _COLOR = (255 / 219, 16, 0), (255 / 224, 128, 128)
+# Of frames whose planes are JPEG's but for that: the formats, and the matrices, BT.601 or none that is named.
+_FORMATS_OF_JPEG, _MATRICES_OF_JPEG = ("yuv420p", "yuvj420p"), ("2", "5", "6")
 
 
 def shrunk_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
@@ -38,7 +34,6 @@ class DecodedFrame:
 
     def __init__(self, frame: av.VideoFrame, converter: "FrameConverter"):
         self._frame, self._converter = frame, converter
-        self._jpeg: bytes | None = None
 
     def bgr(self, short_side: int | None) -> np.ndarray:
         """Returns uint8 [height, width, 3] BGR with the short side at most `short_side`, or as it is."""
@@ -46,24 +41,22 @@ class DecodedFrame:
         return cv2.cvtColor(self._converter.convert(self._frame, short_side, "rgb24").to_ndarray(), cv2.COLOR_RGB2BGR)
 
     def jpeg(self, short_side: int, quality: int) -> bytes:
-        """Returns the frame as JPEG with its short side at most `short_side`, made once however often it is used.
+        """Returns the frame as JPEG with its short side at most `short_side`.
 
         Brightness and colors become JPEG's (BT.601, full range) where the video's are not, and go into the file without
         the way through RGB, with colors of half the resolution.
         """
-        if self._jpeg is None:
-            shrunk = self._converter.convert(self._frame, short_side, "yuv420p")
-            planes = [_rows(plane) for plane in shrunk.planes]
-            if shrunk.color_range == ColorRange.JPEG:
-                planes = map(np.ascontiguousarray, planes)
-            else:
-                planes = [
-                    cv2.convertScaleAbs(cv2.subtract(plane, _LOWEST), alpha=widening)
-                    for plane, widening in zip(planes, _WIDENINGS, strict=True)
-                ]
-            brightness, *colors = planes
-            self._jpeg = simplejpeg.encode_jpeg_yuv_planes(_with_even_memory(brightness), *colors, quality)
-        return self._jpeg
+        shrunk = self._converter.convert(self._frame, short_side, "yuv420p")
+        planes = [_rows(plane) for plane in shrunk.planes]
+        if shrunk.color_range == ColorRange.JPEG:
+            planes = map(np.ascontiguousarray, planes)
+        else:
+            planes = [
+                cv2.addWeighted(plane, factor, plane, 0, to - factor * level)
+                for plane, (factor, level, to) in zip(planes, (_BRIGHTNESS, _COLOR, _COLOR), strict=True)
+            ]
+        brightness, *colors = planes
+        return simplejpeg.encode_jpeg_yuv_planes(_with_even_memory(brightness), *colors, quality)
 
 
 class FrameConverter:
@@ -75,51 +68,45 @@ class FrameConverter:
 
     def __init__(self):
         self._first_size: tuple[int, int] | None = None
-        self._graphs: dict[tuple, tuple[tuple, Graph]] = {}
+        self._setting: tuple = ()
+        self._graph: Graph | None = None
 
     def convert(self, frame: av.VideoFrame, short_side: int | None, pixel_format: str) -> av.VideoFrame:
         """Returns the frame upright, in that format, its short side at most `short_side`."""
-        if self._first_size is None:
-            self._first_size = frame.width, frame.height
-        wanted = shrunk_size(*self._first_size, short_side), pixel_format
-        matrix = frame.side_data.get(_DISPLAY_MATRIX)
-        given = (
-            f"{frame.width}x{frame.height}",
-            frame.format.name,
-            str(int(frame.colorspace)),
-            str(int(frame.color_range)),
-            bytes(matrix) if matrix else b"",
-        )
-        if given[0] == "{}x{}".format(*wanted[0]) and given[1:] in _AS_JPEG and pixel_format == "yuv420p":
+        size, name, matrix = (frame.width, frame.height), frame.format.name, str(int(frame.colorspace))
+        self._first_size = self._first_size or size
+        target = shrunk_size(*self._first_size, short_side)
+        # Not frame.side_data, which refers to the frame in turn: hundreds would wait for Python's garbage collector.
+        display = bytes(SideDataContainer(frame).get(_DISPLAY_MATRIX, b""))
+        is_jpeg = name in _FORMATS_OF_JPEG and matrix in _MATRICES_OF_JPEG
+        if pixel_format == "yuv420p" and is_jpeg and size == target and not display:
             return frame
-        known, graph = self._graphs.get(wanted, (None, None))
-        if known != given:
-            graph = _graph(*given, *wanted)
-            self._graphs[wanted] = given, graph
+        setting = size, name, matrix, str(int(frame.color_range)), display, target, pixel_format
+        if setting != self._setting:
+            self._setting, self._graph = setting, _graph(*setting)
         frame.pts = None  # a filter wants times that rise
-        graph.vpush(frame)
-        return graph.vpull()
+        self._graph.vpush(frame)
+        return self._graph.vpull()
 
 
 def _graph(
-    size: str, given_format: str, matrix: str, levels: str, display: bytes, target: tuple[int, int], wanted: str
+    size: tuple[int, int], name: str, matrix: str, levels: str, display: bytes, target: tuple[int, int], wanted: str
 ) -> Graph:
-    """Returns filters that end in frames of `target` size (before they are turned)."""
-    graph = Graph()
-    graph.threads = 1
-    source = graph.add(
-        "buffer", video_size=size, pix_fmt=given_format, colorspace=matrix, range=levels, time_base="1/1000"
-    )
-    is_shrunk = size != f"{target[0]}x{target[1]}"
+    """Returns filters from frames as they are given to `wanted` ones of `target` size (before they are turned)."""
     # Bilinear over as many pixels as become one, as PIL shrinks; bicubic is ffmpeg's choice for the colors of 4:2:0.
-    scale = f"{target[0]}:{target[1]}:flags={'bilinear' if is_shrunk else 'bicubic'}"
+    scale = f"{target[0]}:{target[1]}:flags={'bicubic' if size == target else 'bilinear'}"
     if wanted == "yuv420p":
         scale += ":out_color_matrix=bt601"
-    filters = [graph.add("scale", scale), *(graph.add(*turn) for turn in _turns(display)), graph.add("format", wanted)]
-    last = source
-    for each in (*filters, graph.add("buffersink")):
-        last.link_to(each)
-        last = each
+    graph = Graph()
+    graph.threads = 1
+    given = {"video_size": f"{size[0]}x{size[1]}", "pix_fmt": name, "colorspace": matrix, "range": levels}
+    graph.link_nodes(
+        graph.add("buffer", time_base="1/1000", **given),
+        graph.add("scale", scale),
+        *(graph.add(*turn) for turn in _turns(display)),
+        graph.add("format", wanted),
+        graph.add("buffersink"),
+    )
     graph.configure()
     return graph
 

@@ -161,25 +161,22 @@ def is_stream(video: str | Path | int) -> bool:
 
 def _open(path: str | Path | int) -> av.container.InputContainer:
     if isinstance(path, int):
-        return _open_camera(path)
-    try:
-        if is_stream(path):
-            return av.open(str(path), timeout=STREAM_SECONDS)
+        if sys.platform not in _CAMERA_FORMATS:
+            raise UserError(f"cameras of {sys.platform} are not known here: name the address of its stream")
+        name, device = _CAMERA_FORMATS[sys.platform]
+        address, options = device.format(path), {"format": name}
+        mistake = f"no camera number {path}, or it gives no picture"
+    elif is_stream(path):
+        address, options = str(path), {"timeout": STREAM_SECONDS}
+        mistake = f"cannot be reached, or is no video: {path}"
+    else:
         # Without the prefix, a name with a colon is taken for an address.
-        return av.open(f"file:{path}")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = "cannot be reached, or is no video" if is_stream(path) else "not a video, or damaged at its beginning"
-        raise UserError(f"{reason}: {path}") from error
-
-
-def _open_camera(number: int) -> av.container.InputContainer:
-    if sys.platform not in _CAMERA_FORMATS:
-        raise UserError(f"cameras of {sys.platform} are not known here: name the address of its stream")
-    name, device = _CAMERA_FORMATS[sys.platform]
+        address, options = f"file:{path}", {}
+        mistake = f"not a video, or damaged at its beginning: {path}"
     try:
-        return av.open(device.format(number), format=name)
+        return av.open(address, **options)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise UserError(f"no camera number {number}, or it gives no picture") from error
+        raise UserError(mistake) from error
 
 
 def _choose_stream(container: av.container.InputContainer, path: str | Path | int) -> av.VideoStream:

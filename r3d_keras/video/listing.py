@@ -50,6 +50,11 @@ class Video:
     split: str
     segment: Segment | None = None
 
+    @property
+    def file_bytes(self) -> int:
+        """Size of its file; 0 of a folder of frames, and of what is missing."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
 
 @dataclass(frozen=True)
 class LeftOut:

@@ -5,13 +5,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 
 from r3d_keras.errors import UserError
-from r3d_keras.video.conversion import shrunk_size
+from r3d_keras.video.conversion import DecodedFrame, shrunk_size
 from r3d_keras.video.decoding import USUAL_RATE, VideoReader, is_stream
 
 FRAME_FILE = re.compile(r"image_(\d+)\.jpg")
@@ -25,33 +24,7 @@ VIDEO_SUFFIXES = frozenset({
 # fmt: on
 
 
-class Frame(Protocol):
-    """One frame on its way into a clip."""
-
-    def bgr(self, short_side: int | None) -> np.ndarray:
-        """Returns uint8 [height, width, 3] BGR with the short side at most `short_side`, or as it is."""
-
-    def jpeg(self, short_side: int, quality: int) -> bytes:
-        """Returns the frame as JPEG with its short side at most `short_side`, made once however often it is used."""
-
-
-class FrameSource(Protocol):
-    """Frames with their times in seconds, and what the source says of itself (0 where it does not)."""
-
-    frame_rate: float
-    frame_count: int
-    codec: str
-    is_live: bool
-
-    def timed_frames(self) -> Iterator[tuple[float, Frame]]: ...
-
-    def decoded_fraction(self) -> float:
-        """Returns how much has come of what the source promises, 1 where it promises nothing."""
-
-    def close(self) -> None: ...
-
-
-def open_source(video: "str | Path | int | JpegFrames") -> FrameSource:
+def open_source(video: "str | Path | int | JpegFrames") -> "FrameSource":
     """Opens a video file, address or camera, a folder of image_00001.jpg, ..., or an .hdf5 file of JPEG files.
 
     Folders and hdf5 files are as the authors' tools make them. JpegFrames are a source already.
@@ -60,14 +33,13 @@ def open_source(video: "str | Path | int | JpegFrames") -> FrameSource:
     """
     if isinstance(video, JpegFrames):
         return video
-    if is_stream(video):
-        return VideoReader(video)
-    path = Path(video)
-    if path.is_dir():
-        return _open_folder(path)
-    if path.suffix.lower() == HDF5_SUFFIX:
-        return _open_hdf5(path)
-    return VideoReader(path)
+    if not is_stream(video):
+        path = Path(video)
+        if path.is_dir():
+            return _open_folder(path)
+        if path.suffix.lower() == HDF5_SUFFIX:
+            return _open_hdf5(path)
+    return VideoReader(video)
 
 
 def is_frame_folder(folder: str | Path) -> bool:
@@ -89,35 +61,30 @@ def is_video(file_name: str) -> bool:
     return os.path.splitext(file_name)[1].lower() in VIDEO_SUFFIXES
 
 
-class _JpegFile:
+class JpegFrame:
     """A frame that is a JPEG file already; of another size than the first of its video, it is brought to that."""
 
     def __init__(self, pixels: np.ndarray, jpeg: bytes, size: tuple[int, int]):
         is_odd = pixels.shape[1::-1] != size
         self._pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if is_odd else pixels
         self._file = None if is_odd else jpeg
-        self._jpeg: bytes | None = None
 
     def bgr(self, short_side: int | None) -> np.ndarray:
-        """See `Frame`."""
+        """See `DecodedFrame`."""
         size = shrunk_size(self._pixels.shape[1], self._pixels.shape[0], short_side)
         if size == self._pixels.shape[1::-1]:
             return self._pixels
         return cv2.resize(self._pixels, size, interpolation=cv2.INTER_AREA)
 
     def jpeg(self, short_side: int, quality: int) -> bytes:
-        """See `Frame`. A file that is small enough already is returned as it was."""
-        if self._jpeg is None:
-            if self._file is not None and min(self._pixels.shape[:2]) <= short_side:
-                self._jpeg = self._file
-            else:
-                pixels = self.bgr(short_side)
-                self._jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-        return self._jpeg
+        """See `DecodedFrame`. A file that is small enough already is returned as it was."""
+        if self._file is not None and min(self._pixels.shape[:2]) <= short_side:
+            return self._file
+        return cv2.imencode(".jpg", self.bgr(short_side), [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 class JpegFrames:
-    """JPEG files one after the other. It ends at the first that cannot be decoded.
+    """JPEG files one after the other, with what `VideoReader` has too. It ends at the first that cannot be decoded.
 
     Args:
         times: of the frames in seconds, rising; None when their rate is unknown.
@@ -139,7 +106,7 @@ class JpegFrames:
         self.frame_count = frame_count
         self.close = close
 
-    def timed_frames(self) -> Iterator[tuple[float, Frame]]:
+    def timed_frames(self) -> Iterator[tuple[float, JpegFrame]]:
         size, jpegs = None, iter(self._jpegs)
         # A JPEG file that is passed on has no say in how it is turned: what reads it goes by its pixels.
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -154,10 +121,14 @@ class JpegFrames:
             self._decoded_frames += 1
             size = size or pixels.shape[1::-1]
             time = self._times[index] - self._times[0] if self._times else index / USUAL_RATE
-            yield time, _JpegFile(pixels, jpeg, size)
+            yield time, JpegFrame(pixels, jpeg, size)
 
     def decoded_fraction(self) -> float:
         return self._decoded_frames / self.frame_count if self.frame_count else 1.0
+
+
+Frame = DecodedFrame | JpegFrame
+FrameSource = VideoReader | JpegFrames
 
 
 def _open_folder(path: Path) -> JpegFrames:

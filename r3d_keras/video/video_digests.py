@@ -11,5 +11,4 @@ _DIGITS = 12  # hexadecimal: any two of a million videos have the same digest wi
 
 def video_digest(video: Video) -> str:
     """Returns the digest of a video's id and size in bytes: the same wherever its class folder lies."""
-    size = video.path.stat().st_size if video.path.is_file() else 0
-    return hashlib.sha256(f"{video.video_id}/{size}".encode()).hexdigest()[:_DIGITS]
+    return hashlib.sha256(f"{video.video_id}/{video.file_bytes}".encode()).hexdigest()[:_DIGITS]

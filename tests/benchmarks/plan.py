@@ -45,7 +45,7 @@ class PlanOptions(Options):
     clip_frames: int = option(16, "Frames of a clip.", minimum=1)
     megabytes_a_clip: float = option(0.33, "Of a clip in the shards.")
     megabytes_a_view: float = option(0.6, "Of a clip as it is sent to a trainer: 16 frames of 112 pixels.")
-    prepared_frames: float = option(1017.0, "Frames a second that a core prepares.")
+    prepared_frames: float = option(1925.0, "Frames a second that a core prepares.")
     clips_a_core: float = option(100.0, "Clips a second that a core of an input host makes.")
     clips_a_card: float = option(2079.0, "Clips a second that a card trains on.")
     batch_size: int = option(128, "Clips of a step on one card.", minimum=1)

@@ -7,7 +7,7 @@ ffmpeg runs as the reference's generate_video_jpgs.py runs it: a process for eac
 cores, short side 240, its default quality, `-threads 1`. Ours writes whole shards from the same videos at the default
 settings. Every video is taken --copies times. Each round measures every contestant once, in turns, in a process of its
 own that is held to its cores; medians are printed, of all the time and of the time without the start of the workers
-(Python and TensorFlow, once for a run).
+(Python and what it imports, once for a run).
 """
 
 import concurrent.futures
@@ -26,6 +26,8 @@ from r3d_keras.command_line import Command
 from r3d_keras.errors import UserError
 from r3d_keras.options import Options, option, required
 from r3d_keras.video.recipe import Recipe
+
+SECONDS_TO_WAIT = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +55,10 @@ def main(options: PreparationBenchmarkOptions) -> None:
     one_of_each = (paths, options.short_side, options.quality)
     contestants: dict[str, Callable[[], float]] = {
         f"ours, {all_cores} cores": lambda: _timed(cores, _prepare, *ours, all_cores),
-        f"start, {all_cores} cores": lambda: _timed(cores, _start_workers, all_cores),
+        f"start, {all_cores} cores": lambda: _timed(cores, _start_workers, all_cores) - SECONDS_TO_WAIT,
         f"ffmpeg, {all_cores} cores": lambda: _timed(cores, _run_ffmpeg, ffmpeg, *ours[:2], all_cores),
         "ours, 1 core": lambda: _timed(cores[:1], _prepare, *ours, 1),
-        "start, 1 core": lambda: _timed(cores[:1], _start_workers, 1),
+        "start, 1 core": lambda: _timed(cores[:1], _start_workers, 1) - SECONDS_TO_WAIT,
         "ffmpeg, 1 core": lambda: _timed(cores[:1], _run_ffmpeg, ffmpeg, *ours[:2], 1),
     }
     _timed(cores, _prepare, *one_of_each, 1)  # fills the disk cache
@@ -73,15 +75,16 @@ def _print_table(seconds: dict[str, list[float]], frames: int, cores: int, round
     for name, values in seconds.items():
         rate = "" if name.startswith("start") else f"{frames / medians[name]:8.0f} frames/s"
         print(f"  {name:18}{medians[name]:8.1f} s ({min(values):.1f} to {max(values):.1f}){rate}")
-    many, one, theirs = (
-        medians[f"{name}"] for name in (f"ours, {cores} cores", "ours, 1 core", f"ffmpeg, {cores} cores")
-    )
-    many_decoding, one_decoding = many - medians[f"start, {cores} cores"], one - medians["start, 1 core"]
-    print(f"  ours is {theirs / many:.2f} times ffmpeg, {theirs / many_decoding:.2f} times without the start")
-    print(
-        f"  {cores} cores are {one / many:.2f} times one, {one_decoding / many_decoding:.2f} times without the start;"
-    )
-    print(f"  of ffmpeg {medians['ffmpeg, 1 core'] / theirs:.2f} times")
+    whole, decoding = {}, {}
+    for on in (f"{cores} cores", "1 core"):
+        whole[on], theirs = medians[f"ours, {on}"], medians[f"ffmpeg, {on}"]
+        decoding[on] = whole[on] - medians[f"start, {on}"]
+        ratios = f"{theirs / whole[on]:.2f} times ffmpeg, {theirs / decoding[on]:.2f} times without the start"
+        print(f"  ours is on {on} {ratios}")
+    many, one = (f"{cores} cores", "1 core")
+    print(f"  {cores} cores are {whole[one] / whole[many]:.2f} times one, ", end="")
+    print(f"{decoding[one] / decoding[many]:.2f} times without the start;")
+    print(f"  of ffmpeg {medians[f'ffmpeg, {one}'] / medians[f'ffmpeg, {many}']:.2f} times")
 
 
 def _timed(cores: list[int], function: Callable, *arguments: object) -> float:
@@ -112,6 +115,7 @@ def _prepare(folder: Path, paths: list[Path], short_side: int, quality: int, wor
     recipe = Recipe(short_side=short_side, quality=quality)
     videos = [Video(path, str(index), "a", TRAIN) for index, path in enumerate(paths)]
     tasks = plan_shards(Listing(videos, ["a", "b"], []), TRAIN, recipe, KEEP_FRACTION, 0, folder)
+    tasks.sort(key=lambda task: task.source_bytes, reverse=True)
     for _ in run_tasks(write_shard, tasks, workers):
         pass
 
@@ -124,11 +128,9 @@ def _start_workers(folder: Path, workers: int) -> None:
 
 def _import_what_workers_do(_: int) -> None:
     from data import shard_writer
-    from r3d_keras import quiet
 
-    quiet.import_tensorflow()
-    time.sleep(0.2)  # so that another worker takes the next task
     assert shard_writer
+    time.sleep(SECONDS_TO_WAIT)  # so that another worker takes the next task
 
 
 def _run_ffmpeg(folder: Path, ffmpeg: str, paths: list[Path], short_side: int, processes: int) -> None:

@@ -4,12 +4,17 @@ import socket
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from data.processes import run_tasks
+from data.shard_writer import plan_shards, write_shard
 from r3d_keras.errors import UserError
 from r3d_keras.quiet import WITHOUT_GPUS
+from r3d_keras.video.listing import TRAIN, Listing, Video
+from r3d_keras.video.recipe import Recipe
 from tests.commands import ROOT
+from tests.videos import write_video
 
 
 def square(number):
@@ -53,6 +58,18 @@ def test_workers_see_no_gpu_from_before_tensorflow_is_there(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     assert set(run_tasks(seen_by_worker, range(4), 2)) == {("-1", "-1", False)}
     assert not set(WITHOUT_GPUS) & set(os.environ)  # this process may train
+
+
+def write(task):
+    return write_shard(task).clips, "tensorflow" in sys.modules
+
+
+def test_workers_write_shards_without_tensorflow(tmp_path):
+    """It takes two seconds to start and 500 MB, of each worker."""
+    write_video(tmp_path / "1.avi", [np.zeros((64, 80, 3), np.uint8)] * 20)
+    listing = Listing([Video(tmp_path / "1.avi", str(number), "a", TRAIN) for number in range(8)], ["a"], [])
+    tasks = plan_shards(listing, TRAIN, Recipe(), keep_fraction=0.5, seed=0, folder=tmp_path)
+    assert list(run_tasks(write, tasks, 2)) == [(8, False), (8, False)]
 
 
 @pytest.mark.parametrize(

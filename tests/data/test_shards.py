@@ -17,6 +17,7 @@ from data.folder import list_folder
 from data.preparation import Settings, prepare_shards
 from data.shard_writer import shard_count
 from r3d_keras.clip_index import ClipIndex
+from r3d_keras.clip_record import clip_features, serialize_clip
 from r3d_keras.errors import UserError
 from r3d_keras.video.recipe import Recipe
 from tests.data.videos import counted_frames, decode, file_contents, frame_number, read_clips
@@ -82,6 +83,18 @@ def test_the_index_says_where_every_clip_lies(counted_shards):
             example = tf.train.Example.FromString(contents[12 : 12 + size]).features.feature
             assert example["video_id"].bytes_list.value[0].decode() == name
             assert example["clip_index"].int64_list.value[0] == clip - first
+
+
+@pytest.mark.parametrize(("labels", "given"), [([1], "é"), ([-1], -1), ([1, 0], ["é", "a"]), ([], [])])
+def test_a_record_is_what_tfds_makes_of_a_clip(labels, given):
+    frames, place = (
+        [b"\xff\xd8", b"2"],
+        {"video_id": "é/1.avi", "clip_index": 0, "first_frame": 300, "frame_rate": 29.97},
+    )
+    features = clip_features(2, ["a", "é"], is_multilabel=isinstance(given, list))
+    serializer = tfds.core.example_serializer.ExampleSerializer(features.get_serialized_info())
+    example = serializer.get_tf_example(features.encode_example({"frames": frames, "label": given, **place}))
+    assert serialize_clip(frames, labels, **place) == example.SerializeToString(deterministic=True)
 
 
 def test_tfds_reads_the_set(counted_shards):

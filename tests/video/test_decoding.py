@@ -1,5 +1,8 @@
 """Decoding: every codec, both decoders alike, real times, rotation, damage."""
 
+import gc
+
+import av
 import numpy as np
 import pytest
 
@@ -59,6 +62,19 @@ def test_pixels_that_nobody_asks_for(videos):
     timed_frames = enumerate(VideoReader(videos["H.264"]).timed_frames())
     numbers = [number_of(frame.bgr(None)) for index, (_, frame) in timed_frames if index % 3 == 0]
     assert numbers == list(range(0, FRAMES, 3))
+
+
+def test_frames_are_freed_at_once(videos):
+    """They are large, and the garbage collector does not see it."""
+    gc.collect()
+    gc.disable()
+    try:
+        with VideoReader(videos["H.264"]) as video:
+            for _, frame in video.timed_frames():
+                assert frame.jpeg(30, 95)
+        assert sum(isinstance(each, av.VideoFrame) for each in gc.get_objects()) < 5
+    finally:
+        gc.enable()
 
 
 def test_a_cut_file_ends_early_and_says_how_long_it_should_be(tmp_path):

@@ -132,6 +132,19 @@ def test_the_jpeg_shows_the_colors_of_the_frame(kind, tmp_path):
         assert np.abs(coarse(ours) - coarse(expected)).mean() < 3.5
 
 
+def test_gray_stays_gray_in_the_jpeg(tmp_path):
+    """Of colors from 16 to 240 the middle is 128, which stays in the middle of 0 to 255."""
+    ramp = ("-f", "lavfi", "-i", "gradients=s=160x120:c0=black:c1=white:x0=0:x1=159:n=2")
+    ffmpeg(*ramp, "-vf", "hue=s=0", "-frames:v", 2, "-c:v", "ffv1", "-pix_fmt", "yuv420p", tmp_path / "gray.mkv")
+    with VideoReader(tmp_path / "gray.mkv") as video:
+        jpegs = [frame.jpeg(240, 95) for _, frame in video.timed_frames()]
+    for jpeg, frame in zip(jpegs, frames_of(tmp_path / "gray.mkv", 120, 160), strict=True):
+        ours = np.asarray(Image.open(io.BytesIO(jpeg))).astype(int)
+        assert ours.max() - ours.min() > 200
+        np.testing.assert_array_equal(ours, ours[..., :1].repeat(3, -1))
+        assert np.abs(ours - frame).max() <= 4
+
+
 @pytest.mark.parametrize(("width", "height"), [(51, 36), (52, 35), (51, 35)])
 def test_the_jpeg_of_an_odd_size_is_made_of_the_frame_alone(width, height, tmp_path):
     """As of the even size whose last column and row are there twice: the encoder reads brightness in pairs."""
