@@ -132,8 +132,8 @@ def _floor(data_dir: Path, clips: int) -> Callable[[], float]:
     def crop(record):
         shape = tf.image.extract_jpeg_shape(record["frames"][0])
         box = random_corner_box(shape[0], shape[1], tf.stack([record["clip_index"], record["label"]]), 2020)
-        decoded, (first, count) = decode_boxes(record["frames"], data.clip_frames, box)
-        return tf.stack(decoded)[:, :, first : first + count]
+        decoded, columns = decode_boxes(record["frames"], data.clip_frames, box)
+        return tf.stack(decoded)[:, :, columns[0] : columns[0] + columns[1]]
 
     records = tf.data.TFRecordDataset(list(data.split("train").files)).map(data.parse).repeat()
     return lambda: _rate(records.map(crop, num_parallel_calls=tf.data.AUTOTUNE), clips, 1)
