@@ -4,13 +4,8 @@ import tensorflow as tf
 
 from r3d_keras.input import crops
 from r3d_keras.input.clip_options import Augmentation
-from r3d_keras.input.frames import (
-    decode_and_crop_frames,
-    decode_frames,
-    decode_shrunk_frames,
-    resize_and_center_crop,
-    resize_frames,
-)
+from r3d_keras.input.frames import decode_boxes, decode_shrunk_boxes
+from r3d_keras.input.resizing import resize_frames
 from r3d_keras.video.optical_flow import NO_MOTION
 from r3d_keras.video.recipe import FLOW, RGB
 
@@ -42,16 +37,18 @@ def augment(
         uint8 [clip_frames, frame_size, frame_size, 3], or [..., 2] of optical flow.
     """
     crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 3))
+    height, width = tf.unstack(tf.image.extract_jpeg_shape(frames[0])[:2])
     if augmentation.crop == "center" and augmentation.crop_generation == 2020:
-        clip = resize_and_center_crop(decode_frames(frames, clip_frames), frame_size)
+        box, shown = crops.view_box(height, width, frame_size)
+        decoded, columns = decode_boxes(frames, clip_frames, box)
+        clip = resize_frames(decoded, columns, frame_size, shown)
     else:
-        shape = tf.image.extract_jpeg_shape(frames[0])
-        box = CROPS[augmentation.crop](shape[0], shape[1], crop_seed, augmentation.crop_generation)
+        box = CROPS[augmentation.crop](height, width, crop_seed, augmentation.crop_generation)
         if augmentation.scaled_decoding:
-            cropped = decode_shrunk_frames(frames, clip_frames, box, frame_size)
+            decoded, columns = decode_shrunk_boxes(frames, clip_frames, box, frame_size)
         else:
-            cropped = decode_and_crop_frames(frames, clip_frames, box)
-        clip = resize_frames(cropped, (frame_size, frame_size), augmentation.antialias)
+            decoded, columns = decode_boxes(frames, clip_frames, box)
+        clip = resize_frames(decoded, columns, frame_size, antialias=augmentation.antialias)
     if modality == FLOW:
         clip = clip[..., :2]
     if augmentation.flip:

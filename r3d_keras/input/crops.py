@@ -117,5 +117,24 @@ def resized_fallback_box(height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
     return tf.stack([(height - box_height) // 2, (width - box_width) // 2, box_height, box_width])
 
 
+def view_box(height: tf.Tensor, width: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what the reference's Resize and CenterCrop to `size` show of a frame of int32 height and width.
+
+    Returns:
+        a box that holds every pixel with a part in it; and float64 [4], left, top, width and height within that box of
+        what is shown.
+    """
+    sides = tf.stack([height, width])
+    resized = size * sides // tf.reduce_min(sides)
+    # Example: 240 x 320 become 112 x 149. Columns 18 to 130 of 149 are columns 38.7 to 279.2 of 320.
+    scale = tf.cast(sides, tf.float64) / tf.cast(resized, tf.float64)
+    begin = tf.cast(_half_to_even(resized - size), tf.float64) * scale
+    reach = tf.maximum(scale, 1) + 1  # of the filter, and a pixel for whatever is rounded
+    first = tf.maximum(tf.cast(tf.floor(begin - reach), tf.int32), 0)
+    end = tf.minimum(tf.cast(tf.math.ceil(begin + size * scale + reach), tf.int32), sides)
+    within = tf.concat([(begin - tf.cast(first, tf.float64))[::-1], (size * scale)[::-1]], 0)
+    return tf.concat([first, end - first], 0), within
+
+
 def _half_to_even(room: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(tf.cast(room, tf.float64) / 2), tf.int32)

@@ -1,4 +1,4 @@
-"""Decoding and resizing the frames of a clip, inside the TensorFlow graph."""
+"""Decoding the frames of a clip, and the view of the evaluation, by operations that every runtime of TensorFlow has."""
 
 import tensorflow as tf
 
@@ -21,12 +21,18 @@ def decode_frames(frames: tf.Tensor, clip_frames: int, channels: int = 3) -> tf.
     return tf.stack(files)[..., :channels]
 
 
-def decode_and_crop_frames(frames: tf.Tensor, clip_frames: int, box: tf.Tensor, ratio: int = 1) -> tf.Tensor:
-    """Decodes only `box` (int32: top, left, height, width) of each frame to uint8 [clip_frames, height, width, 3].
+def decode_boxes(
+    frames: tf.Tensor, clip_frames: int, box: tf.Tensor, ratio: int = 1
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Decodes only `box` (int32: top, left, height, width) of each frame, and some columns beside it.
 
     The pixels are those of decoding whole and cropping afterwards. The decodes are unrolled so that TensorFlow
     runs those of one clip at the same time. With a `ratio` of 2, 4 or 8 the decoder leaves out high frequencies, and
     delivers frames, and of them the box, shrunk by it.
+
+    Returns:
+        the frames, uint8 [height, columns, 3] each; and int32 [2], first column and number of columns of the box in
+        them.
     """
     # The decoder interpolates color between columns, so the outermost ones need their neighbors.
     frame_width = -(-tf.image.extract_jpeg_shape(frames[0])[1] // ratio)
@@ -34,32 +40,20 @@ def decode_and_crop_frames(frames: tf.Tensor, clip_frames: int, box: tf.Tensor, 
     first_column = tf.maximum(left - _COLOR_MARGIN, 0) // _BLOCK_COLUMNS * _BLOCK_COLUMNS
     last_column = tf.minimum(left + width + _COLOR_MARGIN, frame_width)
     wider_box = tf.stack([top, first_column, height, last_column - first_column])
-    wider = tf.stack(
-        [
-            tf.image.decode_and_crop_jpeg(frames[i], wider_box, channels=3, ratio=ratio, dct_method=_DCT_METHOD)
-            for i in range(clip_frames)
-        ]
-    )
-    return wider[:, :, left - first_column : left - first_column + width]
-
-
-def decode_shrunk_frames(frames: tf.Tensor, clip_frames: int, box: tf.Tensor, size: int) -> tf.Tensor:
-    """`decode_and_crop_frames` with the largest ratio that leaves at least `size` pixels a side, or with 1."""
-    branches = [
-        lambda ratio=ratio: decode_and_crop_frames(frames, clip_frames, box, ratio) for ratio in _DECODING_RATIOS
+    decoded = [
+        tf.image.decode_and_crop_jpeg(frames[i], wider_box, channels=3, ratio=ratio, dct_method=_DCT_METHOD)
+        for i in range(clip_frames)
     ]
+    return decoded, tf.stack([left - first_column, width])
+
+
+def decode_shrunk_boxes(
+    frames: tf.Tensor, clip_frames: int, box: tf.Tensor, size: int
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """`decode_boxes` with the largest ratio that leaves at least `size` pixels a side, or with 1."""
+    branches = [lambda ratio=ratio: decode_boxes(frames, clip_frames, box, ratio) for ratio in _DECODING_RATIOS]
     fitting = tf.reduce_min(box[2:]) >= size * tf.constant(_DECODING_RATIOS[1:])
     return tf.switch_case(tf.reduce_sum(tf.cast(fitting, tf.int32)), branches)
-
-
-def resize_frames(frames: tf.Tensor, size: tuple | tf.Tensor, antialias: bool = True) -> tf.Tensor:
-    """Resizes uint8 [frames, height, width, 3] to `size` (height, width) bilinearly, rounding to uint8.
-
-    With `antialias` the result is within one gray level of PIL's BILINEAR, which the reference uses.
-    """
-    if antialias:
-        return _resize_antialiased(frames, [size])
-    return _rounded(tf.image.resize(frames, size, method="bilinear"))
 
 
 def _resize_antialiased(frames: tf.Tensor, sizes: list) -> tf.Tensor:

@@ -142,7 +142,7 @@ def training_clips(
         numbers = tf.data.Dataset.range(tf.int64.max).map(
             lambda count: (first + count // part * step) * part + count % part
         )
-        augmented = numbers.map(training_clip, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        augmented = numbers.map(training_clip, num_parallel_calls=parallel_clips(), deterministic=True)
         return augmented.batch(part, drop_remainder=True)
 
     parts = batches_of_hosts(hosts, parts_of) if hosts else parts_of(0)

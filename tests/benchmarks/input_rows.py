@@ -16,9 +16,10 @@ FRAME_SIZE = 112
 SHORT_SIDES = (128, 240, 360)
 REFERENCE, FLOOR = "the reference's way (PIL, one process times the cores)", "decoding and cropping alone"
 WAYS = {
-    "antialiased": {},
-    "--noantialias": {"antialias": False},
-    "--noantialias --scaled_decoding": {"antialias": False, "scaled_decoding": True},
+    "--crop=corner": {"crop": "corner"},
+    "--crop=corner --noantialias": {"crop": "corner", "antialias": False},
+    "--crop=corner --noantialias --scaled_decoding": {"crop": "corner", "antialias": False, "scaled_decoding": True},
+    "--crop=center": {},
 }
 
 
@@ -123,7 +124,7 @@ def _floor(data_dir: Path, clips: int) -> Callable[[], float]:
     import tensorflow as tf
 
     from r3d_keras.input.crops import random_corner_box
-    from r3d_keras.input.frames import decode_and_crop_frames
+    from r3d_keras.input.frames import decode_boxes
     from r3d_keras.input.shards import open_clip_data
 
     data = open_clip_data(data_dir)
@@ -131,7 +132,8 @@ def _floor(data_dir: Path, clips: int) -> Callable[[], float]:
     def crop(record):
         shape = tf.image.extract_jpeg_shape(record["frames"][0])
         box = random_corner_box(shape[0], shape[1], tf.stack([record["clip_index"], record["label"]]), 2020)
-        return decode_and_crop_frames(record["frames"], data.clip_frames, box)
+        decoded, columns = decode_boxes(record["frames"], data.clip_frames, box)
+        return tf.stack(decoded)[:, :, columns[0] : columns[0] + columns[1]]
 
     records = tf.data.TFRecordDataset(list(data.split("train").files)).map(data.parse).repeat()
     return lambda: _rate(records.map(crop, num_parallel_calls=tf.data.AUTOTUNE), clips, 1)
