@@ -1,4 +1,6 @@
-"""The form of a model that is served: batch normalization folded into the convolutions, one precision."""
+"""The form of a model that is served: convolutions with the normalization and ReLU after them, one precision."""
+
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -19,9 +21,10 @@ def fold(model: ClipClassifier, precision: str = "float32") -> keras.Model:
     """Returns a model for inference that computes what `model` does, with fewer layers.
 
     A batch normalization that follows a convolution becomes a part of its kernel and bias, computed in float64; one
-    that follows anything else stays. Grouped convolutions choose their way where they run. With bfloat16 or float16
-    the layers, and their weights in the file, have that precision; the normalization of the clips, the global pooling
-    and the head stay float32.
+    that follows anything else stays. A ReLU after these becomes the convolution's activation: in the blocks of a
+    grouped one TensorFlow fuses it, behind them it could not. Grouped convolutions choose their way where they run.
+    With bfloat16 or float16 the layers, and their weights in the file, have that precision; the normalization of the
+    clips, the global pooling and the head stay float32.
 
     Returns:
         A model from clips [batch, frames, height, width, channels], uint8 or float 0 to 255, to features float32
@@ -31,14 +34,17 @@ def fold(model: ClipClassifier, precision: str = "float32") -> keras.Model:
     """
     if precision not in PRECISIONS:
         raise UserError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
-    folded_into = _convolutions_before_normalizations(model)
-    absorbed = {normalization.name for normalization in folded_into.values()}
+    folded_into = _convolutions_before(model, BatchNormalization)
+    activated_by = _convolutions_before(model, keras.layers.ReLU, folded_into)
+    absorbed = {layer.name for layer in (*folded_into.values(), *activated_by.values())}
     dtype_of = _layer_dtypes(model, precision)
 
     def clone(layer):
         config = layer.get_config()
         if layer.name in folded_into:
             config["use_bias"] = True
+        if layer.name in activated_by:
+            config["activation"] = "relu"
         if layer.name in dtype_of:
             config["dtype"] = dtype_of[layer.name]
         layer_class = PortableConvolution if isinstance(layer, GroupedConvolution) else type(layer)
@@ -59,14 +65,23 @@ def fold(model: ClipClassifier, precision: str = "float32") -> keras.Model:
     return keras.Model(folded.inputs[0], [ops.cast(head.input, "float32"), head.output], name=model.name)
 
 
-def _convolutions_before_normalizations(model: keras.Model) -> dict[str, BatchNormalization]:
-    """Returns the normalization after each convolution whose values nothing else needs, by the convolution's name."""
+def _convolutions_before(
+    model: keras.Model, layer_class: type, between: Mapping[str, keras.layers.Layer] | None = None
+) -> dict[str, keras.layers.Layer]:
+    """Returns the layer of a class that follows each convolution whose values nothing else needs, by its name.
+
+    `between` are the layers, by the names of convolutions, that may stand between the two.
+    """
+    behind = {layer.name: name for name, layer in (between or {}).items()}
     pairs = {}
     for layer in model.layers:
-        if isinstance(layer, BatchNormalization):
-            before = layer.input._keras_history.operation
-            if isinstance(before, keras.layers.Conv3D) and len(before._outbound_nodes) == 1:
-                pairs[before.name] = layer
+        if not isinstance(layer, layer_class):
+            continue
+        before = layer.input._keras_history.operation
+        alone = len(before._outbound_nodes) == 1
+        before = model.get_layer(behind.get(before.name, before.name))
+        if alone and isinstance(before, keras.layers.Conv3D):
+            pairs[before.name] = layer
     return pairs
 
 

@@ -13,10 +13,12 @@ class PortableConvolution(GroupedConvolution):
 
     def call(self, inputs):
         """See `keras.layers.Conv3D`; channels last."""
-        return tf.switch_case(
+        outputs = tf.switch_case(
             tf.raw_ops.DeviceIndex(device_names=["CPU"]),  # 0 on a CPU, 1 on any other device
             [lambda: self.convolve_blocks(inputs), lambda: self.convolve_as_keras(inputs)],
         )
+        # The choice hides that the batch is that of `inputs`, without which TensorFlow fuses no addition after it.
+        return tf.reshape(outputs, tf.concat([tf.shape(inputs)[:1], tf.shape(outputs)[1:]], axis=0))
 
 
 class BlockConvolution(GroupedConvolution):

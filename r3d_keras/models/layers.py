@@ -256,11 +256,12 @@ class GroupedConvolution(keras.layers.Conv3D):
         kernels = self._block_kernels(tf.convert_to_tensor(self.kernel), inputs.shape[-1])
         strides = [1, *self.strides, 1]
         blocks = zip(tf.split(inputs, len(kernels), axis=-1), kernels, strict=True)
-        outputs = tf.concat(
-            [tf.nn.conv3d(block, kernel, strides, self.padding.upper()) for block, kernel in blocks], axis=-1
-        )
-        outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias)) if self.use_bias else outputs
-        return self.activation(outputs)
+        outputs = [tf.nn.conv3d(block, kernel, strides, self.padding.upper()) for block, kernel in blocks]
+        if self.use_bias:
+            biases = tf.split(tf.convert_to_tensor(self.bias), len(outputs))
+            outputs = [tf.nn.bias_add(block, bias) for block, bias in zip(outputs, biases, strict=True)]
+        # Within the blocks TensorFlow fuses bias and activation into the convolutions.
+        return tf.concat([self.activation(block) for block in outputs], axis=-1)
 
     def _block_kernels(self, kernel, channels: int) -> list:
         """Returns a kernel [*kernel_size, in, out] for each block, of the groups' kernels [*kernel_size, 1, out]."""

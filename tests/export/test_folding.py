@@ -1,9 +1,13 @@
 """The folded form against the model itself."""
 
+import collections
+import platform
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from export.folding import fold
 from export.grouped_convolution import PortableConvolution
@@ -103,6 +107,29 @@ def test_a_folded_network_can_go_elsewhere():
     grouped = [layer for layer in folded.layers if isinstance(layer, GroupedConvolution)]
     assert len(grouped) == 16
     assert {type(layer) for layer in grouped} == {PortableConvolution}
+
+
+def test_only_additions_keep_a_relu_of_their_own():
+    folded = fold(trained_looking_model("resnet-50", widen_factor=0.0625))
+    names = [layer.name for layer in folded.layers if isinstance(layer, keras.layers.ReLU)]
+    assert len(names) == 16
+    assert all(name.endswith(".relu") and name.startswith("layer") for name in names)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="TensorFlow fuses convolutions of three axes on x86 alone")
+def test_a_folded_network_is_convolutions_alone():
+    """What TensorFlow makes of it on a CPU: bias, addition and ReLU are parts of the convolutions, grouped ones too."""
+    network = fold(trained_looking_model("resnext-50"))
+    function = tf.function(lambda clips: network(clips, training=False)[1])
+    context.context().enable_graph_collection()
+    try:
+        function(clips(2, 16, 32, 32, 3))
+        graphs = context.context().export_run_metadata().partition_graphs
+    finally:
+        context.context().disable_graph_collection()
+    operations = collections.Counter(node.op for graph in graphs for node in graph.node)
+    assert operations["AddV2"] == operations["_MklNativeConv3D"] == operations["Conv3D"] == 0
+    assert operations["_MklNativeFusedConv3D"] > 16
 
 
 def test_features_are_what_the_head_multiplies():
