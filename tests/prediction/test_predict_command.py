@@ -125,7 +125,7 @@ def test_a_name_that_begins_with_a_dash(model, video, tmp_path):
 
 def test_features_are_written(model, video, tmp_path):
     result = predict(model, "--features=pool", f"--features_file={tmp_path / 'f.npz'}", video)
-    assert "7 clips of 1 videos" in result.stdout
+    assert "7 clips of 1 video" in result.stdout
     with np.load(tmp_path / "f.npz") as arrays:
         assert arrays["features"].shape == (7, 64)
         assert arrays["videos"].tolist() == [str(video)] * 7
