@@ -136,7 +136,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 def _normalized_by_own_statistics(frames, scale, offset, epsilon: float):
     """Returns float32 [frames, height, width, channels] normalized, and means and biased variances of its channels.
 
-    The statistics are those of each frame, put together: float32 sums of a frame are exact to seven digits.
+    The statistics are those of each frame, put together: float32 sums of a frame lose their last digit at most.
     """
     import tensorflow as tf
 
