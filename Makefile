@@ -55,7 +55,8 @@ test-tfio: .venv-tfio/.installed
 
 # Models in other formats, each in its own runtime.
 test-formats: .venv-benchmark/.installed
-	.venv-benchmark/bin/python -m pytest tests/export/test_formats.py tests/export/test_quantization.py
+	.venv-benchmark/bin/python -m pytest tests/export/test_formats.py tests/export/test_quantization.py \
+		tests/export/test_first_convolution.py
 
 # Against PyTorch, PIL, OpenVINO and ONNX Runtime; VIDEOS=folder takes real videos for the input rows.
 benchmark: .venv-benchmark/.installed

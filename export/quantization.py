@@ -28,6 +28,8 @@ from r3d_keras.prediction.scorer import Scorer, as_scorer
 from r3d_keras.terminal import Progress
 from r3d_keras.video.listing import TRAIN
 
+from .first_convolution import read_gray_levels
+
 CALIBRATION_CLIPS = 256  # at most
 RANKING_CLIPS = 64  # at most, by which the layers that hurt are found
 ROUNDING = 1e-9  # 0.74 - 0.73 is more than 0.01
@@ -182,13 +184,15 @@ def to_int8(network, clips: list[np.ndarray], kept: Sequence[str] = ()):
     )
     # It draws bars of its own on standard output.
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        return nncf.quantize(
+        quantized = nncf.quantize(
             network,
             nncf.Dataset(clips, _as_float32),
             subset_size=len(clips),
             ignored_scope=nncf.IgnoredScope(names=list(kept)),
             advanced_parameters=parameters,
         )
+    read_gray_levels(quantized, network)
+    return quantized
 
 
 def _layers_by_harm(network, clips: list[np.ndarray]) -> list[str]:

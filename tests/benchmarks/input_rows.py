@@ -30,9 +30,12 @@ def measure(settings: Settings) -> list[Row]:
     for short_side in SHORT_SIDES[:1] if settings.quick else SHORT_SIDES:
         with tempfile.TemporaryDirectory() as folder:
             data_dir = _write_shards(Path(folder), short_side, settings)
-            peers = {FLOOR: _floor(data_dir, clips), REFERENCE: _reference(data_dir)}
             for way, options in WAYS.items():
-                contestants = {"ours": _ours(data_dir, clips, options), **peers}
+                contestants = {
+                    "ours": _ours(data_dir, clips, options),
+                    FLOOR: _floor(data_dir, clips, options.get("crop", "center")),
+                    REFERENCE: _reference(data_dir),
+                }
                 rows += compare(f"input, short side {short_side}, {way}", "clips/s", contestants, settings.rounds)
     return rows
 
@@ -120,23 +123,26 @@ def _ours(data_dir: Path, clips: int, options: dict[str, bool], hosts: tuple[str
     return measure
 
 
-def _floor(data_dir: Path, clips: int) -> Callable[[], float]:
+def _floor(data_dir: Path, clips: int, crop: str) -> Callable[[], float]:
     import tensorflow as tf
 
-    from r3d_keras.input.crops import random_corner_box
+    from r3d_keras.input.crops import random_corner_box, view_box
     from r3d_keras.input.frames import decode_boxes
     from r3d_keras.input.shards import open_clip_data
 
     data = open_clip_data(data_dir)
 
-    def crop(record):
-        shape = tf.image.extract_jpeg_shape(record["frames"][0])
-        box = random_corner_box(shape[0], shape[1], tf.stack([record["clip_index"], record["label"]]), 2020)
+    def decode_and_crop(record):
+        height, width = tf.unstack(tf.image.extract_jpeg_shape(record["frames"][0])[:2])
+        if crop == "center":
+            box, _ = view_box(height, width, FRAME_SIZE)
+        else:
+            box = random_corner_box(height, width, tf.stack([record["clip_index"], record["label"]]), 2020)
         decoded, columns = decode_boxes(record["frames"], data.clip_frames, box)
         return tf.stack(decoded)[:, :, columns[0] : columns[0] + columns[1]]
 
     records = tf.data.TFRecordDataset(list(data.split("train").files)).map(data.parse).repeat()
-    return lambda: _rate(records.map(crop, num_parallel_calls=tf.data.AUTOTUNE), clips, 1)
+    return lambda: _rate(records.map(decode_and_crop, num_parallel_calls=tf.data.AUTOTUNE), clips, 1)
 
 
 def _reference(data_dir: Path) -> Callable[[], float]:
