@@ -27,10 +27,10 @@ def read_gray_levels(quantized, network) -> None:
     clips, scale, shift = before
     kernel = _first_convolution(network).input_value(1).get_node().data
     weights, steps = _quantized_weights(kernel.astype(np.float64), scale, shift)
-    levels = ops.transpose(clips, np.array([0, 4, 1, 2, 3]))
-    levels = ops.pad(levels, np.zeros(5, int), np.array([0, 1, 0, 0, 0]), "constant", np.float32(WHITE))
     low, high = (np.full([1] * 5, level, np.float32) for level in (0, WHITE))
-    levels = ops.fake_quantize(levels, low, high, low, high, WHITE + 1)
+    levels = ops.fake_quantize(clips, low, high, low, high, WHITE + 1)
+    levels = ops.transpose(levels, np.array([0, 4, 1, 2, 3]))
+    levels = ops.pad(levels, np.zeros(5, int), np.array([0, 1, 0, 0, 0]), "constant", np.float32(WHITE))
     weights = ops.multiply(ops.convert(ops.constant(weights), "f32"), ops.constant(steps))
     names = ("strides", "pads_begin", "pads_end", "dilations", "auto_pad")
     options = [convolution.get_attributes()[name] for name in names]
