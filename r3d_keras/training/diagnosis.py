@@ -103,7 +103,7 @@ def binomial_bound(part: float, count: int) -> float:
 def _waits_for_input(last: EpochNumbers) -> str | None:
     if last.wait_share <= NOTABLE_WAIT:
         return None
-    remedy = "input hosts (data_service), shards of a smaller short_side or antialias=False make it faster"
+    remedy = "input hosts (data_service), shards of a smaller short_side or JPEG quality make it faster"
     return f"{bottleneck(last.wait_share)}; {remedy}"
 
 
