@@ -69,7 +69,7 @@ def _quantized_weights(kernel: np.ndarray, scale: np.ndarray, shift: np.ndarray)
     """
     by_channel = (1, -1, 1, 1, 1)
     kernel = kernel * np.broadcast_to(scale, kernel.shape[1]).reshape(by_channel)
-    # A sum of kernel times offset is the same as of scaled kernel times shift / scale.
+    # A kernel of (clips * scale + shift) is the scaled kernel of (clips + shift / scale).
     offset = np.broadcast_to(shift / scale / WHITE, kernel.shape[1]).reshape(by_channel)
     presence = (kernel * offset).sum(axis=1, keepdims=True)
     largest = np.abs(np.concatenate([kernel, presence], axis=1)).max(axis=(1, 2, 3, 4), keepdims=True)
