@@ -266,7 +266,9 @@ def differences(config: TrainingConfig, earlier: Mapping[str, Any], fixed_only: 
 
     With `fixed_only`, those alone that may never change in a run: FIXED_FIELDS and the arguments of the architecture.
     """
-    current, earlier = to_json(config), _flat(earlier)
+    default = TrainingConfig(data_dir=config.data_dir, model_dir=config.model_dir)
+    # An option younger than the run does by default what the run did without it.
+    current, earlier = to_json(config), _flat({**to_json(default), **earlier})
     free = FREE_FIELDS if config.schedule == "cosine" else (*FREE_FIELDS, "epochs")
     fixed = {*FIXED_FIELDS, *(field.name for field in fields(ArchitectureOptions))}
     return [
@@ -282,8 +284,8 @@ def _written(name: str, value: Any) -> str:
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a config.json with the fields of today; an earlier version had three of its groups nested."""
-    flat = {"loss": defaults.SOFTMAX, **values}
-    sampling, augmentation = flat.pop("sampling", None), flat.pop("augmentation", {})
+    flat = dict(values)
+    sampling, augmentation = flat.pop("sampling"), flat.pop("augmentation", {})
     flat |= flat.pop("arguments", {})
     if isinstance(sampling, dict):
         sampling, flat["frame_stride"] = sampling["position"], sampling["frame_stride"]

@@ -64,6 +64,13 @@ def test_a_config_json_of_an_earlier_version_says_the_same():
     assert differences(config, {**earlier, "stage_factors": {}}) == []
 
 
+def test_an_option_that_is_younger_than_the_run_has_its_default():
+    earlier = to_json(TrainingConfig(**RUN))
+    del earlier["balanced_classes"], earlier["conv1_t_size"]
+    assert differences(TrainingConfig(**RUN), earlier) == []
+    assert differences(TrainingConfig(**RUN, balanced_classes=True), earlier) == ["balanced_classes=False, now True"]
+
+
 def test_the_optimizer_has_the_defaults_of_the_options():
     config, optimizer = TrainingConfig(**RUN), SGD().get_config()
     for name in ("momentum", "dampening", "weight_decay", "nesterov"):
