@@ -113,13 +113,11 @@ def open_calibration(data_dir: str | Path, name: str, metadata: Metadata) -> Cal
     training = open_split(data, TRAIN, sampling, metadata.loss)
     every = -(-training.epoch_length // CALIBRATION_CLIPS)
     damage, clips = DamageLog(data, TRAIN, ProtocolOptions.max_damaged_fraction), []
-    with data.reading():
-        for batch in evaluation_clips(
-            training, 1, metadata.frame_size, num_parts=every, channels=metadata.channels
-        ).as_numpy_iterator():
-            damage.add(batch["damaged"])
-            if batch["damaged"] == INTACT:
-                clips.append(batch["clips"])
+    batches = evaluation_clips(training, 1, metadata.frame_size, num_parts=every, channels=metadata.channels)
+    for batch in training.read(batches.as_numpy_iterator()):
+        damage.add(batch["damaged"])
+        if batch["damaged"] == INTACT:
+            clips.append(batch["clips"])
     return Calibration(name, clips, source, classes)
 
 

@@ -178,11 +178,10 @@ class ShardClips(MeasuredClips):
         self.description = f"{data.data_dir}, {split}"
 
     def batches(self, batch_size: int, frame_size: int, channels: int, crop: bool) -> Iterator[dict]:
-        with self._data.reading():
-            batches = evaluation_clips(self._clips, batch_size, frame_size, crop=crop, channels=channels)
-            for batch in batches.as_numpy_iterator():
-                self._damage.add(batch["damaged"])
-                yield batch
+        batches = evaluation_clips(self._clips, batch_size, frame_size, crop=crop, channels=channels)
+        for batch in self._clips.read(batches.as_numpy_iterator()):
+            self._damage.add(batch["damaged"])
+            yield batch
 
     def frames(self, video_id: str, clip_index: int) -> list[bytes]:
         source = self._clips.source

@@ -1,13 +1,14 @@
 """tf.data pipelines over shards of clips."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from r3d_keras.defaults import SOFTMAX
-from r3d_keras.errors import UserError
+from r3d_keras.errors import UserError, first_line
 from r3d_keras.input.augmentation import Augmentation, augment
 from r3d_keras.input.parallelism import parallel_clips, with_own_threads
 from r3d_keras.input.records import INTACT, RecordReader
@@ -29,9 +30,9 @@ _as_written = tf.autograph.experimental.do_not_convert
 class SplitClips:
     """The clips of a split under a sampling, ready to be read; made by `open_split`."""
 
+    data: ClipData
     source: ClipSource
     reader: RecordReader
-    clip_frames: int
     modality: str
 
     @property
@@ -48,6 +49,21 @@ class SplitClips:
         """Returns the videos of clips by their numbers, as the batches give them."""
         return [str(self.source.video_ids[number]) for number in numbers]
 
+    def read(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Yields batches that are made of these clips.
+
+        Raises UserError for what is no clip in spite of its checksum; of records with a wrong one see
+        `r3d_keras.input.records`.
+        """
+        try:
+            yield from batches
+        # TensorFlow quotes the record, and fails at that where it is no text.
+        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"a shard in {self.data.data_dir} is damaged ({first_line(error)[:200]}): "
+                "delete the folder and run r3d prepare again"
+            ) from error
+
 
 def open_split(data: ClipData, split: str, sampling: Sampling, loss: str = SOFTMAX) -> SplitClips:
     """Opens the clips of a split, with labels for a loss: see `RecordReader.read`.
@@ -58,7 +74,7 @@ def open_split(data: ClipData, split: str, sampling: Sampling, loss: str = SOFTM
     data.check_loss(loss)
     index = data.index(split)
     source, reader = ClipSource(index, data.clip_frames, sampling), RecordReader(data, split, index, loss)
-    return SplitClips(source, reader, data.clip_frames, index.modality)
+    return SplitClips(data, source, reader, index.modality)
 
 
 def clips_of_classes(clips: SplitClips, num_classes: int) -> np.ndarray:
@@ -70,7 +86,7 @@ def clips_of_classes(clips: SplitClips, num_classes: int) -> np.ndarray:
         return tf.where(record["damaged"] == INTACT, record["label"], -1)
 
     items = tf.data.Dataset.range(clips.epoch_length)
-    labels = np.fromiter(items.map(label_of, tf.data.AUTOTUNE).as_numpy_iterator(), np.int64)
+    labels = np.fromiter(clips.read(items.map(label_of, tf.data.AUTOTUNE).as_numpy_iterator()), np.int64)
     return np.bincount(labels[labels >= 0], minlength=num_classes)
 
 
@@ -133,7 +149,7 @@ def training_clips(
         item = tf.random.experimental.index_shuffle(step, tf.stack([seed, epoch]), epoch_length - 1)
         record = _readable_record(clips, item, tf.stack([seed * 2**32 + epoch, item]))
         seed_of_clip, frames = record.pop("seed"), record.pop("frames")
-        frames = augment(frames, clips.clip_frames, frame_size, seed_of_clip, augmentation, clips.modality)
+        frames = augment(frames, clips.data.clip_frames, frame_size, seed_of_clip, augmentation, clips.modality)
         return {"clips": frames, **record}
 
     def parts_of(host: int) -> tf.data.Dataset:
@@ -210,7 +226,7 @@ def evaluation_clips(
     video_ids, positions, segments = (tf.constant(v) for v in (source.video_ids, source.positions, source.segments))
 
     def no_record():
-        frames = tf.fill([clips.clip_frames], "")
+        frames = tf.fill([clips.data.clip_frames], "")
         return {"frames": frames, "label": clips.reader.no_label, "damaged": tf.constant(INTACT, tf.int64)}
 
     def read(item):
@@ -224,12 +240,13 @@ def evaluation_clips(
         frames = record.pop("frames")
         view = tf.cond(
             is_padding | (record["damaged"] != INTACT),
-            lambda: tf.zeros([clips.clip_frames, frame_size, frame_size, channels], tf.uint8),
+            lambda: tf.zeros([clips.data.clip_frames, frame_size, frame_size, channels], tf.uint8),
             lambda: view_clip(frames, frame_size, channels, crop),
         )
         known = tf.minimum(item, clips.epoch_length - 1)
+        size = [frame_size] * 2 if crop else [None] * 2
         return {
-            "clips": tf.ensure_shape(view, [clips.clip_frames, *([frame_size] * 2 if crop else [None] * 2), channels]),
+            "clips": tf.ensure_shape(view, [clips.data.clip_frames, *size, channels]),
             **record,
             "video_id": tf.where(is_padding, "", video_ids[known]),
             "clip_index": positions[known],

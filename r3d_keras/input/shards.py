@@ -1,12 +1,10 @@
 """Opening a prepared data set: what it holds and where its shards are."""
 
-import contextlib
 import io
 import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,20 +96,6 @@ class ClipData:
         if np.bincount(index.shards, minlength=len(split.files)).tolist() != list(split.shard_lengths):
             raise UserError(f"the clip index {path} is not that of its shards: delete the folder and prepare it again")
         return index
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """Wraps reading of the shards: what is no clip in spite of its checksum becomes a UserError.
-
-        Records with a wrong checksum do not end here: see `r3d_keras.input.records`.
-        """
-        try:
-            yield
-        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-            raise UserError(
-                f"a shard in {self.data_dir} is damaged ({error.message.splitlines()[0]}): "
-                "delete the folder and run r3d prepare again"
-            ) from error
 
     def parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         """Parses one record; the frames stay JPEG files: string [clip_frames]."""

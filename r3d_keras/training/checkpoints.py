@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from r3d_keras.errors import UserError
+from r3d_keras.errors import UserError, first_line
 from r3d_keras.files import whole_file
 from r3d_keras.untrusted import LARGEST_JSON
 
@@ -88,11 +88,6 @@ class Checkpoints:
             raise UserError(f"cannot read the checkpoint {path} ({_reason(error)})") from error
         _read(path, variables)
 
-    def remove_partial_files(self) -> None:
-        """Removes what a killed run was writing."""
-        for partial in self.folder.glob(".partial-*"):
-            partial.unlink(missing_ok=True)
-
     def _paths(self) -> list[Path]:
         """Returns the checkpoints, the newest first."""
         paths = [path for path in self.folder.glob("step-*.npz") if _NAME.fullmatch(path.name)]
@@ -157,7 +152,7 @@ def _check_array(archive: zipfile.ZipFile, path: Path, name: str, variable: kera
             np.lib.format.read_magic(entry)
             shape, _, dtype = np.lib.format.read_array_header_1_0(entry)
         except ValueError as error:
-            raise UserError(f"{path} holds {name[:80]}, which is no array: {str(error).splitlines()[0]}") from error
+            raise UserError(f"{path} holds {name[:80]}, which is no array: {first_line(error)}") from error
     if shape != tuple(variable.shape):
         raise UserError(f"{path} is of another model: {name[:80]} has shape {shape}, not {variable.shape}")
     if dtype != np.dtype(variable.dtype):
@@ -173,7 +168,7 @@ def _step_of(path: Path) -> int:
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return getattr(error, "strerror", None) or first_line(error)
 
 
 def _flush(folder: Path) -> None:

@@ -231,7 +231,7 @@ class RunOptions(Options):
     gradient_checkpointing: bool = option(
         False, "Compute blocks twice instead of keeping what they computed: less memory, slower."
     )
-    seed: int = option(0, "Seed of the weights, the order of clips and the augmentation.")
+    seed: int = option(0, "Seed of the weights, the order of clips and the augmentation.", minimum=0, maximum=2**31 - 1)
 
     def __post_init__(self):
         super().__post_init__()
@@ -268,28 +268,17 @@ def differences(config: TrainingConfig, earlier: Mapping[str, Any], fixed_only: 
     """
     default = TrainingConfig(data_dir=config.data_dir, model_dir=config.model_dir)
     # An option younger than the run does by default what the run did without it.
-    current, earlier = to_json(config), _flat({**to_json(default), **earlier})
+    current, earlier = to_json(config), {**to_json(default), **earlier}
     free = FREE_FIELDS if config.schedule == "cosine" else (*FREE_FIELDS, "epochs")
     fixed = {*FIXED_FIELDS, *(field.name for field in fields(ArchitectureOptions))}
-    return [
-        f"{_written(config.dashes + name, earlier.get(name))}, now {'left out' if value is None else value}"
+    changed = [
+        f"{_written(config.dashes + name, earlier[name])}, now {'left out' if value is None else value}"
         for name, value in current.items()
-        if name not in free and (name in fixed or not fixed_only) and earlier.get(name) != value
+        if name not in free and (name in fixed or not fixed_only) and earlier[name] != value
     ]
+    unknown = () if fixed_only else earlier.keys() - current.keys()
+    return [*changed, *(f"{_written(name, earlier[name])}, an option that is not known" for name in sorted(unknown))]
 
 
 def _written(name: str, value: Any) -> str:
     return f"{name} left out" if value is None else f"{name}={value}"
-
-
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a config.json with the fields of today; an earlier version had three of its groups nested."""
-    flat = dict(values)
-    sampling, augmentation = flat.pop("sampling"), flat.pop("augmentation", {})
-    flat |= flat.pop("arguments", {})
-    if isinstance(sampling, dict):
-        sampling, flat["frame_stride"] = sampling["position"], sampling["frame_stride"]
-    names = {"generation": "crop_generation", "colour_jitter": "color_jitter"}
-    flat |= {names.get(name, name): value for name, value in augmentation.items()}
-    flat |= {"sampling": sampling, "stage_factors": flat.get("stage_factors") or None}
-    return {name: "center" if value == "centre" else value for name, value in flat.items()}

@@ -118,8 +118,9 @@ def _shows_still_clips(last: EpochNumbers) -> str | None:
 
 
 def _stays_at_chance(recent: Sequence[EpochNumbers]) -> str | None:
-    # Guessing the most frequent class is exceeded by luck in one epoch of a hundred; here no epoch exceeds that.
-    if any(each.top1 > binomial_bound(each.chance, sum(each.class_clips)) for each in recent):
+    # Guessing the most frequent class exceeds the bound by luck in one epoch of a hundred; of few clips the bound is
+    # above 1, and then no accuracy below that tells anything.
+    if any(each.top1 >= min(binomial_bound(each.chance, sum(each.class_clips)), 1.0) for each in recent):
         return None
     return (
         f"training accuracy is at chance ({_percent(recent[-1].chance)}) for {len(recent)} epochs: try a learning_rate "
@@ -134,7 +135,7 @@ def _does_not_carry_over(recent: Sequence[EpochNumbers]) -> str | None:
     last = recent[-1]
     return (
         f"validation is far below training ({_percent(last.validation_top1)} of clips, not {_percent(last.top1)}): "
-        "the training videos are learned by heart; more videos, or weights=MODEL to start from, help most"
+        "the model overfits; more videos, or weights=MODEL to start from, help most"
     )
 
 

@@ -64,7 +64,7 @@ def dry_run(
         parts = make_parts(config, strategy)
         changes = check_model_dir(parts.config, change_configuration)
         disk = _room_for_checkpoints(parts)
-        with parts.data.reading(), out_of_memory_as_user_error(parts.config):
+        with out_of_memory_as_user_error(parts.config):
             state = Saver(parts, is_rehearsal=True).restore()
             is_finished = state.epoch > parts.config.epochs
             plan = {"plan": f"all {parts.config.epochs} epochs are done already: nothing is left to do"}

@@ -1,7 +1,9 @@
 """The folder of a run: whose it is, and what beside the checkpoints lies in it."""
 
 import contextlib
+import fcntl
 import json
+import os
 import platform
 import sys
 from collections.abc import Iterator
@@ -29,6 +31,8 @@ def check_model_dir(config: TrainingConfig, change_configuration: bool) -> list[
     path = Path(config.model_dir) / "config.json"
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(earlier, dict):
+            raise ValueError("no options")
     except FileNotFoundError:
         return []
     except NotADirectoryError as error:
@@ -51,7 +55,7 @@ def check_model_dir(config: TrainingConfig, change_configuration: bool) -> list[
 
 
 def claim_model_dir(config: TrainingConfig, strategy: tf.distribute.Strategy) -> None:
-    """Writes config.json and versions.json. Raises UserError when the folder cannot be written to."""
+    """Writes config.json and versions.json. Raises OSError."""
     versions = {
         "command": sys.argv,
         "python": platform.python_version(),
@@ -61,10 +65,35 @@ def claim_model_dir(config: TrainingConfig, strategy: tf.distribute.Strategy) ->
         "replicas": strategy.num_replicas_in_sync,
     }
     folder = Path(config.model_dir)
-    with write_failure_as_user_error(config.model_dir):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "config.json", to_json(config))
-        write_json(folder / "versions.json", versions)
+    write_json(folder / "config.json", to_json(config))
+    write_json(folder / "versions.json", versions)
+
+
+@contextlib.contextmanager
+def sole_run(model_dir: str) -> Iterator[None]:
+    """Makes the folder and keeps other processes from training in it. Raises UserError when one does, and OSError."""
+    os.makedirs(model_dir, exist_ok=True)
+    folder = os.open(model_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(folder)
+        raise UserError(
+            f"another process trains in model_dir={model_dir}: wait until it ends, or choose another model_dir"
+        ) from error
+    except OSError:
+        pass  # a network file system without locks of folders
+    try:
+        yield
+    finally:
+        os.close(folder)
+
+
+def remove_partial_files(model_dir: str) -> None:
+    """Removes what a killed run was writing: checkpoints, logs, a model and its weights."""
+    folder = Path(model_dir)
+    for partial in (*folder.glob("**/.partial-*"), *folder.glob("tmp*.weights.h5")):
+        partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -72,5 +101,7 @@ def write_failure_as_user_error(model_dir: str) -> Iterator[None]:
     """Turns what the file system refuses into a UserError."""
     try:
         yield
+    except BrokenPipeError:  # whoever read what is printed has gone
+        raise
     except OSError as error:
         raise UserError(f"cannot write to model_dir={model_dir}: {error.strerror or error}") from error

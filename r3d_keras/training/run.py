@@ -1,5 +1,6 @@
 """A training run from the first step to the saved model."""
 
+import contextlib
 import time
 
 import tensorflow as tf
@@ -11,7 +12,7 @@ from r3d_keras.training.cluster import is_chief, lost_worker_as_user_error, make
 from r3d_keras.training.config import TrainingConfig
 from r3d_keras.training.divergence import check_finite
 from r3d_keras.training.memory import out_of_memory_as_user_error
-from r3d_keras.training.model_dir import check_model_dir, claim_model_dir, write_failure_as_user_error
+from r3d_keras.training.model_dir import check_model_dir, claim_model_dir, sole_run, write_failure_as_user_error
 from r3d_keras.training.reporting import Report
 from r3d_keras.training.result import TrainingResult
 from r3d_keras.training.saving import Saver
@@ -46,7 +47,7 @@ def train(
 
     Raises:
         UserError: no data, clips of another length, a batch that does not fit the data or the replicas, a
-            model_dir of another run, one that cannot be written, another
+            model_dir of another run, one that another process trains in or that cannot be written, another
             configuration of a finished run, a loss that is not finite, a worker that was lost.
 
     Example:
@@ -59,8 +60,8 @@ def train(
         epochs_given, config = config.epochs, parts.config
         changes = check_model_dir(config, change_configuration) if is_chief(strategy) else []
         with (
-            parts.data.reading(),
             write_failure_as_user_error(config.model_dir),
+            sole_run(config.model_dir) if is_chief(strategy) else contextlib.nullcontext(),
             out_of_memory_as_user_error(config),
         ):
             saver = Saver(parts)

@@ -8,7 +8,7 @@ from r3d_keras.models import save_model
 from r3d_keras.training.checkpoints import Checkpoints
 from r3d_keras.training.cluster import is_chief, num_workers, sum_over_workers
 from r3d_keras.training.curves import draw_curves
-from r3d_keras.training.model_dir import BEST_MODEL, CHECKPOINTS, MODEL
+from r3d_keras.training.model_dir import BEST_MODEL, CHECKPOINTS, MODEL, remove_partial_files
 from r3d_keras.training.setup import Parts
 from r3d_keras.training.state import INITIAL_LOSS_SCALE, RunState
 from r3d_keras.training.steps import first_replica_statistics_everywhere
@@ -37,14 +37,19 @@ class Saver:
         """
         parts, config = self._parts, self._parts.config
         if self._is_chief:
-            self._checkpoints.remove_partial_files()
+            remove_partial_files(config.model_dir)
         state = RunState(
-            parts.clips.epoch_length, config.batch_size, loss_scale=INITIAL_LOSS_SCALE if config.scales_loss else 1.0
+            parts.clips.epoch_length,
+            config.batch_size,
+            scales_loss=config.scales_loss,
+            loss_scale=INITIAL_LOSS_SCALE if config.scales_loss else 1.0,
         )
         restored = self._checkpoints.restore(parts.variables)
         if restored is not None:
             try:
                 begun, state = state, RunState.from_json(restored)
+                if state.scales_loss != begun.scales_loss:  # the precision has changed
+                    state.scales_loss, state.loss_scale, state.good_steps = begun.scales_loss, begun.loss_scale, 0
                 if state.schedule["name"] == config.schedule:  # another one begins anew
                     parts.schedule.restore(state.schedule)
             except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -90,6 +90,7 @@ class Plateau(Schedule):
         eps: float = 1e-8,
     ):
         super().__init__(learning_rate, warmup_epochs)
+        self.first_rate = learning_rate
         self.patience, self.factor, self.threshold = patience, factor, threshold
         self.cooldown, self.minimum, self.eps = cooldown, minimum, eps
         self.best = math.inf
@@ -114,6 +115,7 @@ class Plateau(Schedule):
 
     def state(self) -> dict[str, Any]:
         return {
+            "first_rate": self.first_rate,
             "learning_rate": self.learning_rate,
             "best": None if math.isinf(self.best) else self.best,  # JSON has no infinity
             "bad_losses": self.bad_losses,
@@ -121,7 +123,9 @@ class Plateau(Schedule):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.learning_rate = state["learning_rate"]
+        first_rate, self.learning_rate = state.get("first_rate", self.first_rate), state["learning_rate"]
+        if first_rate != self.first_rate:  # another rate was chosen since: it has fallen as far as that one
+            self.learning_rate *= self.first_rate / first_rate
         self.best = math.inf if state["best"] is None else state["best"]
         self.bad_losses = state["bad_losses"]
         self.cooldown_left = state["cooldown_left"]

@@ -90,7 +90,7 @@ class Parts:
             )
 
         batches = distribute_batches(batches_for, self.strategy)
-        return watched(batches, config.data_service) if config.data_service else batches
+        return self.clips.read(watched(batches, config.data_service) if config.data_service else batches)
 
 
 def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Parts:

@@ -20,7 +20,8 @@ class RunState:
     step        steps done
     epoch       the epoch at hand, from 1
     loss_sum    sum of the losses of this epoch's steps; `correct` of its right answers, `steps` their number
-    loss_scale  of float16 gradients; 1 otherwise. `good_steps` counts the steps since it last changed
+    scales_loss whether gradients are float16. `loss_scale` is theirs; 1 otherwise. `good_steps` counts the steps since
+                it last changed
     schedule    the schedule's own state
     best        epoch, step, top1 of videos (or another metric, see `Measures.headline`) and loss of clips of the best
                 epoch by validation; empty before the first
@@ -39,6 +40,7 @@ class RunState:
     loss_sum: float = 0.0
     correct: int = 0
     steps: int = 0
+    scales_loss: bool = False
     loss_scale: float = 1.0
     good_steps: int = 0
     schedule: dict[str, Any] = field(default_factory=dict)

@@ -65,7 +65,7 @@ class Validation:
         """
         first_replica_statistics_everywhere(self._model, self._strategy)
         numbers, labels, probabilities = [], [], []
-        batches = distribute_batches(self._batches, self._strategy)
+        batches = self._clips.read(distribute_batches(self._batches, self._strategy))
         for _ in range(self.num_batches):
             clip, label, damaged, scores, stops = self._next_scores(batches, should_stop())
             if stops:
@@ -85,7 +85,7 @@ class Validation:
 
     def rehearse(self, batches: int) -> Iterator[float]:
         """Scores some batches, throws the scores away, and yields the seconds of each."""
-        scored = distribute_batches(self._batches, self._strategy)
+        scored = self._clips.read(distribute_batches(self._batches, self._strategy))
         for _ in range(min(batches, self.num_batches)):
             began = time.monotonic()
             self._next_scores(scored, False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from r3d_keras.errors import UserError
 from r3d_keras.input import pipeline
@@ -42,7 +43,7 @@ def flip_a_bit(path: Path, place: int) -> None:
 def epoch(data, sampling):
     clips = pipeline.open_split(data, "train", sampling)
     batches = pipeline.training_clips(clips, 1, 32, seed=0, augmentation=Augmentation())
-    taken = list(batches.take(clips.epoch_length).as_numpy_iterator())
+    taken = list(clips.read(batches.take(clips.epoch_length).as_numpy_iterator()))
     return [batch["clip"][0] for batch in taken], [batch["damaged"][0] for batch in taken], taken
 
 
@@ -121,8 +122,28 @@ def test_damage_everywhere_is_no_endless_search(copied):
     for shard in copied.glob("*-train.tfrecord-*"):
         shard.write_bytes(b"")
     data = open_clip_data(copied)
-    with pytest.raises(UserError, match="100 damaged records in a row"), data.reading():
+    with pytest.raises(UserError, match="100 damaged records in a row"):
         epoch(data, Sampling())
+
+
+@pytest.mark.parametrize("content", [b"x", b"\xff"])
+def test_a_record_that_is_no_clip_ends_the_run(content, copied):
+    shard = sorted(copied.glob("*-train.tfrecord-*"))[0]
+    records = [record.numpy() for record in tf.data.TFRecordDataset(str(shard))]
+    with tf.io.TFRecordWriter(str(shard)) as writer:
+        for record in records:
+            writer.write(content * len(record))
+    with pytest.raises(
+        UserError, match=r"a shard in .* is damaged \(.*\): delete the folder and run r3d prepare again"
+    ):
+        epoch(open_clip_data(copied), Sampling())
+
+
+def test_what_fails_after_reading_is_no_damage(square_shards):
+    clips = pipeline.open_split(open_clip_data(square_shards), "train", Sampling())
+    batches = pipeline.training_clips(clips, 1, 32, seed=0, augmentation=Augmentation())
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        [tf.debugging.assert_equal(0, 1) for _ in clips.read(batches)]
 
 
 def test_a_damaged_or_foreign_index_is_refused(copied):

@@ -13,6 +13,7 @@ import pytest
 
 from r3d_keras.errors import UserError
 from r3d_keras.training.checkpoints import Checkpoints, size_in_bytes
+from r3d_keras.training.model_dir import remove_partial_files
 from r3d_keras.training.state import RunState
 
 STATE = {"step": 7, "loss_sum": 0.1 + 0.2, "schedule": {"best": None}}
@@ -187,6 +188,21 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_what_a_killed_run_was_writing_is_removed(saved):
-    (saved.folder / ".partial-17-step-000000004.npz").write_bytes(b"half")
-    saved.remove_partial_files()
-    assert len(list(saved.folder.iterdir())) == 3
+    run = saved.folder.parent
+    before = sorted(run.rglob("*"))
+    for name in ("checkpoints/.partial-17-step-000000004.npz", ".partial-17-model.keras", "tmp1x.weights.h5"):
+        (run / name).write_bytes(b"half")
+    remove_partial_files(run)
+    assert sorted(run.rglob("*")) == before
+
+
+def test_a_directory_that_promises_more_than_there_is(saved):
+    """zipfile raises an EOFError without a text."""
+    path = saved.folder / "step-000000003.npz"
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")
+    for field in (entry + 20, entry + 24):  # the sizes of the last file, compressed and not
+        content[field : field + 4] = (10**6).to_bytes(4, "little")
+    path.write_bytes(content)
+    assert saved.restore(make_variables())["step"] == 2
+    assert saved.warnings == [f"{path} is damaged (EOFError): trying the one before"]

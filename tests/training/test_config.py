@@ -52,16 +52,10 @@ def test_what_may_differ_from_the_run_in_a_folder():
     assert "epochs=30, now 60" in differences(cosine, earlier)
 
 
-def test_a_config_json_of_an_earlier_version_says_the_same():
-    config = TrainingConfig(**RUN, sampling="center", frame_stride=2, crop="center", color_jitter=0.1, generation=2020)
-    earlier = to_json(config)
-    earlier["sampling"] = {"position": "centre", "frame_stride": earlier.pop("frame_stride")}
-    earlier["augmentation"] = {"crop": "centre", "generation": 2020, "colour_jitter": 0.1}
-    earlier["augmentation"] |= {name: earlier.pop(name) for name in ("flip", "antialias", "scaled_decoding")}
-    earlier["arguments"] = {"generation": 2020}
-    for name in ("crop", "crop_generation", "color_jitter", "generation", "hidden_units", "loss"):
-        del earlier[name]
-    assert differences(config, {**earlier, "stage_factors": {}}) == []
+def test_an_option_of_a_newer_version_is_named():
+    earlier = {**to_json(TrainingConfig(**RUN)), "mixup": 0.2}
+    assert differences(TrainingConfig(**RUN), earlier) == ["mixup=0.2, an option that is not known"]
+    assert differences(TrainingConfig(**RUN), earlier, fixed_only=True) == []
 
 
 def test_an_option_that_is_younger_than_the_run_has_its_default():
@@ -83,6 +77,19 @@ def test_a_file_is_no_folder_of_a_run(tmp_path):
     config = TrainingConfig(data_dir="shards", model_dir=tmp_path / "text.txt")
     with pytest.raises(UserError, match=r"^model_dir=.*text\.txt is a file: choose another model_dir$"):
         check_model_dir(config, change_configuration=False)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "{"])
+def test_a_config_json_that_is_none_is_refused(content, tmp_path):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(UserError, match=r"config\.json is damaged: choose another model_dir, or delete it"):
+        check_model_dir(TrainingConfig(data_dir="shards", model_dir=tmp_path), change_configuration=False)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_a_seed_that_no_generator_takes_is_refused(seed):
+    with pytest.raises(UserError, match=f"seed must be .* not {seed}"):
+        TrainingConfig(**RUN, seed=seed)
 
 
 def test_a_run_is_kept_where_files_can_be_renamed():

@@ -66,6 +66,13 @@ def test_flat_at_chance():
     assert kinds(epochs(top1=0.7, validation_top1=0.7, **uneven)) == ["chance"]
 
 
+def test_of_few_clips_all_right_is_not_at_chance():
+    # 0.9 + 2.326 * sqrt(0.9 * 0.1 / 20) = 1.056: no accuracy exceeds it.
+    few = {"class_clips": [18, 2, 0, 0], "class_losses": [1.0, 1.0, 0.0, 0.0], "validation_top1": None}
+    assert kinds(epochs(top1=0.95, **few)) == ["chance"]
+    assert kinds(epochs(top1=1.0, **few)) == []
+
+
 def test_one_epoch_above_chance_is_enough():
     history = epochs(top1=0.25, validation_top1=0.25)
     history[1] = replace(history[1], top1=0.35)

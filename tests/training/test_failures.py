@@ -1,11 +1,14 @@
 """What ends a run: one line, and the last good checkpoint still there to go on from."""
 
+import json
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
 from r3d_keras.errors import UserError
+from r3d_keras.training.model_dir import sole_run
 from r3d_keras.training.reference_logs import read_log
 from tests.commands import ROOT, refusal
 from tests.training.runs import TINY, TINY_OPTIONS, finish, start, train_here
@@ -23,6 +26,27 @@ def test_a_loss_that_is_no_longer_finite_names_step_rate_and_videos(square_shard
     assert f"the last checkpoint is that of step {steps}: start again in another model_dir with a lower" in line
     assert (tmp_path / "checkpoints" / f"step-{steps:09d}.npz").exists()
     assert not (tmp_path / "model.keras").exists()
+
+
+def test_a_second_run_in_the_folder_of_one_at_work_changes_nothing(square_shards, tmp_path):
+    partial = tmp_path / "checkpoints" / ".partial-17-step-000000007.npz"
+    partial.parent.mkdir()
+    partial.write_bytes(b"half")
+    with sole_run(tmp_path), pytest.raises(UserError, match=r"another process trains in model_dir=.*: wait until it"):
+        train_here(data_dir=square_shards, model_dir=tmp_path, **TINY_OPTIONS)
+    assert list(tmp_path.rglob("*")) == [partial.parent, partial]
+
+
+def test_a_run_that_goes_on_in_float16_scales_its_loss(square_shards, tmp_path):
+    options = {"data_dir": square_shards, "model_dir": tmp_path, "schedule": "constant", **TINY_OPTIONS}
+    train_here(**options, epochs=1)
+    train_here(**options, epochs=2, precision="mixed_float16", change_configuration=True)
+    newest = max((tmp_path / "checkpoints").glob("*.npz"))
+    with zipfile.ZipFile(newest) as archive:
+        assert json.loads(archive.read("state.json"))["loss_scale"] > 1
+    train_here(**options, epochs=3, change_configuration=True)
+    with zipfile.ZipFile(max((tmp_path / "checkpoints").glob("*.npz"))) as archive:
+        assert json.loads(archive.read("state.json"))["loss_scale"] == 1
 
 
 @pytest.mark.slow

@@ -98,6 +98,14 @@ def test_plateau_goes_on_from_its_state(cut):
     assert second.state() == whole.state()
 
 
+def test_plateau_falls_from_another_rate_as_far_as_from_the_first():
+    first, second = Plateau(0.1, patience=0), Plateau(0.02, patience=0)
+    for loss in (1.0, 1.0, 1.0):  # two drops
+        first.epoch_ended(loss)
+    second.restore(first.state())
+    assert second.rate(1, 0, STEPS) == pytest.approx(0.02 * 0.1**2)
+
+
 def test_multistep_equals_pytorch():
     optimizer = torch_optimizer()
     theirs = torch_rates(optimizer, lr_scheduler.MultiStepLR(optimizer, [50, 100, 150]), 200)
