@@ -110,26 +110,7 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
     check_hosts(config.data_service, data.split(TRAINING_SPLIT).files[0])
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
-        model = build_model(
-            config.architecture,
-            label_names=data.label_names,
-            recipe=data.recipe.strided(config.frame_stride),
-            frame_size=config.frame_size,
-            input_channels=clips.channels,
-            normalization=config.normalization,
-            weights=source,
-            precision=config.precision,
-            origin=f"trained by r3d_keras on {Path(config.data_dir).name}",
-            loss=config.loss,
-            **config.architecture_arguments,
-        )
-        learned_from = {*model.metadata.learned_from, *data.video_digests.get(TRAINING_SPLIT, ())}
-        kept = tuple(sorted(learned_from)) if len(learned_from) <= video_digests.MOST_DIGESTS else ()
-        model.metadata = replace(model.metadata, learned_from=kept)
-        freeze(model, config.trainable_from, frozen_statistics=config.frozen_statistics)
-        set_batch_normalization(
-            model, synchronized=config.synchronized_batch_norm, unbiased_variance=config.unbiased_variance
-        )
+        model = _build_model(config, source, data, clips.channels)
         optimizer = SGD(
             config.learning_rate,
             momentum=config.momentum,
@@ -221,6 +202,32 @@ def _check_batch(config: TrainingConfig, num_clips: int, replicas: int) -> None:
             f"batch_size={config.batch_size} is more than the {num_clips} training clips in {config.data_dir}: "
             "choose a smaller one"
         )
+
+
+def _build_model(
+    config: TrainingConfig, source: ClipClassifier | None, data: ClipData, input_channels: int
+) -> ClipClassifier:
+    model = build_model(
+        config.architecture,
+        label_names=data.label_names,
+        recipe=data.recipe.strided(config.frame_stride),
+        frame_size=config.frame_size,
+        input_channels=input_channels,
+        normalization=config.normalization,
+        weights=source,
+        precision=config.precision,
+        origin=f"trained by r3d_keras on {Path(config.data_dir).name}",
+        loss=config.loss,
+        **config.architecture_arguments,
+    )
+    learned_from = {*model.metadata.learned_from, *data.video_digests.get(TRAINING_SPLIT, ())}
+    kept = tuple(sorted(learned_from)) if len(learned_from) <= video_digests.MOST_DIGESTS else ()
+    model.metadata = replace(model.metadata, learned_from=kept)
+    freeze(model, config.trainable_from, frozen_statistics=config.frozen_statistics)
+    set_batch_normalization(
+        model, synchronized=config.synchronized_batch_norm, unbiased_variance=config.unbiased_variance
+    )
+    return model
 
 
 def _validation(
