@@ -9,6 +9,7 @@ import numpy as np
 from etils import epath
 
 from r3d_keras import quiet, remote
+from r3d_keras.errors import first_line
 
 from .shard_writer import UNLABELED
 
@@ -127,7 +128,7 @@ def _frame_problems(frames: list[bytes], check: ShardCheck, decode: Callable, st
             sizes.add(pixels.shape[:2])
             state.pixels.add(pixels)
         except Exception as error:  # TensorFlow raises several kinds on damaged JPEG
-            yield f"frame {index} cannot be decoded ({str(error).splitlines()[0][:80]})"
+            yield f"frame {index} cannot be decoded ({first_line(error)[:80]})"
     if len(sizes) > 1:
         yield f"frames of {len(sizes)} sizes"
     state.sizes.update(sizes)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from r3d_keras.errors import UserError
+from r3d_keras.errors import UserError, first_line
 from r3d_keras.models.initial_values import skipped_initial_values
 from r3d_keras.models.layers import GroupedConvolution
 from r3d_keras.prediction.runtimes import LOADERS
@@ -97,5 +97,4 @@ def write_format(name: str, network: keras.Model, clips: np.ndarray, folder: Pat
     except ImportError as error:
         raise UserError(f"format={name} needs: pip install 'r3d_keras[formats]' ({error})") from error
     except Exception as error:  # every converter and runtime has errors of its own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{name} cannot hold this model: {reason}") from error
+        raise UserError(f"{name} cannot hold this model: {first_line(error)}") from error

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from r3d_keras.commands import next_command
 from r3d_keras.defaults import SIGMOID, SOFTMAX
-from r3d_keras.errors import UserError
+from r3d_keras.errors import UserError, first_line
 from r3d_keras.files import sha256
 from r3d_keras.folder_kinds import model_path
 from r3d_keras.metadata import Metadata
@@ -180,7 +180,7 @@ def _read_metrics(path: str | Path) -> dict[str, Any]:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read metrics={path}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"cannot read metrics={path}: {first_line(error)}") from error
 
 
 def _clips_to_compare(metadata: Metadata) -> np.ndarray:

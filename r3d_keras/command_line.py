@@ -20,7 +20,7 @@ from absl import flags
 import r3d_keras
 from r3d_keras import remote
 from r3d_keras.commands import COMMANDS
-from r3d_keras.errors import UserError
+from r3d_keras.errors import UserError, first_line
 from r3d_keras.options import Options, define_flags, describe, from_values, groups, to_flags
 from r3d_keras.terminal import say_aside
 
@@ -87,7 +87,7 @@ class Command:
                 raise UserError(f"--{name} takes no value: --{name} or --no{name}") from error
             dashed = next((name for name in arguments if name.startswith("-") and os.path.exists(name)), None)
             remedy = f"a file whose name begins with a dash is written ./{dashed}" if dashed else "see --help"
-            raise UserError(f"{_first_line(error)} ({remedy})") from error
+            raise UserError(f"{first_line(error)} ({remedy})") from error
         values = {name: known[name].value for name in known if known[name].present}
         for name in self.arguments:
             if name.removesuffix("...") == rest:
@@ -206,7 +206,3 @@ def _with_flags(message: str, options: type[Options]) -> str:
         alone = r"(?![\w./])" if "_" in name else "(?==| must | is missing)"
         message = re.sub(rf"(?<![\w./=-]){name}{alone}", f"--{name}", message)
     return message
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

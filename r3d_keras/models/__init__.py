@@ -13,7 +13,7 @@ from pathlib import Path
 import keras
 
 from r3d_keras import defaults
-from r3d_keras.errors import UserError
+from r3d_keras.errors import UserError, first_line
 from r3d_keras.files import check_output_file, whole_file
 from r3d_keras.folder_kinds import model_path
 from r3d_keras.metadata import Metadata, Normalization
@@ -171,8 +171,7 @@ def load_model(path: str | Path) -> ClipClassifier:
             model = keras.saving.load_model(path, compile=False)
         _check_metadata(model)
     except Exception as error:  # a damaged file fails in many ways, inside zip, JSON, HDF5 or Keras
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"cannot read a .keras model from {path}: {reason}") from error
+        raise UserError(f"cannot read a .keras model from {path}: {first_line(error)}") from error
     return model
 
 
