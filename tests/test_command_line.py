@@ -94,6 +94,16 @@ def test_a_flag_file_includes_others_beside_it_and_recipes_by_name(tmp_path, mon
     assert "--architecture=resnet-34" in with_flag_files(["--flagfile=kinetics.flags"])
 
 
+def test_a_line_of_a_flag_file_is_a_flag_or_a_comment(tmp_path, capsys):
+    file = tmp_path / "mine.flags"
+    file.write_text("\ufeff--data_dir=s\n\n  # mine\n// too\n  -epochs=3\n--noflip\n", encoding="utf-8")
+    assert options_of(f"--flagfile={file}") == TrainingOptions(data_dir="s", epochs=3, flip=False)
+    file.write_text("--data_dir=s\n\nbatch_size=3\n")
+    assert error_of(capsys, f"--flagfile={file}") == (
+        f"error: {file}, line 3: write --batch_size=3 if it is a flag, # before it if it is a comment"
+    )
+
+
 def test_a_flag_file_that_is_not_there_or_includes_itself_is_one_line(tmp_path):
     with pytest.raises(
         UserError, match=r"no such file or recipe: --flagfile=missing\.flags; recipes are activitynet\.flags"
