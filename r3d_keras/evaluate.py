@@ -34,7 +34,9 @@ class MeasuredOptions(Options):
     model: str = required(
         "run1", "A .keras file, the folder of a training run, whose best model is taken, or an exported model."
     )
-    compare: tuple[str, ...] = option((), "More models, measured on the same videos.")
+    compare: tuple[str, ...] = option(
+        (), "More models, with commas between, measured on the same videos; a path with a comma stands in quotes."
+    )
     data_dir: str | None = option(
         None, "Folder of shards, or of videos: one folder for each class, or <split>/<class>/."
     )
