@@ -135,6 +135,16 @@ def test_a_comparison_is_the_difference_of_the_two(evaluated):
     assert f"  {100 * second['videos']['top1']:.1f}% (" in row
 
 
+def test_models_of_one_name_are_compared_each(models, square_shards, tmp_path):
+    first, second = map(r3d_keras.load_model, models)
+    assert first.name == second.name
+    evaluation = r3d_keras.evaluate(first, square_shards, compare=[second, first])
+    evaluation.write(tmp_path)
+    differences = json.loads((tmp_path / "comparison.json").read_text())
+    assert list(differences) == [f"2-{first.name}", f"3-{first.name}"]
+    assert [each["top1"] for each in differences.values()] == [each.top1 for _, each in evaluation.compared]
+
+
 def test_the_report_stands_alone(evaluated):
     text = (evaluated[0] / "report.html").read_text(encoding="utf-8")
     page = Page(text)
