@@ -86,8 +86,10 @@ class Command:
                 name = value[1]
                 raise UserError(f"--{name} takes no value: --{name} or --no{name}") from error
             dashed = next((name for name in arguments if name.startswith("-") and os.path.exists(name)), None)
-            remedy = f"a file whose name begins with a dash is written ./{dashed}" if dashed else "see --help"
-            raise UserError(f"{first_line(error)} ({remedy})") from error
+            close = difflib.get_close_matches(getattr(error, "flagname", ""), known, 2, cutoff=0.55)
+            remedy = f"did you mean --{' or --'.join(close)}?" if close else "see --help"
+            remedy = f"a file whose name begins with a dash is written ./{dashed}" if dashed else remedy
+            raise UserError(f"{first_line(error).partition('. Did you mean')[0]} ({remedy})") from error
         values = {name: known[name].value for name in known if known[name].present}
         for name in self.arguments:
             if name.removesuffix("...") == rest:

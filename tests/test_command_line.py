@@ -66,7 +66,10 @@ def test_errors_speak_of_flags_in_a_command(capsys):
     assert error_of(capsys) == "error: --data_dir is missing (for example --data_dir=shards)"
     assert error_of(capsys, "shards", "--epochs=abc") == "error: --epochs must be a whole number, not 'abc'"
     assert error_of(capsys, "shards", "--flip=maybe") == "error: --flip takes no value: --flip or --noflip"
-    assert "Unknown command line flag 'epoch'" in error_of(capsys, "shards", "--epoch=3")
+    unknown = "error: Unknown command line flag"
+    assert error_of(capsys, "shards", "--epoch=3") == f"{unknown} 'epoch' (did you mean --epochs?)"
+    assert error_of(capsys, "--video_dir=s") == f"{unknown} 'video_dir' (did you mean --data_dir?)"
+    assert error_of(capsys, "shards", "--xyz") == f"{unknown} 'xyz' (see --help)"
 
 
 def test_a_command_without_arguments_refuses_them(capsys):
