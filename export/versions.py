@@ -1,8 +1,7 @@
 """Numbered versions of a model below one folder, each there only when whole."""
 
 import errno
-import os
-import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,23 +17,22 @@ def publish_version(output_dir: str | Path, write: Callable[[Path], None]) -> Pa
     Raises UserError when `output_dir` cannot be written.
     """
     base = Path(output_dir)
-    hidden = base / f".exporting-{os.getpid()}"
     try:
         base.mkdir(parents=True, exist_ok=True)
-        hidden.mkdir()
-        write(hidden)
-        return _rename_to_next_version(hidden, base)
+        with tempfile.TemporaryDirectory(prefix=".exporting-", dir=base, ignore_cleanup_errors=True) as hidden:
+            version = Path(hidden) / "version"  # other users, as a server may be, can read it, but not the hidden one
+            version.mkdir()
+            write(version)
+            return _rename_to_next_version(version, base)
     except OSError as error:
         raise UserError(f"cannot write to output_dir={output_dir}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _rename_to_next_version(hidden: Path, base: Path) -> Path:
+def _rename_to_next_version(written: Path, base: Path) -> Path:
     while True:
         version = base / str(max((int(entry.name) for entry in base.iterdir() if entry.name.isdigit()), default=0) + 1)
         try:
-            return hidden.rename(version)
+            return written.rename(version)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another export took the number meanwhile
                 raise

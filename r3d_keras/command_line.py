@@ -86,8 +86,10 @@ class Command:
                 name = value[1]
                 raise UserError(f"--{name} takes no value: --{name} or --no{name}") from error
             dashed = next((name for name in arguments if name.startswith("-") and os.path.exists(name)), None)
-            remedy = f"a file whose name begins with a dash is written ./{dashed}" if dashed else "see --help"
-            raise UserError(f"{first_line(error)} ({remedy})") from error
+            close = difflib.get_close_matches(getattr(error, "flagname", ""), known, 2, cutoff=0.55)
+            remedy = f"did you mean --{' or --'.join(close)}?" if close else "see --help"
+            remedy = f"a file whose name begins with a dash is written ./{dashed}" if dashed else remedy
+            raise UserError(f"{first_line(error).partition('. Did you mean')[0]} ({remedy})") from error
         values = {name: known[name].value for name in known if known[name].present}
         for name in self.arguments:
             if name.removesuffix("...") == rest:
@@ -159,8 +161,9 @@ def with_flag_files(
 ) -> list[str]:
     """Returns the arguments with every --flagfile=NAME replaced by what is written there.
 
-    NAME is a path from this folder, or from that of the file that includes it, or the name of a recipe. Raises
-    UserError for a file that is missing or includes itself.
+    NAME is a path from this folder, or from that of the file that includes it, or the name of a recipe. Lines that are
+    empty or begin with # or // are left out. Raises UserError for another line that is no flag, and for a file that is
+    missing or includes itself.
     """
     expanded = []
     for argument in arguments:
@@ -172,10 +175,18 @@ def with_flag_files(
         if path in including:
             raise UserError(f"{path} includes itself")
         try:
-            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot read --flagfile={name}: {error}") from error
-        expanded += with_flag_files([line for line in lines if line.startswith("-")], path.parent, (*including, path))
+        written = []
+        for number, line in enumerate(map(str.strip, lines), start=1):
+            if line.startswith("-"):
+                written.append(line)
+            elif line and not line.startswith(("#", "//")):
+                raise UserError(
+                    f"{path}, line {number}: write --{line[:60]} if it is a flag, # before it if it is a comment"
+                )
+        expanded += with_flag_files(written, path.parent, (*including, path))
     return expanded
 
 

@@ -5,7 +5,7 @@ FRAME_SIZE = 112  # height and width of a clip, in pixels
 NORMALIZATION = "activitynet-2018"  # a key of r3d_keras.models.normalization.NORMALIZATIONS
 EPOCHS = 30  # from random weights
 
-# From weights that know motion: trained longer, a network learns the scenes of few videos by heart.
+# From weights that know motion: trained longer, a network overfits to the scenes of few videos.
 FINE_TUNING_CLIPS = 600  # seen, for each class
 FINE_TUNING_EPOCHS = 2  # at least; EPOCHS at most
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from r3d_keras import quiet
 from r3d_keras.command_line import Command
 from r3d_keras.commands import next_command
-from r3d_keras.errors import UserError
 from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.files import make_folder
 from r3d_keras.folder_kinds import EXPORTED, folder_kind
@@ -34,11 +33,12 @@ class MeasuredOptions(Options):
     model: str = required(
         "run1", "A .keras file, the folder of a training run, whose best model is taken, or an exported model."
     )
-    compare: tuple[str, ...] = option((), "More models, measured on the same videos.")
-    data_dir: str | None = option(
-        None, "Folder of shards, or of videos: one folder for each class, or <split>/<class>/."
+    compare: tuple[str, ...] = option(
+        (), "More models, with commas between, measured on the same videos; a path with a comma stands in quotes."
     )
-    video_dir: str | None = option(None, "Another name of --data_dir where that is a folder of videos.")
+    data_dir: str = required(
+        "shards", "Folder of shards, or of videos: one folder for each class, or <split>/<class>/."
+    )
     output_dir: str | None = option(None, "Folder for the report and the files of scores.")
     top_k: int = option(5, "Classes listed for each video in the json files; 0 lists all.", minimum=0)
 
@@ -50,8 +50,6 @@ class EvaluateOptions(ProtocolOptions, MeasuredOptions):
 
 def main(options: EvaluateOptions) -> None:
     """Evaluates, prints, and writes where that is asked for."""
-    if bool(options.data_dir) == bool(options.video_dir):
-        raise UserError("give either data_dir (for example data_dir=shards) or video_dir")
     quiet.import_tensorflow()
 
     from r3d_keras.evaluation.evaluation import evaluate
@@ -60,7 +58,7 @@ def main(options: EvaluateOptions) -> None:
         make_folder(options.output_dir, "output_dir")
     evaluation = evaluate(
         options.model,
-        options.data_dir or options.video_dir,
+        options.data_dir,
         split=options.split,
         annotations=options.annotations,
         compare=options.compare,

@@ -128,7 +128,7 @@ def to_flags(options: Options, without: tuple[str, ...] = ()) -> list[str]:
         if isinstance(value, dict):
             value = tuple(f"{key}={number:g}" for key, number in value.items())
         each = isinstance(value, tuple) and field.metadata.get("repeated")
-        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        text = flags.CsvListSerializer(",").serialize(value) if isinstance(value, tuple) else str(value)
         flags_given += [f"--{field.name}={part}" for part in (value if each else [text])]
     return flags_given
 
@@ -231,14 +231,14 @@ def _kinds(options: type[Options]) -> dict[str, Any]:
 
 
 def _converted(name: str, kind: Any, value: Any) -> Any:
-    """Turns the text of a number, those of a list flag, or an argument with commas, into what the field holds."""
+    """Turns the text of a number, those of a list flag, or one argument of a list, into what the field holds."""
     if kind in (int, float):
         try:
             return kind(value)
         except ValueError as error:
             raise UserError(f"{name} must be {_WORDS[kind]}, not {value!r}") from error
     if isinstance(value, str) and typing.get_origin(kind) is tuple:
-        value = value.split(",")
+        value = [value]
     if kind == tuple[str, ...]:
         return tuple(value)
     form = {tuple[int, ...]: "50,100", dict[str, float]: "head=10,layer4=1"}.get(kind)

@@ -66,7 +66,10 @@ def test_errors_speak_of_flags_in_a_command(capsys):
     assert error_of(capsys) == "error: --data_dir is missing (for example --data_dir=shards)"
     assert error_of(capsys, "shards", "--epochs=abc") == "error: --epochs must be a whole number, not 'abc'"
     assert error_of(capsys, "shards", "--flip=maybe") == "error: --flip takes no value: --flip or --noflip"
-    assert "Unknown command line flag 'epoch'" in error_of(capsys, "shards", "--epoch=3")
+    unknown = "error: Unknown command line flag"
+    assert error_of(capsys, "shards", "--epoch=3") == f"{unknown} 'epoch' (did you mean --epochs?)"
+    assert error_of(capsys, "--video_dir=s") == f"{unknown} 'video_dir' (did you mean --data_dir?)"
+    assert error_of(capsys, "shards", "--xyz") == f"{unknown} 'xyz' (see --help)"
 
 
 def test_a_command_without_arguments_refuses_them(capsys):
@@ -92,6 +95,16 @@ def test_a_flag_file_includes_others_beside_it_and_recipes_by_name(tmp_path, mon
     arguments = ["--x", f"--flagfile={tmp_path / 'mine.flags'}", "--epochs=4"]
     assert with_flag_files(arguments) == ["--x", "--batch_size=8", "--epochs=3", "--epochs=4"]
     assert "--architecture=resnet-34" in with_flag_files(["--flagfile=kinetics.flags"])
+
+
+def test_a_line_of_a_flag_file_is_a_flag_or_a_comment(tmp_path, capsys):
+    file = tmp_path / "mine.flags"
+    file.write_text("\ufeff--data_dir=s\n\n  # mine\n// too\n  -epochs=3\n--noflip\n", encoding="utf-8")
+    assert options_of(f"--flagfile={file}") == TrainingOptions(data_dir="s", epochs=3, flip=False)
+    file.write_text("--data_dir=s\n\nbatch_size=3\n")
+    assert error_of(capsys, f"--flagfile={file}") == (
+        f"error: {file}, line 3: write --batch_size=3 if it is a flag, # before it if it is a comment"
+    )
 
 
 def test_a_flag_file_that_is_not_there_or_includes_itself_is_one_line(tmp_path):

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from r3d_keras.errors import UserError
-from r3d_keras.options import Options, check_names, define_flags, describe, from_values, groups, option, required
+from r3d_keras.options import (
+    Options,
+    check_names,
+    define_flags,
+    describe,
+    from_values,
+    groups,
+    option,
+    required,
+    to_flags,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +68,18 @@ def test_a_flag_becomes_what_the_field_holds(argument, name, value):
 
 def test_a_repeated_flag_keeps_commas():
     assert parsed("--annotations=a,b.csv", "--annotations=c.csv").annotations == ("a,b.csv", "c.csv")
+
+
+def test_one_argument_of_a_list_is_one_value_with_its_commas():
+    assert from_values(Everything, {"data_dir": "shards", "names": "runs,1/a.json"}).names == ("runs,1/a.json",)
+
+
+def test_values_with_commas_become_the_flag_that_they_came_from():
+    options = parsed('--names="a,b.keras",c.keras', "--milestones=5,10", "--annotations=a,b.csv", "--annotations=c")
+    assert options.names == ("a,b.keras", "c.keras")
+    flags = to_flags(options, without=("data_dir",))
+    assert flags == ["--milestones=5,10", '--names="a,b.keras",c.keras', "--annotations=a,b.csv", "--annotations=c"]
+    assert parsed(*flags) == options
 
 
 MISTAKES = [

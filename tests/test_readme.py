@@ -160,6 +160,12 @@ def test_a_python_example(example, provided):
     exec(compile(small_python(example), "README.md", "exec"), names)
 
 
+def test_the_examples_import_what_an_installation_has():
+    imported = re.findall(r"^(?:from|import) (\w+)", "\n".join(EXAMPLES), re.MULTILINE)
+    assert "r3d_keras" in imported
+    assert {"data", "export", "tests"}.isdisjoint(imported)
+
+
 def test_every_command_is_tried():
     assert len(COMMANDS) > 10
     assert [command for command in COMMANDS if kind_of(command) is None] == []

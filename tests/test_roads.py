@@ -72,7 +72,7 @@ def trained(request, videos, tmp_path_factory):
 
 def test_every_road_gives_the_same_scores(trained, videos, tmp_path):
     shards, model, validation_loss = trained
-    for name, source in (("shards", f"--data_dir={shards}"), ("files", f"--video_dir={videos}")):
+    for name, source in (("shards", shards), ("files", videos)):
         command("-m", "r3d_keras.evaluate", f"--model={model}", source, f"--output_dir={tmp_path / name}")
     scores, of_files = (dict(np.load(tmp_path / name / "scores.npz")) for name in ("shards", "files"))
     by_metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("shards", "files")]
@@ -123,7 +123,7 @@ def test_stray_and_cut_files_change_nothing(trained, videos, tmp_path):
         "-m", "data.prepare", "--dataset=folder", f"--video_dir={tmp_path / 'videos'}", f"--data_dir={shards}", *flags
     )
     metrics = []
-    for name, source in (("shards", f"--data_dir={shards}"), ("files", f"--video_dir={tmp_path / 'videos'}")):
+    for name, source in (("shards", shards), ("files", tmp_path / "videos")):
         command("-m", "r3d_keras.evaluate", f"--model={model}", source, f"--output_dir={tmp_path / name}")
         metrics.append(json.loads((tmp_path / name / "metrics.json").read_text()))
     assert metrics[0]["classes"] == metrics[1]["classes"]
@@ -165,7 +165,7 @@ def test_what_contradicts_a_model_is_refused(trained, videos, tmp_path):
     line = refusal(*evaluate, f"--data_dir={shards}", f"--frame_stride={recipe.frame_stride + 1}")
     assert "learned from other clips" in line
     assert recipe.describe_timing() in line
-    assert "--frame_stride is for shards" in refusal(*evaluate, f"--video_dir={videos}", "--frame_stride=2")
+    assert "--frame_stride is for shards" in refusal(*evaluate, f"--data_dir={videos}", "--frame_stride=2")
     video = videos / "validation" / "fast" / "0.mkv"
     assert "--clip_stride is for" in refusal("-m", "r3d_keras.predict", f"--model={model}", "--clip_stride=4", video)
 

@@ -79,6 +79,15 @@ class Evaluation:
         path = Path(self.model)
         return path.parent.name if path.stem in ("best", "model") and path.parent.name else path.stem
 
+    @property
+    def runs(self) -> dict[str, "Evaluation"]:
+        """This one and those that it is compared with, by their short names; numbered where two have the same."""
+        runs = (self, *self._others)
+        names = [run.short_name for run in runs]
+        if len(set(names)) < len(names):
+            names = [f"{number}-{name}" for number, name in enumerate(names, start=1)]
+        return dict(zip(names, runs, strict=True))
+
     def notes(self) -> list[str]:
         """Returns what a user should know of the videos, one line each; nothing prints it unasked."""
         return self.source.notes()

@@ -18,7 +18,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path, top_k: int) -> list[P
                      top-1 or average precision), classes_not_in_data (of the model), activitynet (its own metrics, see
                      `UntrimmedMetrics`), videos_listed = videos_scored + videos_left_out, left_out, a note on what is
                      measured, and the configuration
-    comparison.json  where models are compared; what was measured of the others is in folders named after them
+    comparison.json  where models are compared, by the names of the report; what was measured of the others is in
+                     folders named after them
     results.json, segments.json, submission.json, scores.csv, scores.npz
                      see `write_results`
 
@@ -31,7 +32,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path, top_k: int) -> list[P
         _write_numbers(other, folder / f"{number}-{other.short_name}", top_k)
     if evaluation.compared:
         files.append(folder / "comparison.json")
-        write_json(files[-1], {other.model: asdict(difference) for other, difference in evaluation.compared})
+        differences = [asdict(difference) for _, difference in evaluation.compared]
+        write_json(files[-1], dict(zip(list(evaluation.runs)[1:], differences, strict=True)))
     if evaluation.video_metrics:
         files.append(folder / "report.html")
         write_report(files[-1], evaluation)

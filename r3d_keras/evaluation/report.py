@@ -32,7 +32,7 @@ def write_report(path: Path, evaluation: Evaluation) -> None:
 
     The training logs in the folders of the models are drawn where there are any, and what training found wrong is told.
     """
-    runs = _runs(evaluation)
+    runs = evaluation.runs
     scores = {name: labeled(run.videos) for name, run in runs.items()}
     videos, label_names = labeled(evaluation.videos), evaluation.label_names
     classes, measures = _classes(evaluation, list(runs.values())), evaluation.measures
@@ -62,14 +62,6 @@ def write_report(path: Path, evaluation: Evaluation) -> None:
     )
     with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
-
-
-def _runs(evaluation: Evaluation) -> dict[str, Evaluation]:
-    """Returns what is compared by short names, no two of which are the same."""
-    runs = {}
-    for number, run in enumerate((evaluation, *(other for other, _ in evaluation.compared)), start=1):
-        runs[f"{number}-{run.short_name}" if run.short_name in runs else run.short_name] = run
-    return runs
 
 
 def _classes(evaluation: Evaluation, runs: list[Evaluation]) -> list[dict]:

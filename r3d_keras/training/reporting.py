@@ -1,5 +1,6 @@
 """What a run prints and logs: lines and a progress bar, the text logs, TensorBoard."""
 
+import os
 import shlex
 import sys
 from collections.abc import Collection, Iterable
@@ -7,14 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from r3d_keras import terminal
 from r3d_keras.defaults import SIGMOID
 from r3d_keras.evaluation.measures import MEASURES
 from r3d_keras.files import write_json
 from r3d_keras.models.shipped import is_shipped
-from r3d_keras.terminal import say, say_aside
-from r3d_keras.training.cluster import is_chief
+from r3d_keras.terminal import counted, say, say_aside
+from r3d_keras.training.cluster import is_chief, num_workers
 from r3d_keras.training.config import NO_WEIGHTS
 from r3d_keras.training.diagnosis import FINDINGS_FILE, SEVERAL, EpochNumbers, Finding, diagnose
 from r3d_keras.training.model_dir import LOGS
@@ -32,6 +34,7 @@ _TRAINING, _VALIDATION = {"epoch": 5, "loss": 6, "top-1": 6}, {"val loss": 8, "c
 _SPEED = {"clips/s": 7, "left": 7}
 WIDEST_GAP = 3  # between two columns, where the terminal has room
 CLASSES_NAMED = 5
+NVIDIA_FILES = ("/proc/driver/nvidia/gpus", "/dev/nvidia0")  # one of them is there where a machine has such cards
 
 
 class Report:
@@ -55,7 +58,7 @@ class Report:
         `warnings` are about its checkpoints, `epochs_given` is what the user asked for.
         """
         config, state = self._parts.config, self._state
-        lines = [_headline(self._parts), *changes]
+        lines = [_headline(self._parts), *_unseen_gpus(), *changes]
         if config.loss == SIGMOID:
             lines.append("one sigmoid a class: top-1 stands for hit@1, and validation clips and videos have their mAP")
         if config.weights not in (None, NO_WEIGHTS):
@@ -205,8 +208,27 @@ def _headline(parts: Parts) -> str:
     logs = shlex.quote(str(Path(config.model_dir) / LOGS))
     return (
         f"train   {parts.model.metadata.architecture}, {size} weights, {parts.clips.epoch_length:,} clips, "
-        f"{len(names)} classes ({shown}), {config.model_dir}; watch: tensorboard --logdir={logs}"
+        f"{len(names)} classes ({shown}), {config.model_dir}, on {devices(parts.strategy)}; "
+        f"watch: tensorboard --logdir={logs}"
     )
+
+
+def devices(strategy: tf.distribute.Strategy) -> str:
+    """Returns what a run computes on, in words."""
+    kinds = [tf.DeviceSpec.from_string(device).device_type for device in strategy.extended.worker_devices]
+    words = "CPU" if kinds[0] == "CPU" else counted(len(kinds), kinds[0])
+    if not tf.config.get_visible_devices("GPU"):
+        words += " (TensorFlow sees no GPU)"
+    workers = num_workers(strategy)
+    return words if workers == 1 else f"{workers} workers, each on {words}"
+
+
+def _unseen_gpus() -> list[str]:
+    """Returns a line where TensorFlow misses cards that are there, unless the user hides them."""
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if is_hidden or tf.config.list_physical_devices("GPU") or not any(map(os.path.exists, NVIDIA_FILES)):
+        return []
+    return ["TensorFlow sees none of this machine's NVIDIA GPUs: pip install 'r3d_keras[cuda]'; in Docker: --gpus=all"]
 
 
 def _chosen_epochs(parts: Parts) -> str:

@@ -89,7 +89,7 @@ def test_numbers_by_hand(models, square_shards, tmp_path, crop, average):
 
 
 def test_video_files_give_the_numbers_of_their_shards(models, evaluated, square_videos, tmp_path):
-    result = call(*EVALUATE, f"--model={models[0]}", f"--video_dir={square_videos}", f"--output_dir={tmp_path}")
+    result = call(*EVALUATE, f"--model={models[0]}", f"--data_dir={square_videos}", f"--output_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
     ours, theirs = in_order_of_videos(npz(tmp_path)), in_order_of_videos(npz(evaluated[0]))
     assert ours["videos"].tolist() == theirs["videos"].tolist()
@@ -135,6 +135,16 @@ def test_a_comparison_is_the_difference_of_the_two(evaluated):
     assert f"  {100 * second['videos']['top1']:.1f}% (" in row
 
 
+def test_models_of_one_name_are_compared_each(models, square_shards, tmp_path):
+    first, second = map(r3d_keras.load_model, models)
+    assert first.name == second.name
+    evaluation = r3d_keras.evaluate(first, square_shards, compare=[second, first])
+    evaluation.write(tmp_path)
+    differences = json.loads((tmp_path / "comparison.json").read_text())
+    assert list(differences) == [f"2-{first.name}", f"3-{first.name}"]
+    assert [each["top1"] for each in differences.values()] == [each.top1 for _, each in evaluation.compared]
+
+
 def test_the_report_stands_alone(evaluated):
     text = (evaluated[0] / "report.html").read_text(encoding="utf-8")
     page = Page(text)
@@ -161,7 +171,7 @@ def test_left_out_videos_are_named_and_names_are_escaped(models, square_videos, 
     shutil.copytree(square_videos / "validation", videos)
     (videos / "left" / "notes.txt").write_text("no video")
     write_video_without_frames(videos / "right" / "<b>empty.avi")
-    result = call(*EVALUATE, f"--model={models[0]}", f"--video_dir={videos}", f"--output_dir={tmp_path / 'out'}")
+    result = call(*EVALUATE, f"--model={models[0]}", f"--data_dir={videos}", f"--output_dir={tmp_path / 'out'}")
     assert result.returncode == 0, result.stderr
     assert "7 videos listed, 1 left out" in result.stdout
     assert "notes.txt: not a video by its file name" in result.stdout
@@ -176,7 +186,7 @@ def test_the_report_shows_the_course_of_the_training(models, square_videos, tmp_
     model = shutil.copy(models[0], tmp_path / "model.keras")
     (tmp_path / "train.log").write_text("epoch\tloss\tacc\tlr\n1\t1.5\t0.2\t0.1\n2\t1.1\t0.4\t0.1\n")
     (tmp_path / "val.log").write_text("epoch\tloss\tacc\n1\t1.6\t0.1\n2\t1.3\t0.3\n")
-    result = call(*EVALUATE, f"--model={model}", f"--video_dir={square_videos}", f"--output_dir={tmp_path / 'out'}")
+    result = call(*EVALUATE, f"--model={model}", f"--data_dir={square_videos}", f"--output_dir={tmp_path / 'out'}")
     assert result.returncode == 0, result.stderr
     page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     assert page.tags.count("svg") == 5  # two of them
@@ -213,12 +223,11 @@ def test_mistakes(models, square_shards, square_videos, tmp_path):
     (tmp_path / "videos" / "up" / "x.mp4").touch()
     (tmp_path / "empty" / "left").mkdir(parents=True)
     for flags, message in [
-        ((model,), "give either --data_dir (for example --data_dir=shards) or --video_dir"),
-        ((model, shards, f"--video_dir={square_videos}"), "give either --data_dir"),
+        ((model,), "--data_dir is missing (for example --data_dir=shards)"),
         ((model, shards, "--average=mean"), "--average must be one of"),
-        ((model, f"--video_dir={tmp_path / 'none'}"), "no such data folder"),
-        ((model, f"--video_dir={tmp_path / 'videos'}"), "does not know 1 of the 1 classes"),
-        ((model, f"--video_dir={tmp_path / 'empty'}"), "no videos in"),
+        ((model, f"--data_dir={tmp_path / 'none'}"), "no such data folder"),
+        ((model, f"--data_dir={tmp_path / 'videos'}"), "does not know 1 of the 1 classes"),
+        ((model, f"--data_dir={tmp_path / 'empty'}"), "no videos in"),
         ((model, f"--data_dir={tmp_path / 'empty' / 'left'}"), "no shards of clips in"),
         ((model, f"--data_dir={square_videos}", "--frame_stride=2"), "--frame_stride is for shards"),
         ((model, shards, f"--output_dir={models[0]}"), "cannot write to --output_dir"),

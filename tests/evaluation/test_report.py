@@ -145,7 +145,7 @@ def test_runs_are_overlaid(compared):
     page = Page(text)
     assert page.stands_alone()
     assert page.tags.count("svg") == 5
-    assert {"x", "2-x", "<i>y"} <= set(re.split(r"\s+", page.text))
+    assert {"1-x", "2-x", "3-<i>y"} <= set(re.split(r"\s+", page.text))
     assert "#000000" not in text
     # The colors of the runs are Matplotlib's first three, in each figure that overlays them.
     for color in ("#1f77b4", "#ff7f0e", "#2ca02c"):

@@ -39,6 +39,20 @@ def test_versions_count_up_and_never_replace_one(tmp_path):
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_exports_at_once_leave_each_other_alone(tmp_path):
+    """As those of two containers, whose processes have the same number."""
+
+    def write(folder):
+        (folder / "of_first").touch()
+        publish_version(tmp_path, lambda other: (other / "of_second").touch())
+
+    published = publish_version(tmp_path, write)
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == ["of_first", "of_second"]
+    (tmp_path / "plain").mkdir()
+    assert published.stat().st_mode == (tmp_path / "plain").stat().st_mode  # a server's user may read it
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "plain"]
+
+
 def test_a_version_that_fails_is_never_seen(tmp_path):
     def fail(folder):
         (folder / "half").touch()
