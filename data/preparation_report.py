@@ -124,7 +124,7 @@ class PreparationReport:
         values = json.loads((epath.Path(data_dir) / REPORT_FILE).read_text())
         return cls(
             data_dir=os.fspath(data_dir),
-            fingerprint=Fingerprint(**values["fingerprint"]),
+            fingerprint=Fingerprint(**{"label_names": values["label_names"], **values["fingerprint"]}),
             label_names=values["label_names"],
             splits={
                 name: SplitReport(**{**split, "shards": [ShardFile(**shard) for shard in split["shards"]]})
