@@ -157,7 +157,7 @@ def _annotations(options: PreparationOptions, dataset: DataSet) -> dict[str, Pat
 
 
 def _refuse_other_options(options: PreparationOptions, dataset: DataSet) -> None:
-    for name in ("label_order", "split_number", "validation_fraction", "group_pattern", "fold"):
+    for name in ("label_order", "split_number", "validation_fraction", "group_pattern", "fold", "videos_per_class"):
         if getattr(options, name) is not None and name not in dataset.options:
             takers = " or ".join(other for other in DATASETS if name in DATASETS[other].options)
             given = f"{name}={getattr(options, name)}"
