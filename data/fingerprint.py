@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from typing import Any
 
-from r3d_keras.video.clips import KEEP_FRACTION
 from r3d_keras.video.listing import Listing
 from r3d_keras.video.recipe import Recipe, recipe_of_report
 
@@ -18,7 +17,6 @@ class Settings:
     recipe               of the clips, with every frame taken: training chooses a stride
     validation_fraction  part of each class that the lister held out
     seed                 of the order of the clips in the shards
-    keep_fraction        a video that stopped before this part of its frames is left out
     max_bad_fraction     a run ends when a larger part of the videos gives no clip
     citation             of the data set, for its TFDS metadata
     group_pattern, fold  by which the lister held videos out
@@ -28,7 +26,6 @@ class Settings:
     recipe: Recipe
     validation_fraction: float
     seed: int
-    keep_fraction: float = KEEP_FRACTION
     max_bad_fraction: float = 1.0
     citation: str = ""
     group_pattern: str | None = None
@@ -73,7 +70,6 @@ class Fingerprint:
             "group_pattern": settings.group_pattern,
             "fold": settings.fold,
             "seed": settings.seed,
-            "keep_fraction": settings.keep_fraction,
             **asdict(settings.recipe),
         }
         return cls(shaping, len(listing.videos), digest.hexdigest(), listing.label_names)

@@ -84,13 +84,13 @@ def prepare(video_dir: str | os.PathLike, data_dir: str | os.PathLike, **options
         quality=given.quality,
         clip_frames=given.clip_frames,
         clip_stride=given.clip_stride,
+        keep_fraction=given.keep_fraction,
     )
     settings = Settings(
         dataset=given.dataset,
         recipe=recipe,
         validation_fraction=VALIDATION_FRACTION if given.validation_fraction is None else given.validation_fraction,
         seed=given.seed,
-        keep_fraction=given.keep_fraction,
         max_bad_fraction=given.max_bad_fraction,
         citation=dataset.citation,
         group_pattern=given.group_pattern,
@@ -247,7 +247,7 @@ def _write_shards(
 ) -> list[ShardResult]:
     tasks: list[ShardTask] = []
     for split in SPLITS:
-        tasks.extend(plan_shards(listing, split, settings.recipe, settings.keep_fraction, settings.seed, work_folder))
+        tasks.extend(plan_shards(listing, split, settings.recipe, settings.seed, work_folder))
     finished = [result for result in map(read_result, tasks) if result]
     if finished:
         say(f"going on with {work_folder.parent}: {len(finished)} of {len(tasks)} shards are finished")

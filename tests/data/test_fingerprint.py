@@ -32,7 +32,7 @@ def interrupted(listing, data_dir, forget=()):
     work_folder.mkdir(parents=True)
     fingerprint = asdict(Fingerprint.of(listing, SETTINGS))
     write_json(work_folder / FINGERPRINT_FILE, {name: fingerprint[name] for name in fingerprint if name not in forget})
-    tasks = plan_shards(listing, "train", SETTINGS.recipe, SETTINGS.keep_fraction, SETTINGS.seed, work_folder)
+    tasks = plan_shards(listing, "train", SETTINGS.recipe, SETTINGS.seed, work_folder)
     assert len(tasks) == 2
     write_shard(tasks[0])
 
