@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from r3d_keras import quiet
+from r3d_keras.cores import usable_cores
 from r3d_keras.errors import UserError
 from r3d_keras.files import write_json
 from r3d_keras.options import check_names
@@ -160,7 +161,7 @@ def inspect(data_dir: str | os.PathLike, **options: object) -> Inspection:
         data.split(given.split)
     if given.statistics and TRAIN not in data.splits:
         raise UserError("there is no training split to take the statistics of")
-    found = _add_up(data, given.quick, _check_shards(data, given.quick, given.workers or os.cpu_count() or 1))
+    found = _add_up(data, given.quick, _check_shards(data, given.quick, given.workers or usable_cores()))
     if found.problems:
         return found
     if given.statistics:

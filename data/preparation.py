@@ -11,6 +11,7 @@ from etils import epath
 
 from r3d_keras import remote
 from r3d_keras.clip_index import index_file_name
+from r3d_keras.cores import usable_cores
 from r3d_keras.errors import UserError
 from r3d_keras.files import write_json
 from r3d_keras.folder_kinds import folder_kind
@@ -73,7 +74,7 @@ def prepare(video_dir: str | os.PathLike, data_dir: str | os.PathLike, **options
     annotations = _annotations(given, dataset)
     _refuse_other_options(given, dataset)
     pipeline = make_pipeline(given.runner, given.runner_flags) if given.runner else None
-    workers = given.workers or os.cpu_count() or 1
+    workers = given.workers or usable_cores()
     values = {**vars(given), "workers": workers}
     chosen = {name: values[name] for name in dataset.options if values[name] is not None}
     listing = dataset.list_videos(Path(given.video_dir), **annotations, **chosen)

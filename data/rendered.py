@@ -1,6 +1,5 @@
 """Data sets whose videos are rendered on this machine: each video from a random generator of its own."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -87,7 +86,7 @@ def make_videos(
     seed: int,
     train_per_class: int,
     validation_per_class: int,
-    workers: int = os.cpu_count() or 1,
+    workers: int,
 ) -> None:
     """Renders `video_dir/{train,validation}/<class>/0000.mp4` (or .avi) and so on, over `workers` processes.
 
