@@ -194,6 +194,8 @@ def _prepare(
             write_json(data_dir / DIGESTS_FILE, _digests(listing))
         write_tfds_metadata(listing, settings, results, data_dir)
         work_folder.rmtree()
+    except BrokenPipeError:  # of what is printed, as in `| head -1`
+        raise
     except OSError as error:
         raise UserError(f"cannot write to data_dir={data_dir}: {error}") from error
     return report

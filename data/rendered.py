@@ -108,6 +108,8 @@ def make_videos(
                 bar.add(1)
         (unfinished / ORIGIN_FILE).write_text(_origin(seed, train_per_class) + "\n")
         unfinished.replace(video_dir)
+    except BrokenPipeError:  # of what is printed, as in `| head -1`
+        raise
     except OSError as error:
         raise UserError(f"cannot write the {rendered.name} videos to video_dir={video_dir}: {error}") from error
 

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
 import pytest
@@ -11,6 +14,7 @@ from data.shard_writer import plan_shards, write_shard
 from r3d_keras.errors import UserError
 from r3d_keras.files import write_json
 from r3d_keras.video.recipe import Recipe
+from tests.commands import ROOT, call
 from tests.data.videos import counted_frames, file_contents, read_clips
 from tests.videos import write_video
 
@@ -53,6 +57,20 @@ def test_another_order_of_classes_is_refused(listing, tmp_path, is_finished):
     assert file_contents(tmp_path) == before
     prepare_shards(listing, SETTINGS, tmp_path, workers=1)
     assert {(clip["video_id"][0], int(clip["label"])) for clip in read_clips(tmp_path, "train")} == {("a", 0), ("b", 1)}
+
+
+def test_a_reader_who_left_is_no_failure_to_write(listing, tmp_path):
+    """As in `r3d prepare ... | true`."""
+    interrupted(listing, tmp_path / "shards")
+    video_dir = listing.videos[0].path.parents[1]
+    flags = ["--clip_frames=2", "--validation_fraction=0", "--workers=1"]
+    command = [sys.executable, "-m", "data.prepare", video_dir, tmp_path / "shards", *flags]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as closed:
+        result = subprocess.run(command, cwd=ROOT, stdout=closed, stderr=subprocess.PIPE, text=True, timeout=600)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "going on with" in call(*command[1:]).stdout
 
 
 def test_a_folder_of_an_earlier_version(listing, tmp_path):
