@@ -30,7 +30,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         return
     path = Path(path)
     # Random: process numbers are equal on two hosts that share a file system.
-    partial = path.with_name(f".partial-{secrets.token_hex(8)}-{path.name}")
+    partial = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
     try:
         yield partial
         os.replace(partial, path)
