@@ -10,6 +10,8 @@ from r3d_keras.captions import caption
 from r3d_keras.files import whole_file
 from r3d_keras.input.augmentation import Augmentation, augment
 from r3d_keras.input.shards import ClipData
+from r3d_keras.video.optical_flow import NO_MOTION
+from r3d_keras.video.recipe import FLOW
 
 FRAMES_SHOWN = 4
 TILE = 112
@@ -43,7 +45,10 @@ def _row(data: ClipData, record: dict, seed: int) -> np.ndarray:
     shown = np.linspace(0, data.clip_frames - 1, FRAMES_SHOWN).round().astype(int)
     stored = [_fit(tf.io.decode_jpeg(record["frames"][index], channels=3).numpy()) for index in shown]
     clip_seed = tf.constant([seed, int(record["clip_index"])], tf.int64)
-    augmented = augment(record["frames"], data.clip_frames, TILE, clip_seed, Augmentation()).numpy()[shown]
+    augmentation, modality = Augmentation(), data.recipe.modality
+    augmented = augment(record["frames"], data.clip_frames, TILE, clip_seed, augmentation, modality).numpy()[shown]
+    if modality == FLOW:
+        augmented = np.pad(augmented, [(0, 0)] * 3 + [(0, 1)], constant_values=NO_MOTION)
     gap = np.full((TILE, MARGIN * 3, 3), 255, np.uint8)
     pictures = np.concatenate([*_spaced(stored), gap, *_spaced(augmented)], axis=1)
     labels = np.atleast_1d(record["label"].numpy())

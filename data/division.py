@@ -24,7 +24,7 @@ def divide(
 
     A group is never divided: videos in whose ids `group_pattern` matches the same text (or the same text in its
     parentheses), in whatever class; files of equal content; and, without a pattern, a file and its copies by their
-    names. So close to `fraction` as the groups allow, every class keeps at least one training video. The draw depends
+    names. As close to `fraction` as the groups allow, every class keeps at least one training video. The draw depends
     on neither the machine nor the order of the videos.
 
     Args:

@@ -3,9 +3,9 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from typing import Any
 
-from r3d_keras.video.clips import KEEP_FRACTION
 from r3d_keras.video.listing import Listing
 from r3d_keras.video.recipe import Recipe, recipe_of_report
 
@@ -17,7 +17,6 @@ class Settings:
     recipe               of the clips, with every frame taken: training chooses a stride
     validation_fraction  part of each class that the lister held out
     seed                 of the order of the clips in the shards
-    keep_fraction        a video that stopped before this part of its frames is left out
     max_bad_fraction     a run ends when a larger part of the videos gives no clip
     citation             of the data set, for its TFDS metadata
     group_pattern, fold  by which the lister held videos out
@@ -27,7 +26,6 @@ class Settings:
     recipe: Recipe
     validation_fraction: float
     seed: int
-    keep_fraction: float = KEEP_FRACTION
     max_bad_fraction: float = 1.0
     citation: str = ""
     group_pattern: str | None = None
@@ -48,11 +46,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What shards are made from: the settings by name, the number of videos, and a digest of what they are."""
+    """What shards are made from: settings by name, the number of videos, a digest of what they are, and classes.
+
+    label_names  in the order of their label numbers; None where an earlier version did not write them
+    """
 
     settings: dict[str, Any]
     videos: int
     videos_digest: str
+    label_names: list[str] | None = None
 
     @classmethod
     def of(cls, listing: Listing, settings: Settings) -> "Fingerprint":
@@ -68,10 +70,9 @@ class Fingerprint:
             "group_pattern": settings.group_pattern,
             "fold": settings.fold,
             "seed": settings.seed,
-            "keep_fraction": settings.keep_fraction,
             **asdict(settings.recipe),
         }
-        return cls(shaping, len(listing.videos), digest.hexdigest())
+        return cls(shaping, len(listing.videos), digest.hexdigest(), listing.label_names)
 
     def difference(self, wanted: "Fingerprint") -> str | None:
         """Returns in words how this one differs from the one that is wanted; None when it does not."""
@@ -88,4 +89,9 @@ class Fingerprint:
             return f"of {self.videos} videos, not {wanted.videos}"
         if self.videos_digest != wanted.videos_digest:
             return "of videos of other names, classes, splits or sizes"
+        if self.label_names is None:
+            return "by an earlier version, which did not write the order of its classes"
+        for number, (found, name) in enumerate(zip_longest(self.label_names, wanted.label_names)):
+            if found != name:
+                return f"with other label numbers ({number} is {found!r}, not {name!r})"
         return None

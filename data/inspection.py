@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from r3d_keras import quiet
+from r3d_keras.cores import usable_cores
 from r3d_keras.errors import UserError
 from r3d_keras.files import write_json
 from r3d_keras.options import check_names
 from r3d_keras.terminal import Progress
 from r3d_keras.video.listing import TRAIN
-from r3d_keras.video.recipe import Recipe
+from r3d_keras.video.recipe import FLOW, Recipe, channels_of
 
 from .options import InspectionOptions
 from .processes import run_tasks
@@ -66,7 +67,7 @@ class Inspection:
     recipe     how the clips were made
     splits     by name
     problems   a line on each damaged record or frame; when there are none, everything can be read
-    mean, std  of the training pixels (red, green, blue), 0 to 255; None without a training split
+    mean, std  of the training pixels (red, green, blue; u, v of optical flow), 0 to 255; None without a training split
     is_quick   whether only the first frame of each clip was decoded
     """
 
@@ -120,7 +121,8 @@ class Inspection:
             yield f"every record is whole, and {decoded} decodes"
         if self.mean and self.std and not self.problems:
             mean, std = ("/".join(f"{value:.2f}" for value in values) for values in (self.mean, self.std))
-            yield f"training pixels (red/green/blue, 0 to 255): mean {mean}, standard deviation {std}"
+            channels = "u/v" if self.recipe.modality == FLOW else "red/green/blue"
+            yield f"training pixels ({channels}, 0 to 255): mean {mean}, standard deviation {std}"
 
 
 def inspect(data_dir: str | os.PathLike, **options: object) -> Inspection:
@@ -159,7 +161,7 @@ def inspect(data_dir: str | os.PathLike, **options: object) -> Inspection:
         data.split(given.split)
     if given.statistics and TRAIN not in data.splits:
         raise UserError("there is no training split to take the statistics of")
-    found = _add_up(data, given.quick, _check_shards(data, given.quick, given.workers or os.cpu_count() or 1))
+    found = _add_up(data, given.quick, _check_shards(data, given.quick, given.workers or usable_cores()))
     if found.problems:
         return found
     if given.statistics:
@@ -193,7 +195,9 @@ def _add_up(data: "ClipData", is_quick: bool, states: list[ShardState]) -> Inspe
     for state in states:
         if state.split == TRAIN:
             pixels.merge(state.pixels)
-    mean, std = pixels.mean_and_deviation() if pixels.count else (None, None)
+    mean = std = None
+    if pixels.count:
+        mean, std = (values[: channels_of(data.recipe.modality)] for values in pixels.mean_and_deviation())
     return Inspection(
         data_dir=str(data.data_dir),
         label_names=tuple(data.label_names),

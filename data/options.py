@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from r3d_keras.options import Options, option, required
-from r3d_keras.video.clips import KEEP_FRACTION
 from r3d_keras.video.listing import SPLITS, TRAIN
 from r3d_keras.video.recipe import FLOW, RGB, Recipe
 
@@ -84,7 +83,7 @@ class ClipOptions(Options):
         minimum=1,
     )
     keep_fraction: float = option(
-        KEEP_FRACTION,
+        Recipe.keep_fraction,
         "Keep a damaged video when at least this part of its frames could be decoded.",
         minimum=0,
         maximum=1,

@@ -11,6 +11,7 @@ from etils import epath
 
 from r3d_keras import remote
 from r3d_keras.clip_index import index_file_name
+from r3d_keras.cores import usable_cores
 from r3d_keras.errors import UserError
 from r3d_keras.files import write_json
 from r3d_keras.folder_kinds import folder_kind
@@ -73,7 +74,7 @@ def prepare(video_dir: str | os.PathLike, data_dir: str | os.PathLike, **options
     annotations = _annotations(given, dataset)
     _refuse_other_options(given, dataset)
     pipeline = make_pipeline(given.runner, given.runner_flags) if given.runner else None
-    workers = given.workers or os.cpu_count() or 1
+    workers = given.workers or usable_cores()
     values = {**vars(given), "workers": workers}
     chosen = {name: values[name] for name in dataset.options if values[name] is not None}
     listing = dataset.list_videos(Path(given.video_dir), **annotations, **chosen)
@@ -84,13 +85,13 @@ def prepare(video_dir: str | os.PathLike, data_dir: str | os.PathLike, **options
         quality=given.quality,
         clip_frames=given.clip_frames,
         clip_stride=given.clip_stride,
+        keep_fraction=given.keep_fraction,
     )
     settings = Settings(
         dataset=given.dataset,
         recipe=recipe,
         validation_fraction=VALIDATION_FRACTION if given.validation_fraction is None else given.validation_fraction,
         seed=given.seed,
-        keep_fraction=given.keep_fraction,
         max_bad_fraction=given.max_bad_fraction,
         citation=dataset.citation,
         group_pattern=given.group_pattern,
@@ -157,7 +158,7 @@ def _annotations(options: PreparationOptions, dataset: DataSet) -> dict[str, Pat
 
 
 def _refuse_other_options(options: PreparationOptions, dataset: DataSet) -> None:
-    for name in ("label_order", "split_number", "validation_fraction", "group_pattern", "fold"):
+    for name in ("label_order", "split_number", "validation_fraction", "group_pattern", "fold", "videos_per_class"):
         if getattr(options, name) is not None and name not in dataset.options:
             takers = " or ".join(other for other in DATASETS if name in DATASETS[other].options)
             given = f"{name}={getattr(options, name)}"
@@ -193,6 +194,8 @@ def _prepare(
             write_json(data_dir / DIGESTS_FILE, _digests(listing))
         write_tfds_metadata(listing, settings, results, data_dir)
         work_folder.rmtree()
+    except BrokenPipeError:  # of what is printed, as in `| head -1`
+        raise
     except OSError as error:
         raise UserError(f"cannot write to data_dir={data_dir}: {error}") from error
     return report
@@ -247,7 +250,7 @@ def _write_shards(
 ) -> list[ShardResult]:
     tasks: list[ShardTask] = []
     for split in SPLITS:
-        tasks.extend(plan_shards(listing, split, settings.recipe, settings.keep_fraction, settings.seed, work_folder))
+        tasks.extend(plan_shards(listing, split, settings.recipe, settings.seed, work_folder))
     finished = [result for result in map(read_result, tasks) if result]
     if finished:
         say(f"going on with {work_folder.parent}: {len(finished)} of {len(tasks)} shards are finished")

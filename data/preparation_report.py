@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from etils import epath
 
 from r3d_keras.files import write_json
+from r3d_keras.terminal import counted
 from r3d_keras.video.listing import SPLITS, VALIDATION, LeftOut, Listing, labels_of
 
 from .duplicates import DUPLICATE, LEAK, TWO_LABELS, Duplicates, find_duplicates
@@ -124,7 +125,7 @@ class PreparationReport:
         values = json.loads((epath.Path(data_dir) / REPORT_FILE).read_text())
         return cls(
             data_dir=os.fspath(data_dir),
-            fingerprint=Fingerprint(**values["fingerprint"]),
+            fingerprint=Fingerprint(**{"label_names": values["label_names"], **values["fingerprint"]}),
             label_names=values["label_names"],
             splits={
                 name: SplitReport(**{**split, "shards": [ShardFile(**shard) for shard in split["shards"]]})
@@ -156,12 +157,12 @@ class PreparationReport:
             yield f"nothing to do: {self.data_dir} holds this data set already: {classes}"
         for name, split in self.splits.items():
             yield (
-                f"  {name}: {_number(split.videos_listed, 'video')} = {split.videos_written} written + "
-                f"{split.videos_left_out} left out; {_number(split.clips, 'clip')} in "
-                f"{_number(len(split.shards), 'shard')}, {split.bytes / 1e6:.1f} MB"
+                f"  {name}: {counted(split.videos_listed, 'video')} = {split.videos_written:,} written + "
+                f"{split.videos_left_out:,} left out; {counted(split.clips, 'clip')} in "
+                f"{counted(len(split.shards), 'shard')}, {split.bytes / 1e6:.1f} MB"
             )
             if split.videos_with_several_labels:
-                yield f"  {name}: {_number(split.videos_with_several_labels, 'video')} with several labels"
+                yield f"  {name}: {counted(split.videos_with_several_labels, 'video')} with several labels"
             if split.classes_without_clips:
                 yield f"  {name}: no readable video of {', '.join(split.classes_without_clips)}"
         if VALIDATION not in self.splits or not self.splits[VALIDATION].clips:
@@ -192,7 +193,3 @@ class PreparationReport:
                 yield f"  and {len(paths) - shown_of_each} more: {reason}"
         if len(entries) > SHOWN_AT_MOST:
             yield f"  all of them in {epath.Path(self.data_dir) / REPORT_FILE}"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -41,10 +41,10 @@ On a cluster, or in several processes under Apache Beam, whose own flags follow 
     r3d prepare --dataset=folder --video_dir=videos --data_dir=shards --runner=DirectRunner \\
         -- --direct_running_mode=multi_processing --direct_num_workers=8
 
-Every video is decoded once, shrunk to --short_side, cut into clips of --clip_frames frames (a shorter last clip is
-looped to full length), and stored as JPEG. What is listed but missing, unreadable or damaged is left out and named,
-on screen and in DATA_DIR/preparation_report.json. After an interruption the same command continues where it stopped.
-The same videos and settings give the same bytes.
+Every video is decoded, shrunk to --short_side, cut into clips of --clip_frames frames (a shorter last clip is
+looped to full length), and stored as JPEG; a segment is decoded from the beginning of its video on. What is listed
+but missing, unreadable or damaged is left out and named, on screen and in DATA_DIR/preparation_report.json. After an
+interruption the same command continues where it stopped. The same videos and settings give the same bytes.
 """
 
 from r3d_keras import quiet

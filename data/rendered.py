@@ -1,9 +1,8 @@
 """Data sets whose videos are rendered on this machine: each video from a random generator of its own."""
 
-import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ from r3d_keras.video.listing import TRAIN, VALIDATION, Listing
 
 from .folder import list_folder
 from .processes import run_tasks
+
+ORIGIN_FILE = ".rendered"  # in the folder of the videos: what they were rendered by
 
 
 @dataclass(frozen=True)
@@ -56,18 +57,27 @@ def list_rendered(
     """Lists the videos of `video_dir`, rendered first when it is missing or empty.
 
     `videos_per_class` are the training videos of a class; None takes the set's own number. Raises UserError when
-    `video_dir` holds anything else.
+    `video_dir` holds anything else, or videos of another seed or number.
     """
+    train = videos_per_class or rendered.train_per_class
+    origin_path, wanted = video_dir / ORIGIN_FILE, _origin(seed, train)
     if not video_dir.exists() or (video_dir.is_dir() and not any(video_dir.iterdir())):
-        train = videos_per_class or rendered.train_per_class
         validation = max(1, round(train * rendered.validation_per_class / rendered.train_per_class))
         make_videos(rendered, video_dir, seed, train, validation, workers)
         say(f"made the {rendered.name} videos in {video_dir}")
-    elif all((video_dir / TRAIN / label).is_dir() for label in rendered.classes):
-        say(f"using the {rendered.name} videos in {video_dir} as they are")
-    else:
+    elif not all((video_dir / TRAIN / label).is_dir() for label in rendered.classes):
         raise UserError(f"video_dir={video_dir} exists but holds no {rendered.name} videos: choose a folder to be made")
-    return list_folder(video_dir, validation_fraction=0, seed=seed)
+    elif not origin_path.exists():
+        say(f"using the {rendered.name} videos in {video_dir} as they are: nothing there tells their seed and number")
+    elif (found := origin_path.read_text().strip()) != wanted:
+        raise UserError(
+            f"video_dir={video_dir} holds {rendered.name} videos of {found}, not of {wanted}: choose another "
+            "video_dir, or delete this one"
+        )
+    else:
+        say(f"using the {rendered.name} videos in {video_dir}")
+    listing = list_folder(video_dir, validation_fraction=0, seed=seed)
+    return replace(listing, left_out=[entry for entry in listing.left_out if entry.path != str(origin_path)])
 
 
 def make_videos(
@@ -76,13 +86,13 @@ def make_videos(
     seed: int,
     train_per_class: int,
     validation_per_class: int,
-    workers: int = os.cpu_count() or 1,
+    workers: int,
 ) -> None:
     """Renders `video_dir/{train,validation}/<class>/0000.mp4` (or .avi) and so on, over `workers` processes.
 
     Each video has a random generator of its own, so the set depends on `seed` alone, and a smaller set is a part of
-    a larger one. `video_dir`, which must be missing or empty, appears when the set is whole. Raises UserError when it
-    cannot be written.
+    a larger one. `video_dir`, which must be missing or empty, appears when the set is whole; the file `ORIGIN_FILE` in
+    it keeps `seed` and `train_per_class`. Raises UserError when it cannot be written.
     """
     video_dir = Path(video_dir)
     unfinished = video_dir.absolute().parent / f".{video_dir.absolute().name}.unfinished"
@@ -96,9 +106,16 @@ def make_videos(
         with Progress("make videos", len(tasks), "videos") as bar:
             for _ in run_tasks(write_video, tasks, workers):
                 bar.add(1)
+        (unfinished / ORIGIN_FILE).write_text(_origin(seed, train_per_class) + "\n")
         unfinished.replace(video_dir)
+    except BrokenPipeError:  # of what is printed, as in `| head -1`
+        raise
     except OSError as error:
         raise UserError(f"cannot write the {rendered.name} videos to video_dir={video_dir}: {error}") from error
+
+
+def _origin(seed: int, train_per_class: int) -> str:
+    return f"seed={seed} and videos_per_class={train_per_class}"
 
 
 def write_video(task: VideoTask) -> None:

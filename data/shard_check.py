@@ -29,7 +29,7 @@ class ShardCheck:
 
 @dataclass
 class PixelSums:
-    """Count, sum and sum of squares of decoded pixels, exact in whole numbers; RGB, 0 to 255."""
+    """Count, sum and sum of squares of decoded pixels, exact in whole numbers; RGB, or u, v and no motion; 0 to 255."""
 
     count: int = 0
     sums: np.ndarray = field(default_factory=lambda: np.zeros(3, np.uint64))

@@ -31,8 +31,7 @@ _CHECKSUM_MASK = 0xA282EAD8  # of TFRecord files
 class ShardTask:
     """The videos of one shard; `folder` takes the finished shard and its result file.
 
-    keep_fraction  a video that stopped before this part of its frames is left out
-    seed           of the order of the clips
+    seed  of the order of the clips
     """
 
     split: str
@@ -41,7 +40,6 @@ class ShardTask:
     label_names: list[str]
     is_multilabel: bool
     recipe: Recipe
-    keep_fraction: float
     seed: int
     folder: epath.Path
 
@@ -101,17 +99,12 @@ class ShardResult:
         return len(self.offsets)
 
 
-def plan_shards(
-    listing: Listing, split: str, recipe: Recipe, keep_fraction: float, seed: int, folder: epath.Path
-) -> list[ShardTask]:
+def plan_shards(listing: Listing, split: str, recipe: Recipe, seed: int, folder: epath.Path) -> list[ShardTask]:
     """Deals the videos of a split to shards; depends on the ids and the seed alone, not on the order of the files."""
     videos = [video for video in listing.videos if video.split == split]
     videos.sort(key=lambda video: _digest(f"{seed}/{split}/{video.video_id}"))
     count, labels = shard_count(len(videos)), (listing.label_names, listing.is_multilabel)
-    return [
-        ShardTask(split, index, videos[index::count], *labels, recipe, keep_fraction, seed, folder)
-        for index in range(count)
-    ]
+    return [ShardTask(split, index, videos[index::count], *labels, recipe, seed, folder) for index in range(count)]
 
 
 def shard_count(videos: int) -> int:
@@ -170,7 +163,7 @@ def _spool_clips(task: ShardTask, spool: BinaryIO) -> tuple[list[int], list[Vide
         if not (labels or task.is_multilabel):
             labels = [UNLABELED]
         records_before = len(borders)
-        clips = VideoClips(video.path, task.recipe, video.segment, task.keep_fraction)
+        clips = VideoClips(video.path, task.recipe, video.segment)
         for clip in clips:
             record = serialize_clip(clip.frames, labels, video.video_id, clip.index, clip.first_frame, clip.frame_rate)
             spool.writelines(_framed(record))

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,8 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
             remote.upload(partial, epath.Path(path))
         return
     path = Path(path)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    # Random: process numbers are equal on two hosts that share a file system.
+    partial = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
     try:
         yield partial
         os.replace(partial, path)

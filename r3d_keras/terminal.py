@@ -49,6 +49,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def percent(part: float) -> str:
+    """Returns 0.125 as "12.5%"."""
+    return f"{100 * part:.1f}%"
+
+
 def wrote(*files: object) -> str:
     """Returns the line that names what a command wrote."""
     return f"{'wrote':8}{', '.join(map(str, files))}"

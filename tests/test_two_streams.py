@@ -3,6 +3,7 @@
 import csv
 import json
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -68,6 +69,26 @@ def test_a_mirrored_flow_changes_its_direction(flow_shards):
     assert batch["clips"].shape == (4, 16, 32, 32, 2)
     with pytest.raises(UserError, match="color_jitter has no meaning for optical flow"):
         training_clips(clips, 4, 32, seed=0, augmentation=Augmentation(color_jitter=0.2))
+
+
+def test_an_inspection_knows_u_and_v(flow_shards, tmp_path):
+    sheet, statistics = tmp_path / "clips.png", tmp_path / "statistics.json"
+    flags = ("--workers=1", f"--contact_sheet={sheet}", f"--statistics={statistics}", "--clips=16")
+    result = call("-m", "data.inspect", f"--data_dir={flow_shards}", *flags)
+    assert result.returncode == 0, result.stderr
+    assert "training pixels (u/v, 0 to 255): mean 12" in result.stdout
+    model = r3d_keras.build_model("resnet-10", 2, widen_factor=0.125, input_channels=2, normalization=str(statistics))
+    np.testing.assert_allclose(model.metadata.normalization.mean, 128, atol=3)
+    # Rows of a caption of 18 pixels and tiles of 112, four as they are stored, a gap, and four as training sees them.
+    rows = cv2.imread(str(sheet))[18:, :, ::-1].astype(int).reshape(16, 130, -1, 3)[:, 18:]
+    stored, augmented = (u_of_squares(rows[:, :, half]) for half in (slice(0, 472), slice(490, None)))
+    assert set(stored * augmented) == {-1, 1}  # where the square goes the other way, it is mirrored
+
+
+def u_of_squares(pictures):
+    """Returns the sign of u where it is strong, for each picture of flow; white and gray frames have no blue of 128."""
+    strong = (np.abs(pictures[..., 2] - 128) < 16) & (np.abs(pictures[..., 0] - 128) > 12)
+    return np.array([np.sign(np.median(u[where] - 128)) for u, where in zip(pictures[..., 0], strong, strict=True)])
 
 
 def test_a_model_of_flow_starts_from_one_of_rgb():

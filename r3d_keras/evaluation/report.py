@@ -1,6 +1,5 @@
 """One HTML file that shows how good a model is, or several, and where they fail; it asks no network."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +8,7 @@ import cv2
 import numpy as np
 from markupsafe import Markup
 
+from r3d_keras.cores import usable_cores
 from r3d_keras.evaluation.evaluation import Evaluation, labeled
 from r3d_keras.evaluation.figures import confusion_figure, coverage_figure, reliability_figure, training_figures
 from r3d_keras.evaluation.metrics import confused_pairs
@@ -121,7 +121,7 @@ def _moving(evaluation: Evaluation, names: list[str]) -> list[str]:
     def draw(name: str) -> str:
         return strip_url(_pictures(frames_of(name), MOVING_FRAMES, MOVING_HEIGHT, MOVING_ASPECT), limit)
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         return list(pool.map(draw, names))
 
 

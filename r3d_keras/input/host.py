@@ -10,8 +10,8 @@ import tensorflow as tf
 from r3d_keras.commands import next_command
 from r3d_keras.errors import UserError
 from r3d_keras.input import resizing  # noqa: F401  an operation of the trainers' graphs
+from r3d_keras.signals import stop_requests
 from r3d_keras.terminal import say
-from r3d_keras.training.signals import stop_requests
 
 
 def serve(port: int, host: str | None = None) -> None:

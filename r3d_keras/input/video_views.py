@@ -1,13 +1,13 @@
 """The clips of videos, as evaluation views them: decoded while they are scored."""
 
 import contextlib
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from r3d_keras.cores import usable_cores
 from r3d_keras.input.views import view_frames
 from r3d_keras.video.clips import Clip, VideoClips
 from r3d_keras.video.reading_ahead import in_order
@@ -39,7 +39,7 @@ def video_views(
     """
     if not videos:
         return
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     clips_ahead = max(2, FRAMES_AHEAD // (2 * cores * videos[0].recipe.clip_frames))
     clips = in_order(videos, clips_ahead, cores)
     # Threads of Python rather than tf.data: decoding and resizing leave the interpreter alone, and a clip costs a

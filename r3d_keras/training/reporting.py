@@ -15,7 +15,7 @@ from r3d_keras.defaults import SIGMOID
 from r3d_keras.evaluation.measures import MEASURES
 from r3d_keras.files import write_json
 from r3d_keras.models.shipped import is_shipped
-from r3d_keras.terminal import counted, say, say_aside
+from r3d_keras.terminal import counted, percent, say, say_aside
 from r3d_keras.training.cluster import is_chief, num_workers
 from r3d_keras.training.config import NO_WEIGHTS
 from r3d_keras.training.diagnosis import FINDINGS_FILE, SEVERAL, EpochNumbers, Finding, diagnose
@@ -97,7 +97,7 @@ class Report:
         remarks = (
             f"epoch {state.epoch} of {config.epochs}",
             f"loss {state.mean_loss:.3f}",
-            f"top-1 {_percent(state.top1)}",
+            f"top-1 {percent(state.top1)}",
         )
         self._progress.add_step(config.batch_size, waited, *remarks)
         if not self._is_chief:
@@ -160,7 +160,7 @@ class Report:
     def _print_epoch(self, measured: Measured | None) -> None:
         """Prints a row of the table of epochs; the best one so far has a star behind its videos."""
         state, progress = self._state, self._progress
-        cells = [state.epoch, f"{state.mean_loss:.3f}", _percent(state.top1)]
+        cells = [state.epoch, f"{state.mean_loss:.3f}", percent(state.top1)]
         if self._parts.validation:
             cells += self._validation_cells(measured) if measured else [""] * 3
         cells += [f"{progress.clips_per_second:.3g}", progress.left] if progress.has_speed else ["", ""]
@@ -182,7 +182,7 @@ class Report:
         write_json(Path(self._parts.config.model_dir) / FINDINGS_FILE, state.findings)
 
     def _validation_cells(self, measured: Measured) -> list[str]:
-        clips, videos = (_percent(getattr(each, self._measures.headline)) for each in (measured.clips, measured.videos))
+        clips, videos = (percent(getattr(each, self._measures.headline)) for each in (measured.clips, measured.videos))
         is_best = self._state.best.get("epoch") == self._state.epoch
         return [f"{measured.clips.loss:.3f}", clips, f"{videos}{' *' if is_best else '  '}"]
 
@@ -256,7 +256,3 @@ def _row(widths: Collection[int], cells: Iterable[object]) -> str:
     room = terminal.columns(sys.stdout)
     gap = WIDEST_GAP if room is None else max(1, min(WIDEST_GAP, (room - sum(widths)) // (len(widths) - 1)))
     return (" " * gap).join(f"{cell!s:>{width}}" for width, cell in zip(widths, cells, strict=True)).rstrip()
-
-
-def _percent(part: float) -> str:
-    return f"{100 * part:.1f}%"

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.measures import MEASURES
+from r3d_keras.signals import StopRequest, stop_requests
 from r3d_keras.terminal import say
 from r3d_keras.training.cluster import is_chief, lost_worker_as_user_error, make_strategy, wait_for_all
 from r3d_keras.training.config import TrainingConfig
@@ -17,7 +18,6 @@ from r3d_keras.training.reporting import Report
 from r3d_keras.training.result import TrainingResult
 from r3d_keras.training.saving import Saver
 from r3d_keras.training.setup import Parts, make_parts
-from r3d_keras.training.signals import StopRequest, stop_requests
 from r3d_keras.training.state import RunState
 
 

@@ -17,8 +17,6 @@ from r3d_keras.video.windows import windows
 
 # A header's count is often off by some frames: that is not worth a word.
 DAMAGED_BELOW = 0.9
-# A damaged video is left out when less than this part of it could be decoded.
-KEEP_FRACTION = 0.5
 # Annotated ends are rounded: one that lies this much beyond the video, in seconds, is not worth a word either.
 END_TOLERANCE = 1.0
 NO_FRAMES = "no frame could be decoded (empty, or damaged at its beginning; codec {})"
@@ -54,7 +52,6 @@ class VideoClips:
     Args:
         video: a video file, address or camera, a folder of extracted frames, an .hdf5 file of them, or JpegFrames.
         segment: the part of it to take; None for all of it.
-        keep_fraction: a video that stops before this part of its frames is not to be kept.
 
     Attributes, complete after the iteration:
         reason: what was wrong with the video; None when nothing was.
@@ -65,15 +62,9 @@ class VideoClips:
         duration: seconds from the first frame to the end of the last one that was looked at.
     """
 
-    def __init__(
-        self,
-        video: Path | str | int | JpegFrames,
-        recipe: Recipe,
-        segment: Segment | None = None,
-        keep_fraction: float = KEEP_FRACTION,
-    ):
+    def __init__(self, video: Path | str | int | JpegFrames, recipe: Recipe, segment: Segment | None = None):
         self.video, self.recipe = video, recipe
-        self._segment, self._keep_fraction = segment, keep_fraction
+        self._segment = segment
         self._reset()
 
     def _reset(self) -> None:
@@ -182,7 +173,7 @@ class VideoClips:
         if self._segment is not None:
             self._judge_segment(self._segment, clip_count)
         elif source.decoded_fraction() < DAMAGED_BELOW:
-            self.is_kept = source.decoded_fraction() >= self._keep_fraction
+            self.is_kept = source.decoded_fraction() >= self.recipe.keep_fraction
             promised = f" of {source.frame_count}" if source.frame_count else ""
             fate = "kept" if self.is_kept else "too few"
             self.reason = f"stopped after {self._decoded_frames}{promised} frames; {fate}"

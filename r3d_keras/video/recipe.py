@@ -25,6 +25,7 @@ class Recipe:
     clip_frames   frames of a clip
     clip_stride   taken frames from the beginning of a clip to that of the next; `clip_frames` when None
 
+    keep_fraction a video that stops before this part of its frames is left out
     source_rates  lowest, median and highest frame rate of the training videos; None when unknown
 
     Raises UserError for a value that makes no sense.
@@ -39,6 +40,7 @@ class Recipe:
     clip_frames: int = 16
     clip_stride: int | None = None
     source_rates: tuple[float, float, float] | None = None
+    keep_fraction: float = 0.5
 
     def __post_init__(self):
         if self.clip_stride is None:
@@ -53,6 +55,8 @@ class Recipe:
                 raise UserError(f"{name} of a clip must be above 0, not {value!r}")
         if not (_is_number(self.quality, int) and 1 <= self.quality <= 100):
             raise UserError(f"the JPEG quality of a clip must be 1 to 100, not {self.quality!r}")
+        if not (_is_number(self.keep_fraction, (int, float)) and 0 <= self.keep_fraction <= 1):
+            raise UserError(f"keep_fraction of a clip must be 0 to 1, not {self.keep_fraction!r}")
         rates = self.source_rates
         if rates is not None and not (len(rates) == 3 and all(_is_number(rate, (int, float)) for rate in rates)):
             raise UserError(f"source_rates of a clip must be three numbers, not {rates!r}")

@@ -109,12 +109,11 @@ def _run_on(sender, cores: list[int], function: Callable, arguments: tuple) -> N
 def _prepare(folder: Path, paths: list[Path], short_side: int, quality: int, workers: int) -> None:
     from data.processes import run_tasks
     from data.shard_writer import plan_shards, write_shard
-    from r3d_keras.video.clips import KEEP_FRACTION
     from r3d_keras.video.listing import TRAIN, Listing, Video
 
     recipe = Recipe(short_side=short_side, quality=quality)
     videos = [Video(path, str(index), "a", TRAIN) for index, path in enumerate(paths)]
-    tasks = plan_shards(Listing(videos, ["a", "b"], []), TRAIN, recipe, KEEP_FRACTION, 0, folder)
+    tasks = plan_shards(Listing(videos, ["a", "b"], []), TRAIN, recipe, 0, folder)
     tasks.sort(key=lambda task: task.source_bytes, reverse=True)
     for _ in run_tasks(write_shard, tasks, workers):
         pass

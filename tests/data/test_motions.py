@@ -1,4 +1,5 @@
 import itertools
+import shutil
 from collections import Counter
 
 import cv2
@@ -35,7 +36,7 @@ def measured_direction(frames):
 
 
 def test_set_is_balanced_and_readable(small_motions):
-    listing = list_rendered(MOTIONS, small_motions, seed=0, workers=1)
+    listing = list_rendered(MOTIONS, small_motions, seed=0, workers=1, videos_per_class=2)
     assert listing.label_names == sorted(CLASSES)
     assert Counter((video.split, video.label) for video in listing.videos) == {
         **{("train", label): 2 for label in CLASSES},
@@ -58,6 +59,7 @@ def test_set_is_balanced_and_readable(small_motions):
 def test_same_seed_same_files(small_motions, tmp_path):
     make_videos(MOTIONS, tmp_path / "again", seed=0, train_per_class=1, validation_per_class=0, workers=2)
     whole, again = file_contents(small_motions), file_contents(tmp_path / "again")
+    del again[".rendered"]
     assert len(again) == 8
     assert {name: whole[name] for name in again} == again
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again"]
@@ -71,7 +73,9 @@ def test_other_seed_other_files(small_motions, tmp_path):
 
 def test_optical_flow_agrees_with_the_labels(small_motions):
     videos = [
-        video for video in list_rendered(MOTIONS, small_motions, seed=0, workers=1).videos if "moving" in video.label
+        video
+        for video in list_rendered(MOTIONS, small_motions, seed=0, workers=1, videos_per_class=2).videos
+        if "moving" in video.label
     ]
     right = [measured_direction(read_frames(video.path)) == video.label for video in videos]
     assert len(videos) == 12
@@ -133,6 +137,23 @@ def test_interrupted_making_is_begun_again(tmp_path):
     make_videos(MOTIONS, tmp_path / "videos", seed=0, train_per_class=1, validation_per_class=0, workers=1)
     assert not list((tmp_path / "videos").rglob("9999.mp4"))
     assert [path.name for path in tmp_path.iterdir()] == ["videos"]
+
+
+def test_videos_of_another_seed_or_number_are_refused(small_motions, tmp_path, capsys):
+    assert list_rendered(MOTIONS, small_motions, seed=0, workers=1, videos_per_class=2).left_out == []
+    held = f"video_dir={small_motions} holds motions videos of seed=0 and videos_per_class=2, not of"
+    for seed, number, wanted in (
+        (0, 3, "seed=0 and videos_per_class=3"),
+        (1, 2, "seed=1 and videos_per_class=2"),
+        (0, None, "seed=0 and videos_per_class=60"),
+    ):
+        with pytest.raises(UserError) as error:
+            list_rendered(MOTIONS, small_motions, seed=seed, workers=1, videos_per_class=number)
+        assert str(error.value) == f"{held} {wanted}: choose another video_dir, or delete this one"
+    # As earlier versions made it.
+    shutil.copytree(small_motions, tmp_path / "videos", ignore=shutil.ignore_patterns(".rendered"))
+    assert len(list_rendered(MOTIONS, tmp_path / "videos", seed=0, workers=1, videos_per_class=3).videos) == 24
+    assert capsys.readouterr().out.endswith("as they are: nothing there tells their seed and number\n")
 
 
 def test_folder_of_something_else_is_refused(tmp_path):

@@ -71,6 +71,7 @@ def test_help_shows_an_example_for_each_data_set_at_once():
         ("--annotations=x.csv", "--annotations=x.csv has no meaning for --dataset=folder"),
         ("--split_number=2", "--split_number=2 has no meaning for --dataset=folder, only for ucf101 or hmdb51"),
         ("--label_order=sorted", "--label_order=sorted has no meaning for --dataset=folder, only for kinetics"),
+        ("--videos_per_class=9", "--videos_per_class=9 has no meaning for --dataset=folder, only for generated or"),
     ],
 )
 def test_wrong_flags(tmp_path, changed, expected):
@@ -230,9 +231,14 @@ def is_running(process_id):
 def test_motions_from_nothing_to_shards(small_motions, tmp_path):
     video_dir, data_dir = tmp_path / "videos", tmp_path / "shards"
     video_dir.symlink_to(small_motions)
-    result = prepare("--dataset=motions", f"--video_dir={video_dir}", f"--data_dir={data_dir}", "--workers=1")
+    flags = ["--dataset=motions", f"--video_dir={video_dir}", f"--data_dir={data_dir}", "--workers=1"]
+    assert "videos of --seed=0 and --videos_per_class=2, not of --seed=0 and --videos_per_class=60" in refusal(
+        *PREPARE, *flags
+    )
+    result = prepare(*flags, "--videos_per_class=2")
     assert result.returncode == 0, result.stderr
-    assert "as they are" in result.stdout
+    assert f"using the motions videos in {video_dir}\n" in result.stdout
+    assert "other files" not in result.stdout
     assert "train: 16 videos = 16 written + 0 left out" in result.stdout
     splits = tfds.builder_from_directory(str(data_dir)).info.splits
     assert set(splits) == {"train", "validation"}

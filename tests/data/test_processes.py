@@ -68,7 +68,7 @@ def test_workers_write_shards_without_tensorflow(tmp_path):
     """It takes two seconds to start and 500 MB, of each worker."""
     write_video(tmp_path / "1.avi", [np.zeros((64, 80, 3), np.uint8)] * 20)
     listing = Listing([Video(tmp_path / "1.avi", str(number), "a", TRAIN) for number in range(8)], ["a"], [])
-    tasks = plan_shards(listing, TRAIN, Recipe(), keep_fraction=0.5, seed=0, folder=tmp_path)
+    tasks = plan_shards(listing, TRAIN, Recipe(), seed=0, folder=tmp_path)
     assert list(run_tasks(write, tasks, 2)) == [(8, False), (8, False)]
 
 

@@ -134,6 +134,13 @@ def test_report_adds_up(counted_shards):
     assert not [path for path in data_dir.iterdir() if path.name.startswith(".")]
 
 
+def test_large_numbers_are_grouped(counted_shards):
+    _, report = counted_shards
+    train = replace(report.splits["train"], videos_listed=240436, videos_written=239000, videos_left_out=1436)
+    text = str(replace(report, splits={"train": replace(train, clips=4000000)}))
+    assert "train: 240,436 videos = 239,000 written + 1,436 left out; 4,000,000 clips in 3 shards" in text
+
+
 def test_clips_of_a_shard_are_shuffled(tmp_path):
     for label in "ab":
         write_video(tmp_path / "videos" / label / "1.avi", counted_frames(40, 16, 16))

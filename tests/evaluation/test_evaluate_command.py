@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from dataclasses import asdict, replace
 
 import keras
 import numpy as np
@@ -10,13 +11,16 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import data
 import r3d_keras
 from export import publish
+from r3d_keras.input.shards import open_clip_data
 from r3d_keras.models import save_model
+from r3d_keras.video.recipe import Recipe
 from tests.commands import call, refusal
-from tests.data.videos import read_clips
+from tests.data.videos import counted_frames, read_clips
 from tests.pages import Page
-from tests.videos import write_video_without_frames
+from tests.videos import write_video, write_video_without_frames
 
 EVALUATE = ("-m", "r3d_keras.evaluate", "--batch_size=5")
 
@@ -97,6 +101,24 @@ def test_video_files_give_the_numbers_of_their_shards(models, evaluated, square_
     np.testing.assert_allclose(ours["clip_logits"], theirs["clip_logits"], atol=1e-5)
     shards, files = (json.loads((folder / "metrics.json").read_text()) for folder in (evaluated[0], tmp_path))
     assert files["videos"] == pytest.approx(shards["videos"], abs=1e-6)
+
+
+@pytest.mark.parametrize(("keep_fraction", "left_out"), [(0.2, []), (0.9, ["left/cut.avi"])])
+def test_files_are_left_out_by_the_fraction_of_the_shards(models, square_videos, tmp_path, keep_fraction, left_out):
+    """60 % of the cut video can be decoded."""
+    shutil.copytree(square_videos, tmp_path / "videos")
+    write_video(tmp_path / "whole.avi", counted_frames(40), codec="MJPG")
+    whole = (tmp_path / "whole.avi").read_bytes()
+    (tmp_path / "videos" / "validation" / "left" / "cut.avi").write_bytes(whole[: len(whole) * 6 // 10])
+    data.prepare(tmp_path / "videos", tmp_path / "shards", keep_fraction=keep_fraction, workers=1)
+    model = r3d_keras.load_model(models[0])
+    model.metadata = replace(model.metadata, recipe=open_clip_data(tmp_path / "shards", 16).recipe)
+    save_model(model, tmp_path / "model.keras")
+    for source in ("shards", "videos"):
+        evaluation = r3d_keras.evaluate(tmp_path / "model.keras", tmp_path / source)
+        assert [name[-len("left/cut.avi") :] for name, _ in evaluation.left_out] == left_out, source
+    old = {name: value for name, value in asdict(model.metadata.recipe).items() if name != "keep_fraction"}
+    assert Recipe.from_dict(old).keep_fraction == 0.5
 
 
 def test_a_bundle_has_the_numbers_of_its_model(models, evaluated, square_shards, tmp_path):

@@ -19,9 +19,9 @@ from tests.videos import write_video
 FOUR = Recipe(clip_frames=4)
 
 
-def clips_of(path, segment=None, keep_fraction=0.5, **changed):
+def clips_of(path, segment=None, **changed):
     """Returns (first frame, frame numbers) of each clip, and what was said of the sample."""
-    clips = VideoClips(path, replace(FOUR, **changed), segment, keep_fraction)
+    clips = VideoClips(path, replace(FOUR, **changed), segment)
     cut = [(clip.first_frame, [frame_number(frame) for frame in clip.frames]) for clip in clips]
     return cut, clips.reason, clips.is_kept
 

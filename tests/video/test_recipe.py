@@ -60,6 +60,8 @@ def test_the_difference_of_two_recipes(learned, asked, difference):
         ("flow_bound", "x"),
         ("source_rates", (25,)),
         ("source_rates", (1, 2, "x")),
+        ("keep_fraction", 1.5),
+        ("keep_fraction", None),
     ],
 )
 def test_what_makes_no_sense(name, value):
