@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
 
+from r3d_keras.terminal import percent
 from r3d_keras.training.progress import NOTABLE_WAIT, bottleneck
 
 FINDINGS_FILE = "findings.json"  # in the folder of a run
@@ -123,7 +124,7 @@ def _stays_at_chance(recent: Sequence[EpochNumbers]) -> str | None:
     if any(each.top1 >= min(binomial_bound(each.chance, sum(each.class_clips)), 1.0) for each in recent):
         return None
     return (
-        f"training accuracy is at chance ({_percent(recent[-1].chance)}) for {len(recent)} epochs: try a learning_rate "
+        f"training accuracy is at chance ({percent(recent[-1].chance)}) for {len(recent)} epochs: try a learning_rate "
         "ten times as high, and one ten times as low; if both fail, the labels do not tell what the videos show"
     )
 
@@ -134,7 +135,7 @@ def _does_not_carry_over(recent: Sequence[EpochNumbers]) -> str | None:
         return None
     last = recent[-1]
     return (
-        f"validation is far below training ({_percent(last.validation_top1)} of clips, not {_percent(last.top1)}): "
+        f"validation is far below training ({percent(last.validation_top1)} of clips, not {percent(last.top1)}): "
         "the model overfits; more videos, or weights=MODEL to start from, help most"
     )
 
@@ -160,7 +161,7 @@ def _learns_the_majority_alone(recent: Sequence[EpochNumbers], label_names: Sequ
         if not clips or not others or losses / clips >= guess or losses_of_others / others < guess:
             return None
     return (
-        f"the loss falls on {label_names[majority]!r} alone, which {_percent(last.chance)} of the training clips are: "
+        f"the loss falls on {label_names[majority]!r} alone, which {percent(last.chance)} of the training clips are: "
         "take fewer videos of it, or more of the other classes"
     )
 
@@ -177,7 +178,3 @@ def _never_answered(recent: Sequence[EpochNumbers]) -> list[int]:
         # Whoever names each class as often as it occurs misses one of so many videos by luck with this probability.
         if (1 - count / videos) ** videos < RARE and not any(each.validation_answers[index] for each in validated)
     ]
-
-
-def _percent(part: float) -> str:
-    return f"{100 * part:.1f}%"
