@@ -138,7 +138,8 @@ def test_a_tenth_of_a_cosine_run_is_warmup_and_nothing_of_the_others():
 @pytest.mark.parametrize("name", ["plateau", "multistep", "constant"])
 def test_warmup_of_one_and_a_half_epochs_by_hand(name):
     milestones = (2,) if name == "multistep" else ()
-    schedule = make(name, learning_rate=0.6, epochs=9, milestones=milestones, patience=0, warmup_epochs=1.5)
+    patience = {"patience": 0} if name == "plateau" else {}
+    schedule = make(name, learning_rate=0.6, epochs=9, milestones=milestones, warmup_epochs=1.5, **patience)
     warm = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.6, 0.6]
     np.testing.assert_allclose(rates_of(schedule, 2), warm)
     schedule.epoch_ended(1.0)
