@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from r3d_keras.errors import UserError
 from r3d_keras.video.listing import TRAIN, VALIDATION, Video
 
-from .duplicates import equal_files
+from .duplicates import equal_videos
 
 EXAMPLE_PATTERN = r"_g(\d+)_"
 # What file managers and browsers write behind or before the name of a copy: "run copy 2", "run - Copy (2)", "run (2)".
@@ -23,7 +23,7 @@ def divide(
     """Holds out a part of each class for validation, drawn by a hash of `seed` and the video ids.
 
     A group is never divided: videos in whose ids `group_pattern` matches the same text (or the same text in its
-    parentheses), in whatever class; files of equal content; and, without a pattern, a file and its copies by their
+    parentheses), in whatever class; videos of equal content; and, without a pattern, a file and its copies by their
     names. As close to `fraction` as the groups allow, every class keeps at least one training video. The draw depends
     on neither the machine nor the order of the videos.
 
@@ -137,7 +137,7 @@ def _merge(count: int, together: Iterable[Sequence[int]]) -> list[list[int]]:
 
 def _equal(videos: Sequence[Video]) -> list[list[int]]:
     numbers = {video.path: index for index, video in enumerate(videos)}
-    return [[numbers[path] for path in paths] for paths in equal_files(numbers)]
+    return [[numbers[path] for path in paths] for paths in equal_videos(numbers)]
 
 
 def _matches(videos: Sequence[Video], pattern: str) -> tuple[list[list[int]], list[str]]:

@@ -80,7 +80,7 @@ class PreparationReport:
     splits       by name: "train", "validation", "test"; those without a listed video are not there
     left_out     files and samples that gave no clip, and why
     damaged      videos that are kept though a part of them could not be read
-    duplicates   groups of files of equal content
+    duplicates   groups of videos of equal content
     notes        what else a user should know
     is_new       False when `data_dir` held the same data set already, and nothing was done
     """

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from data.division import divide
+from data.duplicates import Duplicates, find_duplicates
 from data.folder import list_folder
 from r3d_keras.errors import UserError
 from r3d_keras.video.listing import TRAIN, VALIDATION, Video
@@ -98,6 +99,22 @@ def test_equal_files_stay_on_one_side(tmp_path):
         assert len(validation & {"a/l.mp4", "b/l.mp4", "b/q.mp4"}) in (0, 3)
     assert any("a/k.mp4" in each for each in drawn)
     assert any("a/l.mp4" in each for each in drawn)
+
+
+def test_equal_folders_of_frames_stay_on_one_side(tmp_path):
+    names = [f"a/{name}/image_{number:05d}.jpg" for name in "klmn" for number in range(1, 4)]
+    make_files(tmp_path, *names, "b/x.mp4")
+    # The other frame in the middle has the size of the first one's.
+    for first, second, numbers in (("k", "l", (1, 2, 3)), ("m", "n", (1, 3))):
+        for number in numbers:
+            frame = (tmp_path / f"a/{first}/image_{number:05d}.jpg").read_bytes()
+            (tmp_path / f"a/{second}/image_{number:05d}.jpg").write_bytes(frame)
+    videos = [Video(tmp_path / name, name, name[0], TRAIN) for name in ("a/k", "a/l", "a/m", "a/n", "b/x.mp4")]
+    drawn = [held_out(videos, 0.5, seed) for seed in range(20)]
+    assert {len(each & {"a/k", "a/l"}) for each in drawn} == {0, 2}
+    assert 1 in {len(each & {"a/m", "a/n"}) for each in drawn}
+    (group,) = find_duplicates(videos)
+    assert group == Duplicates("duplicate", [str(tmp_path / "a/k"), str(tmp_path / "a/l")])
 
 
 @pytest.mark.parametrize(
