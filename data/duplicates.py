@@ -1,4 +1,4 @@
-"""One content under several names: leaks between splits, and one video under two labels."""
+"""One content in several splits or under several names: leaks between splits, and one video under two labels."""
 
 import contextlib
 from collections import defaultdict
@@ -15,7 +15,7 @@ LEAK, TWO_LABELS, DUPLICATE = "leak", "two labels", "duplicate"
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Videos of equal content.
+    """Videos of equal content; a video alone when several splits hold it.
 
     problem  "leak" when they are in several splits, "two labels" when they have several labels, else "duplicate"
     """
@@ -25,17 +25,19 @@ class Duplicates:
 
 
 def find_duplicates(videos: Iterable[Video]) -> list[Duplicates]:
-    """Returns the groups of videos with equal content.
+    """Returns the groups of videos with equal content, and every video of which several splits hold samples.
 
-    Samples of one file (segments of a video) are one.
+    The samples of one video (its segments) are no duplicates within a split, whether they overlap or not.
     """
     samples: dict[Path, list[Video]] = defaultdict(list)
     for video in videos:
         samples[video.path].append(video)
+    equal = equal_videos(samples)
+    alone = ([path] for path in samples.keys() - {path for paths in equal for path in paths})
     found = []
-    for paths in equal_videos(samples):
-        equal = [video for path in paths for video in samples[path]]
-        found.append(Duplicates(_problem(equal), sorted(map(str, paths))))
+    for paths in (*equal, *alone):
+        if problem := _problem(paths, samples):
+            found.append(Duplicates(problem, sorted(map(str, paths))))
     return sorted(found, key=lambda group: group.paths)
 
 
@@ -60,7 +62,10 @@ def _files(video: Path) -> list[Path]:
     return frame_files(video) if video.is_dir() else [video] if video.is_file() else []
 
 
-def _problem(videos: list[Video]) -> str:
+def _problem(paths: list[Path], samples: dict[Path, list[Video]]) -> str | None:
+    videos = [video for path in paths for video in samples[path]]
     if len({video.split for video in videos}) > 1:
         return LEAK
+    if len(paths) == 1:
+        return None
     return TWO_LABELS if len({video.label for video in videos}) > 1 else DUPLICATE
