@@ -9,12 +9,15 @@ from pathlib import PurePosixPath
 
 from r3d_keras.errors import UserError
 from r3d_keras.video.listing import TRAIN, VALIDATION, Video
+from r3d_keras.video.sources import is_video
 
 from .duplicates import equal_videos
 
 EXAMPLE_PATTERN = r"_g(\d+)_"
-# What file managers and browsers write behind or before the name of a copy: "run copy 2", "run - Copy (2)", "run (2)".
-_COPIES = [r"copy of (.+)", r"(.+?)[ _-]+copy(?:[ _]*\(?\d+\)?)?", r"(.+?) ?\(\d+\)"]
+# What file managers write before or behind the name of a copy, in English, German, French, Spanish and Italian:
+# "Copy (2) of run", "run copy 2", "run - Kopie (2)". A number after an underscore or with zeros is a data set's own.
+_WORD = r"(?:copy|kopie|copie|copia)"
+_MARKS = re.compile(rf"^(?:{_WORD}(?: \(\d+\))? (?:of|von|de|di) )+|(?:[ _-]+\(?{_WORD}(?: ?\(?[1-9]\d*\)?)?\)?)+$")
 
 
 def divide(
@@ -44,9 +47,10 @@ def divide(
         fraction = 1 / folds
     together = _equal(videos)
     if group_pattern is None:
-        copies = _copies(videos)
+        originals = _originals(videos)
+        copies = [group for group in originals.values() if len(group) > 1]
         together += copies
-        notes = [*_copies_note(videos, copies), *_numbers_note(videos)]
+        notes = [*_copies_note(videos, copies), *_numbers_note(videos, originals)]
     else:
         matches, notes = _matches(videos, group_pattern)
         together += matches
@@ -158,44 +162,47 @@ def _matches(videos: Sequence[Video], pattern: str) -> tuple[list[list[int]], li
     return list(by_text.values()), [unmatched + others[0]] if others else []
 
 
-def _copies(videos: Sequence[Video]) -> list[list[int]]:
-    """Returns each video that is a copy by its name, with the one of the same class that it is a copy of."""
-    numbers = {(video.label, _stem(video).lower()): index for index, video in enumerate(videos)}
-    pairs = []
-    for index, video in enumerate(videos):
-        matches = (re.fullmatch(copy, _stem(video), re.IGNORECASE) for copy in _COPIES)
-        originals = (numbers.get((video.label, match[1].lower())) for match in matches if match)
-        pairs += [[original, index] for original in originals if original is not None][:1]
-    return pairs
+def _originals(videos: Sequence[Video]) -> dict[tuple[str, str], list[int]]:
+    """Returns the videos of each class and name, where case, suffix and marks of a copy make no other name.
+
+    "run (2)" is a copy where there is a "run": Windows numbers files in this way too.
+    """
+    names = [(video.label, _MARKS.sub("", _stem(video).lower())) for video in videos]
+    known, originals = set(names), defaultdict(list)
+    for index, (label, name) in enumerate(names):
+        unnumbered = label, re.sub(r" ?\(\d+\)$", "", name)
+        originals[unnumbered if unnumbered in known else (label, name)].append(index)
+    return originals
 
 
 def _copies_note(videos: Sequence[Video], copies: list[list[int]]) -> list[str]:
     if not copies:
         return []
-    original, copy = (videos[index].video_id for index in copies[0])
+    original, copy = sorted((videos[index].video_id for index in copies[0]), key=lambda name: (len(name), name))[:2]
     return [
-        f"{len(copies)} videos that are copies by their names stay on the side of the first, for example {copy} with "
-        f"{original}; where these are other videos, group_pattern=.* divides them"
+        f"{sum(map(len, copies)):,} videos are copies of one another by their names and stay together, for example "
+        f"{copy} with {original}; where these are other videos, group_pattern=.* divides them"
     ]
 
 
-def _numbers_note(videos: Sequence[Video]) -> list[str]:
+def _numbers_note(videos: Sequence[Video], originals: dict[tuple[str, str], list[int]]) -> list[str]:
     """Tells of names that differ in numbers alone: often mere numbering, often parts of one recording."""
     by_name = defaultdict(list)
-    for video in videos:
-        by_name[video.label, re.sub(r"\d+", "0", _stem(video))].append(video.video_id)
+    for (label, name), members in originals.items():
+        by_name[label, re.sub(r"[\W_]*\d+\W*", "", name)].append(videos[members[0]].video_id)
     series = [ids for ids in by_name.values() if len(ids) > 1]
     if not series:
         return []
     return [
-        f"{sum(map(len, series))} videos have names that differ from another's in numbers alone, for example "
+        f"{sum(map(len, series)):,} videos have names that differ from another's in numbers alone, for example "
         f"{' and '.join(series[0][:2])}, and each was divided by itself: where they show the same people, place or "
         f"recording, keep those on one side, for example by group_pattern='{EXAMPLE_PATTERN}'"
     ]
 
 
 def _stem(video: Video) -> str:
-    return PurePosixPath(video.video_id).stem
+    name = PurePosixPath(video.video_id)
+    return name.stem if is_video(name.name) else name.name  # a folder of frames has no suffix
 
 
 def _parse_fold(fold: str | None) -> tuple[int, int]:

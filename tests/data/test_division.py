@@ -118,7 +118,11 @@ def test_equal_folders_of_frames_stay_on_one_side(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "copy", ["run copy", "run copy 2", "run - Copy", "run - Copy (3)", "run_copy", "Copy of run", "run (2)", "RUN(1)"]
+    "copy",
+    [
+        *("run copy", "run copy 2", "run - Copy", "run - Copy (3)", "run_copy", "Copy of run", "run (2)", "RUN(1)"),
+        *("run-Kopie", "Kopie von run", "Copy (2) of run", "Copy of Copy of run", "run (copy 2)", "Run (2) - Copie"),
+    ],
 )
 def test_copies_by_their_names_stay_together_and_are_told(tmp_path, copy):
     others = [f"a/{name}.mp4" for name in ("one", "two", "three", "four")]
@@ -131,6 +135,35 @@ def test_copies_by_their_names_stay_together_and_are_told(tmp_path, copy):
     # What the note proposes divides them.
     apart = [held_out(videos, 0.5, seed, group_pattern=".*") for seed in range(20)]
     assert 1 in {len(each & {"a/run.mp4", f"a/{copy}.mp4"}) for each in apart}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("run copy.mp4", "run copy 2.mp4"), ("run.mp4", "Run.avi"), ("run.mp4", "run.avi"), ("RUN - Copy.mp4", "run.avi")],
+)
+def test_copies_without_their_original_and_other_formats_stay_together(tmp_path, first, second):
+    videos = videos_of(tmp_path, f"a/{first}", f"a/{second}", "a/one.mp4", "a/two.mp4", "b/run.mp4", "b/k.mp4")
+    drawn = [held_out(videos, 0.5, seed) for seed in range(20)]
+    assert {len(each & {f"a/{first}", f"a/{second}"}) for each in drawn} == {0, 2}
+    _, (note,) = divide(videos, 0.5, 0)
+    assert note.startswith("2 videos are copies of one another by their names")
+
+
+@pytest.mark.parametrize(("first", "second"), [("run", "run2"), ("run", "run_2"), ("run (2)", "run_3"), ("7", "8")])
+def test_a_number_against_none_or_another_is_told(tmp_path, first, second):
+    videos = videos_of(tmp_path, f"a/{first}.mp4", f"a/{second}.mp4", "a/one.mp4", "b/k.mp4", "b/l.mp4")
+    assert 1 in {len(held_out(videos, 0.5, seed) & {f"a/{first}.mp4", f"a/{second}.mp4"}) for seed in range(20)}
+    _, (note,) = divide(videos, 0.5, 0)
+    assert note.startswith("2 videos have names that differ from another's in numbers alone")
+    assert f"a/{first}.mp4 and a/{second}.mp4" in note
+
+
+def test_names_of_classes_and_folders_are_no_copies(tmp_path):
+    """Of the action "copy", numbered by their data set; and folders of frames, whose names have no suffix."""
+    names = [f"copy/{person}_copy_{take:02d}.mp4" for person in "ab" for take in range(1, 5)]
+    folders = [Video(tmp_path / f"x/take.{take}", f"x/take.{take}", "x", TRAIN) for take in range(4)]
+    _, (note,) = divide([*videos_of(tmp_path, *names), *folders], 0.5, 0)
+    assert note.startswith("12 videos have names that differ from another's in numbers alone")
 
 
 def test_numbered_names_are_divided_and_told(tmp_path):
