@@ -22,10 +22,10 @@ def list_folder(
     """Lists the videos of `list_class_folders`, with the classes sorted.
 
     Without split folders, `divide` holds out `validation_fraction` of each class, a fifth when None, or a fold. With
-    split folders, fraction and seed are unused.
+    split folders, the seed is unused.
 
-    Raises UserError as `list_class_folders` and `divide`, for a fold beside a fraction, for a pattern or fold where
-    there are split folders, and when fewer than two classes have training videos.
+    Raises UserError as `list_class_folders` and `divide`, for a fold beside a fraction, for a fraction, pattern or fold
+    where there are split folders, and when fewer than two classes have training videos.
     """
     if fold and validation_fraction is not None:
         raise UserError(f"fold={fold} says how much is held out: leave out validation_fraction={validation_fraction}")
@@ -34,8 +34,9 @@ def list_folder(
     if None in by_split:
         videos, notes = divide(by_split[None], fraction, seed, group_pattern, fold)
     else:
-        for name, value in (("group_pattern", group_pattern), ("fold", fold)):
-            if value:
+        unused = {"validation_fraction": validation_fraction, "group_pattern": group_pattern, "fold": fold}
+        for name, value in unused.items():
+            if value is not None:
                 raise UserError(
                     f"{name}={value} divides videos that are not divided, and video_dir={video_dir} has folders of "
                     f"splits ({', '.join(by_split)}): leave it out, or put the videos into class folders alone"

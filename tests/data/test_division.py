@@ -222,9 +222,9 @@ def test_a_division_that_cannot_be(tmp_path, options, message):
     assert "\n" not in str(error.value)
 
 
-def test_split_folders_take_no_pattern_and_no_fold(tmp_path):
+def test_split_folders_take_no_fraction_pattern_or_fold(tmp_path):
     make_files(tmp_path, *(f"{split}/{label}/1.mp4" for split in ("train", "val") for label in "ab"))
-    for options in ({"group_pattern": "x"}, {"fold": "1/2"}):
+    for options in ({"group_pattern": "x"}, {"fold": "1/2"}, {"validation_fraction": 0.5}, {"validation_fraction": 0}):
         with pytest.raises(UserError, match=r"folders of splits \(train, validation\)"):
             list_folder(tmp_path, **options)
     assert not list_folder(tmp_path).is_divided

@@ -32,7 +32,7 @@ def test_class_folders_become_sorted_labels(tmp_path):
 def test_split_folders_decide_the_split(tmp_path, training_name, validation_name):
     names = (f"{training_name}/a/1.mp4", f"{training_name}/b/1.mp4", f"{validation_name}/a/1.mp4", "test/b/9.mp4")
     make_files(tmp_path, *names)
-    listing = list_folder(tmp_path, 0.9, 0)
+    listing = list_folder(tmp_path)
     assert taken(listing) == [
         ("test", "b", "b/9.mp4"),
         ("train", "a", "a/1.mp4"),
@@ -44,7 +44,7 @@ def test_split_folders_decide_the_split(tmp_path, training_name, validation_name
 
 def test_what_lies_beside_split_folders_is_left_out_by_name(tmp_path):
     make_files(tmp_path, "Train/a/1.mp4", "Train/b/1.mp4", "val/a/1.mp4", "extras/c/1.mp4")
-    listing = list_folder(tmp_path, 0.9, 0)
+    listing = list_folder(tmp_path)
     assert listing.label_names == ["a", "b"]
     assert [(entry.path, entry.reason) for entry in listing.left_out] == [
         (str(tmp_path / "extras"), "beside the split folders; nothing in it is taken")
@@ -144,7 +144,7 @@ def test_name_that_is_not_utf8_is_left_out(tmp_path):
 def test_folder_that_cannot_be_used(tmp_path, files, message):
     make_files(tmp_path, *files)
     with pytest.raises(UserError, match=message) as error:
-        list_folder(tmp_path, 0.2, 0)
+        list_folder(tmp_path)
     assert "\n" not in str(error.value)
     assert str(tmp_path) in str(error.value)
 
