@@ -12,6 +12,7 @@ from r3d_keras.files import make_folder, write_json
 from r3d_keras.options import check_names
 from r3d_keras.terminal import say
 
+from .folder import list_folder
 from .options import CrossValidationOptions
 from .preparation import prepare
 
@@ -26,10 +27,12 @@ METRICS_FILE = "metrics.json"
 class CrossValidation:
     """What the runs of all folds were measured to do; `print` shows a row for each, and their mean.
 
-    folds   of each fold its evaluation on the videos that it held out
+    folds           of each fold its evaluation on the videos that it held out
+    num_videos      videos of all folds: more than were held out, where a class is a single group
     """
 
     folds: tuple["Evaluation", ...]
+    num_videos: int
 
     @property
     def measures(self) -> "Measures":
@@ -56,7 +59,11 @@ class CrossValidation:
             for values in [self.values(name)]
         }
         videos = [fold.video_metrics.count for fold in self.folds]
-        write_json(path, {"videos": videos, **metrics})
+        never = {
+            "videos_never_held_out": self.num_videos - sum(videos),
+            "classes_never_held_out": self._never_held_out(),
+        }
+        write_json(path, {"videos": videos, **never, **metrics})
 
     def __str__(self) -> str:
         measures, count = self.measures, len(self.folds)
@@ -70,13 +77,28 @@ class CrossValidation:
         ]
         return "\n".join(
             [
-                f"{count} folds, {sum(fold.video_metrics.count for fold in self.folds)} videos, each held out once",
+                f"{count} folds, {self._held_out()}",
                 *measures.table(rows, len(self.folds[0].label_names)),
                 f"mean    {', '.join(means)} (standard deviation over the folds)",
             ]
         )
 
     __repr__ = __str__
+
+    def _held_out(self) -> str:
+        held_out = sum(fold.video_metrics.count for fold in self.folds)
+        if held_out == self.num_videos:
+            return f"{held_out} videos, each held out once"
+        never = self._never_held_out()
+        classes = f"; never a video of {', '.join(never)}" if never else ""
+        return (
+            f"{held_out} of {self.num_videos} videos held out, each once, the others in groups that cannot be{classes}"
+        )
+
+    def _never_held_out(self) -> list[str]:
+        """Returns the classes that no fold holds a video of out."""
+        labels = {name.split("/")[0] for fold in self.folds for name in fold.videos.names}
+        return sorted(set(self.folds[0].label_names) - labels)
 
 
 def cross_validate(
@@ -113,8 +135,10 @@ def cross_validate(
     make_folder(given.pop("output_dir"), "output_dir")
     folds, _ = given.pop("folds"), given.pop("training_flags")
     folders = [Path(output_dir) / f"fold{number}" for number in range(1, folds + 1)]
+    _check_folds(Path(video_dir), folds, given)
     for number, folder in enumerate(folders, start=1):
-        say(prepare(data_dir=folder / "shards", fold=f"{number}/{folds}", **given))
+        prepared = prepare(data_dir=folder / "shards", fold=f"{number}/{folds}", **given)
+        say(prepared)
 
     from r3d_keras.evaluation.evaluation import evaluate
     from r3d_keras.training.config import TrainingConfig
@@ -134,6 +158,17 @@ def cross_validate(
         evaluation.write(folder / "results")
         say(evaluation)
         evaluations.append(evaluation)
-    result = CrossValidation(tuple(evaluations))
+    num_videos = sum(split.videos_written for split in prepared.splits.values())
+    result = CrossValidation(tuple(evaluations), num_videos)
     result.write(Path(output_dir) / METRICS_FILE)
     return result
+
+
+def _check_folds(video_dir: Path, folds: int, options: Mapping[str, Any]) -> None:
+    """Raises UserError when one of the folds holds nothing out, before the first is prepared."""
+    for number in range(1, folds + 1):
+        fold = f"{number}/{folds}"
+        try:
+            list_folder(video_dir, seed=options["seed"], group_pattern=options["group_pattern"], fold=fold)
+        except UserError as error:
+            raise UserError(str(error).replace(f"fold={fold}", f"folds={folds}")) from error

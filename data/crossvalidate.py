@@ -13,6 +13,7 @@ each fold, and mean and standard deviation over the folds, which OUTPUT_DIR/metr
 from r3d_keras import quiet
 from r3d_keras.command_line import Command
 from r3d_keras.commands import next_command
+from r3d_keras.errors import UserError
 from r3d_keras.terminal import say, wrote
 from r3d_keras.training.config import TrainingConfig
 
@@ -21,7 +22,9 @@ from .options import CrossValidationOptions
 
 def main(options: CrossValidationOptions) -> None:
     # What is wrong with the flags of training is to be said before anything is prepared.
-    training = Command(main, TrainingConfig).parse([*options.training_flags, "--data_dir=shards", "--model_dir=run"])
+    training = Command(main, TrainingConfig).parse(["--data_dir=shards", "--model_dir=run", *options.training_flags])
+    if (training.data_dir, training.model_dir) != ("shards", "run"):
+        raise UserError(f"--data_dir and --model_dir of each fold are folders in {options.output_dir}: leave them out")
     quiet.import_tensorflow()
     from .cross_validation import METRICS_FILE, cross_validate
 

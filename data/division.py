@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from r3d_keras.errors import UserError
+from r3d_keras.terminal import counted
 from r3d_keras.video.listing import TRAIN, VALIDATION, Video
 from r3d_keras.video.sources import is_video
 
@@ -57,12 +58,12 @@ def divide(
     groups = _merge(len(videos), together)
     groups.sort(key=lambda group: _digest(seed, min(videos[index].video_id for index in group)))
     if fold and folds > len(groups):
-        raise UserError(f"fold={fold} needs {folds} groups of videos, and there are {len(groups)}")
+        raise UserError(f"fold={fold} needs {counted(folds, 'group')} of videos, and there are {len(groups)}")
     labels = [Counter(videos[index].label for index in group) for group in groups]
     held_out = _draw(labels, fraction, number, folds)
     if fraction and not held_out and (fold or group_pattern is not None):
         asked = f"fold={fold}" if fold else f"validation_fraction={fraction:g}"
-        raise UserError(f"none of {len(groups)} groups of videos can be held out for {asked}: {_remedy(labels)}")
+        raise UserError(f"no group of videos (of {len(groups)}) can be held out for {asked}: {_remedy(labels)}")
     if group_pattern is not None:
         notes.insert(0, f"{len(groups)} groups by group_pattern={group_pattern}, {len(held_out)} of them validation")
     validation = {index for position in held_out for index in groups[position]}
@@ -109,7 +110,7 @@ def _remedy(groups: list[Counter]) -> str:
     label, fewest = min(counts.items(), key=lambda item: item[1])
     if fewest == 1:
         return f"all videos of {label!r} are in one group"
-    return f"fold=1/{fewest} is a part that each class has"
+    return f"{fewest} folds are as many as each class has videos for"
 
 
 def _total(groups: Iterable[Counter]) -> Counter:

@@ -11,6 +11,7 @@ A command's flags, its help text, a run's config.json and the arguments of Pytho
     --clip_frames=0                  # error: --clip_frames must be at least 1, not 0
 """
 
+import csv
 import dataclasses
 import difflib
 import functools
@@ -231,14 +232,14 @@ def _kinds(options: type[Options]) -> dict[str, Any]:
 
 
 def _converted(name: str, kind: Any, value: Any) -> Any:
-    """Turns the text of a number, those of a list flag, or one argument of a list, into what the field holds."""
+    """Turns a text, the texts of a list flag, or one argument of a path or several values into the field's value."""
     if kind in (int, float):
         try:
             return kind(value)
         except ValueError as error:
             raise UserError(f"{name} must be {_WORDS[kind]}, not {value!r}") from error
     if isinstance(value, str) and typing.get_origin(kind) is tuple:
-        value = [value]
+        value = [value] if os.path.exists(value) else next(csv.reader([value]))
     if kind == tuple[str, ...]:
         return tuple(value)
     form = {tuple[int, ...]: "50,100", dict[str, float]: "head=10,layer4=1"}.get(kind)

@@ -5,7 +5,7 @@ Examples:
     r3d score results/scores.csv labels.csv --subset=val
     r3d score results/results.json kinetics-400_val.csv
     r3d score submission.json activity_net.v1-3.min.json
-    python -m r3d_keras.score --results=rgb/scores.npz,flow/scores.npz ucf101_01.json
+    r3d score rgb/scores.npz,flow/scores.npz ucf101_01.json
 
 Results are what r3d evaluate or the authors' inference wrote: the averaged or the per-segment json, a submission, csv
 or npz. Videos of the ground truth that are not among the results count as wrong, and are counted. For ActivityNet the
@@ -29,7 +29,7 @@ class ScoreOptions(Options):
 
     results: tuple[str, ...] = required(
         "results/results.json",
-        "A .json, .csv or .npz file of results, or several to average, as in --results=rgb/scores.npz,flow/scores.npz.",
+        "A .json, .csv or .npz file of results, or several to average, with commas between.",
     )
     ground_truth: str = required(
         "ucf101_01.json",

@@ -70,8 +70,12 @@ def test_a_repeated_flag_keeps_commas():
     assert parsed("--annotations=a,b.csv", "--annotations=c.csv").annotations == ("a,b.csv", "c.csv")
 
 
-def test_one_argument_of_a_list_is_one_value_with_its_commas():
-    assert from_values(Everything, {"data_dir": "shards", "names": "runs,1/a.json"}).names == ("runs,1/a.json",)
+def test_one_argument_is_a_path_with_commas_or_several_values(tmp_path):
+    path = tmp_path / "runs,1.json"
+    path.touch()
+    values = {"data_dir": "shards"}
+    assert from_values(Everything, {**values, "names": str(path)}).names == (str(path),)
+    assert from_values(Everything, {**values, "names": 'a,"b,c"'}).names == ("a", "b,c")
 
 
 def test_values_with_commas_become_the_flag_that_they_came_from():

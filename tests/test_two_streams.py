@@ -142,7 +142,7 @@ def test_streams_are_not_mixed_up(flow_run, square_shards, flow_shards, square_v
 
 
 def test_a_model_of_flow_answers_videos_as_their_shards(flow_run, flow_shards, square_videos, tmp_path):
-    for name, source in (("shards", f"--data_dir={flow_shards}"), ("files", f"--video_dir={square_videos}")):
+    for name, source in (("shards", flow_shards), ("files", square_videos)):
         flags = (f"--model={flow_run}", source, f"--output_dir={tmp_path / name}")
         result = call("-m", "r3d_keras.evaluate", *flags)
         assert result.returncode == 0, result.stderr

@@ -52,6 +52,7 @@ def find_normalization(normalization: str | Normalization, input_channels: int =
     channels (optical flow) take the first two numbers of a name, as in the authors' code. Raises UserError for an
     unknown name, a file that cannot be read, or when mean, standard deviation and channels differ in number.
     """
+    given = normalization
     if isinstance(normalization, str) and normalization.endswith(".json"):
         normalization = _read_normalization(normalization)
     elif isinstance(normalization, str):
@@ -64,8 +65,8 @@ def find_normalization(normalization: str | Normalization, input_channels: int =
     lengths = {len(normalization.mean), len(normalization.std), input_channels}
     if len(lengths) > 1:
         raise UserError(
-            f"{input_channels} input channels need {input_channels} means and standard deviations, not "
-            f"{len(normalization.mean)} and {len(normalization.std)}"
+            f"normalization={given} has {len(normalization.mean)} means and {len(normalization.std)} standard "
+            f"deviations, and there are {input_channels} input channels"
         )
     return normalization
 

@@ -196,6 +196,8 @@ class OptimizationOptions(Options):
         if bool(milestones) != (self.schedule == "multistep"):
             reason = "takes no milestones" if milestones else "needs milestones, for example milestones=50,100,150"
             raise UserError(f"schedule={self.schedule} {reason}")
+        if self.patience != OptimizationOptions.patience and self.schedule != "plateau":
+            raise UserError(f"schedule={self.schedule} takes no patience")
         if self.balanced_classes and self.loss == defaults.SIGMOID:
             raise UserError("balanced_classes needs one label a video: it has no meaning with loss=sigmoid")
 

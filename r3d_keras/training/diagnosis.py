@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
 
-from r3d_keras.terminal import percent
+from r3d_keras.terminal import counted, percent
 from r3d_keras.training.progress import NOTABLE_WAIT, bottleneck
 
 FINDINGS_FILE = "findings.json"  # in the folder of a run
@@ -46,6 +46,13 @@ class EpochNumbers:
     def chance(self) -> float:
         """Top-1 of who always names the most frequent class."""
         return max(self.class_clips) / sum(self.class_clips)
+
+    @property
+    def learns(self) -> bool:
+        """Whether a clip costs less, in nats, than knowing no more than how frequent each class is (their entropy)."""
+        clips = sum(self.class_clips)
+        entropy = -sum(count / clips * math.log(count / clips) for count in self.class_clips if count)
+        return sum(self.class_losses) / clips < entropy
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ def _shows_still_clips(last: EpochNumbers) -> str | None:
     if not last.still_clips:
         return None
     return (
-        f"{last.still_clips} training clips show one picture in all their frames, of videos such as "
+        f"{counted(last.still_clips, 'training clip')} with one picture in all frames, of videos such as "
         f"{', '.join(last.still_videos[:NAMED])}: the sign of a damaged file; look at them, and remove what is broken"
     )
 
@@ -121,11 +128,13 @@ def _shows_still_clips(last: EpochNumbers) -> str | None:
 def _stays_at_chance(recent: Sequence[EpochNumbers]) -> str | None:
     # Guessing the most frequent class exceeds the bound by luck in one epoch of a hundred; of few clips the bound is
     # above 1, and then no accuracy below that tells anything.
-    if any(each.top1 >= min(binomial_bound(each.chance, sum(each.class_clips)), 1.0) for each in recent):
+    is_above = any(each.top1 >= min(binomial_bound(each.chance, sum(each.class_clips)), 1.0) for each in recent)
+    if is_above or recent[-1].learns:
         return None
     return (
-        f"training accuracy is at chance ({percent(recent[-1].chance)}) for {len(recent)} epochs: try a learning_rate "
-        "ten times as high, and one ten times as low; if both fail, the labels do not tell what the videos show"
+        f"training accuracy is at chance ({percent(_largest_part(recent))}) for {len(recent)} epochs: try a "
+        "learning_rate ten times as high, and one ten times as low; if both fail, the labels do not tell what the "
+        "videos show"
     )
 
 
@@ -161,9 +170,15 @@ def _learns_the_majority_alone(recent: Sequence[EpochNumbers], label_names: Sequ
         if not clips or not others or losses / clips >= guess or losses_of_others / others < guess:
             return None
     return (
-        f"the loss falls on {label_names[majority]!r} alone, which {percent(last.chance)} of the training clips are: "
-        "take fewer videos of it, or more of the other classes"
+        f"the loss falls on {label_names[majority]!r} alone, which {percent(_largest_part(recent))} of the training "
+        "clips are: balanced_classes weighs the others up; more videos of them help most"
     )
+
+
+def _largest_part(recent: Sequence[EpochNumbers]) -> float:
+    """Returns the part of the most frequent class in several epochs, whose ends do not fall on those of batches."""
+    clips = [sum(of_class) for of_class in zip(*(each.class_clips for each in recent), strict=True)]
+    return max(clips) / sum(clips)
 
 
 def _never_answered(recent: Sequence[EpochNumbers]) -> list[int]:

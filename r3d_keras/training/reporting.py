@@ -17,7 +17,7 @@ from r3d_keras.files import write_json
 from r3d_keras.models.shipped import is_shipped
 from r3d_keras.terminal import counted, percent, say, say_aside
 from r3d_keras.training.cluster import is_chief, num_workers
-from r3d_keras.training.config import NO_WEIGHTS
+from r3d_keras.training.config import NO_WEIGHTS, TrainingConfig
 from r3d_keras.training.diagnosis import FINDINGS_FILE, SEVERAL, EpochNumbers, Finding, diagnose
 from r3d_keras.training.model_dir import LOGS
 from r3d_keras.training.progress import Progress
@@ -52,10 +52,10 @@ class Report:
         self._logs = ReferenceLogs(config.model_dir, state.log_sizes) if self._is_chief else None
         self._tensorboard = TensorBoardLog(Path(config.model_dir) / LOGS) if self._is_chief else None
 
-    def begin(self, changes: list[str], warnings: list[str], epochs_given: int | None) -> None:
+    def begin(self, changes: list[str], warnings: list[str], given: TrainingConfig) -> None:
         """Says what is trained, what differs from the run that was there, and where that goes on.
 
-        `warnings` are about its checkpoints, `epochs_given` is what the user asked for.
+        `warnings` are about its checkpoints, `given` is what the user asked for.
         """
         config, state = self._parts.config, self._state
         lines = [_headline(self._parts), *_unseen_gpus(), *changes]
@@ -65,13 +65,18 @@ class Report:
             origin = self._parts.model.metadata.origin
             without = "; --weights=none starts without them" if is_shipped(config.weights) else ""
             lines.append(f"{origin}; normalization and frames are those of {config.weights}{without}")
-            if epochs_given is None:
+            if given.epochs is None:
                 lines.append(_chosen_epochs(self._parts))
         if self._parts.data.video_digests.get(TRAINING_SPLIT) and not self._parts.model.metadata.learned_from:
             lines.append(
                 f"it learns from more videos than the {video_digests.MOST_DIGESTS:,} that a model can remember: "
                 f"r3d evaluate will not know which videos of a folder those were"
             )
+        if config.batch_size != given.batch_size:
+            lines.append(f"batches of {config.batch_size}: there are no more clips")
+        training = self._parts.data.report().get("splits", {}).get(TRAINING_SPLIT, {})
+        if without := training.get("classes_without_clips"):
+            lines.append(f"no training clip of {', '.join(without)}: their videos were left out of the shards")
         if config.scaled_learning_rate != config.learning_rate:
             lines.append(
                 f"learning rate {config.learning_rate:g}, meant for batches of {config.scale_learning_rate_to}: "

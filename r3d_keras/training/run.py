@@ -57,7 +57,7 @@ def train(
     strategy = strategy or make_strategy(before_waiting=say)
     with stop_requests() as stop, lost_worker_as_user_error(strategy):
         parts = make_parts(config, strategy)
-        epochs_given, config = config.epochs, parts.config
+        given, config = config, parts.config
         changes = check_model_dir(config, change_configuration) if is_chief(strategy) else []
         with (
             write_failure_as_user_error(config.model_dir),
@@ -75,7 +75,7 @@ def train(
                 )
             report = Report(parts, state)
             try:
-                report.begin(changes, saver.warnings, epochs_given)
+                report.begin(changes, saver.warnings, given)
                 finished = _train_epochs(parts, state, saver, report, stop)
             finally:
                 report.close()

@@ -19,6 +19,7 @@ from r3d_keras.input.shards import ClipData, open_clip_data
 from r3d_keras.models import ClipClassifier, build_model, load_model, shipped
 from r3d_keras.models.fine_tuning import freeze, stage_factors
 from r3d_keras.models.layers import set_batch_normalization
+from r3d_keras.terminal import counted
 from r3d_keras.training.config import NO_WEIGHTS, TrainingConfig
 from r3d_keras.training.schedules import Schedule, make_schedule
 from r3d_keras.training.sgd import SGD
@@ -105,8 +106,12 @@ def make_parts(config: TrainingConfig, strategy: tf.distribute.Strategy) -> Part
     clips = open_split(data, TRAINING_SPLIT, config, config.loss)
     if starts_from_shipped_weights(config, clips):
         config, source = replace(config, weights=shipped.DEFAULT), shipped.load_shipped(shipped.DEFAULT)
-    config = _complete(config, source, clips, len(data.label_names))
+    config = _complete(config, source, clips, len(data.label_names), strategy.num_replicas_in_sync)
     _check_batch(config, clips.epoch_length, strategy.num_replicas_in_sync)
+    if config.trainable_from and source is None:
+        raise UserError(
+            f"trainable_from={config.trainable_from} leaves random weights as they are: name weights to start from"
+        )
     check_hosts(config.data_service, data.split(TRAINING_SPLIT).files[0])
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
@@ -166,6 +171,11 @@ def balanced_weights(counts: np.ndarray) -> np.ndarray:
 def _load_weights(path: str) -> ClipClassifier:
     # A run's folder stands for its best model.
     is_ours = path.endswith(".keras") or Path(path).is_dir() or shipped.is_shipped(path)
+    if not is_ours and not Path(path).exists():
+        raise UserError(
+            f"weights={path}: no such file or run; {', '.join(shipped.shipped_names())} come with the package, and "
+            f"{NO_WEIGHTS} starts from random ones"
+        )
     return load_model(path) if is_ours else convert_checkpoint(path)
 
 
@@ -176,9 +186,12 @@ def fine_tuning_epochs(num_clips: int, num_classes: int) -> int:
 
 
 def _complete(
-    config: TrainingConfig, source: ClipClassifier | None, clips: SplitClips, num_classes: int
+    config: TrainingConfig, source: ClipClassifier | None, clips: SplitClips, num_classes: int, replicas: int
 ) -> TrainingConfig:
-    """Fills in what was left open: from the weights to start from, or with the paper's values."""
+    """Fills in what was left open: from the weights to start from, or with the paper's values.
+
+    A default batch of more clips than there are becomes one of as many as can be divided equally.
+    """
     if source is None:
         known = {
             "architecture": defaults.ARCHITECTURE,
@@ -190,13 +203,18 @@ def _complete(
     else:
         known = {name: getattr(source.metadata, name) for name in ("architecture", "clip_frames", "frame_size")}
         known["epochs"] = fine_tuning_epochs(clips.epoch_length, num_classes)
-    return replace(config, **{name: value for name, value in known.items() if getattr(config, name) is None})
+    config = replace(config, **{name: value for name, value in known.items() if getattr(config, name) is None})
+    parts = replicas * config.accumulate
+    if parts <= clips.epoch_length < config.batch_size == TrainingConfig.batch_size:
+        config = replace(config, batch_size=clips.epoch_length // parts * parts)
+    return config
 
 
 def _check_batch(config: TrainingConfig, num_clips: int, replicas: int) -> None:
     if config.batch_size % (replicas * config.accumulate):
-        parts = f" in {config.accumulate} parts each" if config.accumulate > 1 else ""
-        raise UserError(f"batch_size={config.batch_size} cannot be divided equally by {replicas} replicas{parts}")
+        parts = f" and accumulate={config.accumulate}" if config.accumulate > 1 else ""
+        count = counted(replicas, "replica")
+        raise UserError(f"batch_size={config.batch_size} cannot be divided equally by {count}{parts}")
     if config.batch_size > num_clips:
         raise UserError(
             f"batch_size={config.batch_size} is more than the {num_clips} training clips in {config.data_dir}: "

@@ -93,6 +93,22 @@ def test_it_goes_on_where_it_was(validated, videos):
     assert metrics_of(folder) == before
 
 
+def test_a_class_of_one_group_is_never_held_out_and_named(videos, tmp_path):
+    shutil.copytree(videos, tmp_path / "videos")
+    for number, path in enumerate(sorted((tmp_path / "videos/left").iterdir())):
+        path.rename(path.with_name(f"person9_{number}.avi"))
+    options = {"folds": FOLDS, "group_pattern": r"person\d", "workers": 1}
+    result = cross_validate(
+        tmp_path / "videos", tmp_path / "folds", training={**TINY_OPTIONS, "epochs": 1, "batch_size": 2}, **options
+    )
+    assert (
+        "2 folds, 6 of 12 videos held out, each once, the others in groups that cannot be; never a video of left"
+        in (str(result))
+    )
+    metrics = metrics_of(tmp_path / "folds")
+    assert (metrics["videos_never_held_out"], metrics["classes_never_held_out"]) == (6, ["left"])
+
+
 def test_from_python_other_options_are_another_run(validated, videos):
     folder, _ = validated
     options = {"folds": FOLDS, "group_pattern": r"person\d", "workers": 1}
@@ -106,7 +122,8 @@ def test_from_python_other_options_are_another_run(validated, videos):
         (["--", "--epochs=0"], "epochs must be at least 1, not 0"),
         (["--", "--no_such=1"], "Unknown command line flag 'no_such'"),
         (["--folds=1"], "--folds must be at least 2, not 1"),
-        ([r"--group_pattern=person\d", "--folds=3"], "fold=1/3 needs 3 groups of videos, and there are 2"),
+        ([r"--group_pattern=person\d", "--folds=3"], "--folds=3 needs 3 groups of videos, and there are 2"),
+        (["--", "--data_dir=shards2"], "--data_dir and --model_dir of each fold are folders in"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_written(videos, tmp_path, arguments, message):

@@ -199,12 +199,12 @@ def test_what_the_pattern_does_is_told(tmp_path):
         ({"group_pattern": "nobody"}, "group_pattern=nobody matches none of 60 videos, for example run/person0_a.mp4"),
         (
             {"group_pattern": "run|walk"},
-            "none of 2 groups of videos can be held out for validation_fraction=0.2: all videos of 'run' are in one",
+            "no group of videos (of 2) can be held out for validation_fraction=0.2: all videos of 'run' are in one",
         ),
         ({"group_pattern": "run|walk", "fold": "1/2"}, "can be held out for fold=1/2: all videos of 'run' are in one"),
         (
             {"group_pattern": "person(?:[0-4]())?"},
-            "for validation_fraction=0.2: fold=1/2 is a part that each class has",
+            "for validation_fraction=0.2: 2 folds are as many as each class has videos for",
         ),
         ({"fold": "6/5"}, "fold=6/5 is no fold"),
         ({"fold": "0/5"}, "fold=0/5 is no fold"),

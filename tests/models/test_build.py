@@ -99,7 +99,7 @@ def test_clips_of_which_nothing_is_left(architecture, arguments):
         ("{", "holds no normalization"),
         ('{"mean": [1, 2, 3]}', "holds no normalization"),
         ('{"mean": [1, 2, 3], "std": [1, 0, 1]}', "a standard deviation must be above 0, not 0"),
-        ('{"mean": [1, 2], "std": [1, 1]}', "3 input channels need 3 means and standard deviations, not 2 and 2"),
+        ('{"mean": [1, 2], "std": [1, 1]}', "has 2 means and 2 standard deviations, and there are 3 input channels"),
     ],
 )
 def test_mistakes_in_a_normalization_file(text, message, tmp_path):

@@ -55,26 +55,35 @@ def test_the_bound_is_that_of_the_binomial_distribution(part, count):
 
 def test_flat_at_chance():
     # 0.25 + 2.326 * sqrt(0.25 * 0.75 / 400) = 0.3004
-    (finding,) = diagnose(epochs(top1=0.300, validation_top1=0.25), NAMES)
+    # Knowing how frequent the classes are costs log(4) = 1.386 a clip.
+    guess = {"validation_top1": 0.25, "class_losses": [139.0] * 4}
+    (finding,) = diagnose(epochs(top1=0.300, **guess), NAMES)
     assert finding.kind == "chance"
     assert "training accuracy is at chance (25.0%) for 5 epochs" in finding.text
     assert "learning_rate" in finding.text
-    assert kinds(epochs(top1=0.301, validation_top1=0.25)) == []
-    assert kinds(epochs(SEVERAL - 1, top1=0.25, validation_top1=0.25)) == []
+    assert kinds(epochs(top1=0.301, **guess)) == []
+    assert kinds(epochs(SEVERAL - 1, top1=0.25, **guess)) == []
     # Chance is what the most frequent class gives: 70 % here, not 25 %.
     uneven = {"class_clips": [280, 40, 40, 40], "class_losses": [300.0, 40.0, 40.0, 40.0]}
     assert kinds(epochs(top1=0.7, validation_top1=0.7, **uneven)) == ["chance"]
 
 
+def test_a_loss_below_the_entropy_of_the_classes_is_not_at_chance():
+    # 48 and 12 clips: 0.8 + 2.326 * sqrt(0.8 * 0.2 / 60) = 0.920, and -0.8 log(0.8) - 0.2 log(0.2) = 0.5004.
+    imbalanced = {"class_clips": [48, 12, 0, 0], "top1": 0.89, "validation_top1": None}
+    assert kinds(epochs(class_losses=[18.1, 12.0, 0.0, 0.0], **imbalanced)) == ["chance"]
+    assert kinds(epochs(class_losses=[17.9, 12.0, 0.0, 0.0], **imbalanced)) == []
+
+
 def test_of_few_clips_all_right_is_not_at_chance():
     # 0.9 + 2.326 * sqrt(0.9 * 0.1 / 20) = 1.056: no accuracy exceeds it.
-    few = {"class_clips": [18, 2, 0, 0], "class_losses": [1.0, 1.0, 0.0, 0.0], "validation_top1": None}
+    few = {"class_clips": [18, 2, 0, 0], "class_losses": [5.5, 2.0, 0.0, 0.0], "validation_top1": None}
     assert kinds(epochs(top1=0.95, **few)) == ["chance"]
     assert kinds(epochs(top1=1.0, **few)) == []
 
 
 def test_one_epoch_above_chance_is_enough():
-    history = epochs(top1=0.25, validation_top1=0.25)
+    history = epochs(top1=0.25, validation_top1=0.25, class_losses=[139.0] * 4)
     history[1] = replace(history[1], top1=0.35)
     assert kinds(history) == []
 
@@ -138,7 +147,7 @@ def test_input_and_still_clips_are_told_at_once():
     (finding,) = diagnose([waiting], NAMES)
     assert "40% of the time waiting for data: the input is the bottleneck; input hosts" in finding.text
     (finding,) = diagnose([still], NAMES)
-    assert "2 training clips show one picture in all their frames, of videos such as a/1, a/2" in finding.text
+    assert "2 training clips with one picture in all frames, of videos such as a/1, a/2" in finding.text
 
 
 def test_what_was_told_is_not_told_again():
@@ -209,7 +218,7 @@ def test_clips_of_equal_frames(squares, tmp_path, capsys):
     shards = squares("still", {"train": videos + broken, "validation": videos})
     found = run(shards, tmp_path, capsys, epochs=1, batch_size=6)
     assert found["still clips"].epoch == 1
-    assert "2 training clips show one picture in all their frames, of videos such as left/16.avi, left/17.avi" in (
+    assert "2 training clips with one picture in all frames, of videos such as left/16.avi, left/17.avi" in (
         found["still clips"].text
     )
     r3d_keras.evaluate(tmp_path / "run", shards).write(tmp_path / "results")

@@ -1,6 +1,7 @@
 """What ends a run: one line, and the last good checkpoint still there to go on from."""
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,6 +13,8 @@ from r3d_keras.training.model_dir import sole_run
 from r3d_keras.training.reference_logs import read_log
 from tests.commands import ROOT, refusal
 from tests.training.runs import TINY, TINY_OPTIONS, finish, start, train_here
+
+TRAINING_VIDEOS = 12
 
 
 def test_a_loss_that_is_no_longer_finite_names_step_rate_and_videos(square_shards, tmp_path):
@@ -47,6 +50,40 @@ def test_a_run_that_goes_on_in_float16_scales_its_loss(square_shards, tmp_path):
     train_here(**options, epochs=3, change_configuration=True)
     with zipfile.ZipFile(max((tmp_path / "checkpoints").glob("*.npz"))) as archive:
         assert json.loads(archive.read("state.json"))["loss_scale"] == 1
+
+
+def test_a_default_batch_is_no_larger_than_the_set(square_shards, tmp_path, capsys):
+    options = {**TINY_OPTIONS, "data_dir": square_shards, "model_dir": tmp_path, "sampling": "uniform", "epochs": 1}
+    del options["batch_size"]
+    assert train_here(**options).steps == 1
+    assert f"batches of {TRAINING_VIDEOS}: there are no more clips" in capsys.readouterr().out
+    with pytest.raises(UserError, match=f"batch_size=17 is more than the {TRAINING_VIDEOS} training clips"):
+        train_here(**options, batch_size=17)
+
+
+def test_a_class_without_a_training_clip_is_named(square_shards, tmp_path, capsys):
+    shards = shutil.copytree(square_shards, tmp_path / "shards")
+    report = json.loads((shards / "preparation_report.json").read_text())
+    report["splits"]["train"]["classes_without_clips"] = ["up"]
+    (shards / "preparation_report.json").write_text(json.dumps(report))
+    train_here(data_dir=shards, model_dir=tmp_path / "run", epochs=1, **TINY_OPTIONS)
+    assert "no training clip of up: their videos were left out of the shards" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"trainable_from": "head"}, "trainable_from=head leaves random weights as they are: name weights"),
+        ({"weights": "None"}, "weights=None: no such file or run; .*generated-resnet-18-quarter.*none starts from"),
+        ({"normalization": "flow"}, "normalization=flow has 2 means and 2 standard deviations, and there are 3 input"),
+        ({"patience": 3}, "schedule=cosine takes no patience"),
+        ({"accumulate": 3}, "batch_size=4 cannot be divided equally by 1 replica and accumulate=3"),
+    ],
+)
+def test_options_that_make_no_sense(square_shards, tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        train_here(data_dir=square_shards, model_dir=tmp_path / "run", **TINY_OPTIONS, **options)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
