@@ -14,7 +14,6 @@ from r3d_keras.video.sources import is_video
 
 from .duplicates import equal_videos
 
-EXAMPLE_PATTERN = r"_g(\d+)_"
 # What file managers write before or behind the name of a copy, in English, German, French, Spanish and Italian:
 # "Copy (2) of run", "run copy 2", "run - Kopie (2)". A number after an underscore or with zeros is a data set's own.
 _WORD = r"(?:copy|kopie|copie|copia)"
@@ -66,6 +65,8 @@ def divide(
         raise UserError(f"no group of videos (of {len(groups)}) can be held out for {asked}: {_remedy(labels)}")
     if group_pattern is not None:
         notes.insert(0, f"{len(groups)} groups by group_pattern={group_pattern}, {len(held_out)} of them validation")
+    if videos and not held_out:
+        notes = [_nothing_note(labels, fraction)]
     validation = {index for position in held_out for index in groups[position]}
     divided = [replace(video, split=VALIDATION if index in validation else TRAIN) for index, video in enumerate(videos)]
     without = sorted({video.label for video in videos} - {videos[index].label for index in validation})
@@ -111,6 +112,17 @@ def _remedy(groups: list[Counter]) -> str:
     if fewest == 1:
         return f"all videos of {label!r} are in one group"
     return f"{fewest} folds are as many as each class has videos for"
+
+
+def _nothing_note(groups: list[Counter], fraction: float) -> str:
+    line = f"no video is held out by validation_fraction={fraction:g}"
+    if not fraction:
+        return line
+    most = max(Counter(label for group in groups for label in group).values())
+    return (
+        f"{line}: no class has more than {counted(most, 'video')} (copies counted once), and each keeps one for "
+        "training; with more videos, or a larger fraction, there is a validation split"
+    )
 
 
 def _total(groups: Iterable[Counter]) -> Counter:
@@ -159,7 +171,7 @@ def _matches(videos: Sequence[Video], pattern: str) -> tuple[list[list[int]], li
             others.append(video.video_id)
     if not by_text:
         raise UserError(f"group_pattern={pattern} matches none of {len(videos)} videos, for example {others[0]}")
-    unmatched = f"group_pattern does not match {len(others)} videos, each of which is a group by itself, for example "
+    unmatched = f"group_pattern does not match {counted(len(others), 'video')}, each a group by itself, for example "
     return list(by_text.values()), [unmatched + others[0]] if others else []
 
 
@@ -197,7 +209,7 @@ def _numbers_note(videos: Sequence[Video], originals: dict[tuple[str, str], list
     return [
         f"{sum(map(len, series)):,} videos have names that differ from another's in numbers alone, for example "
         f"{' and '.join(series[0][:2])}, and each was divided by itself: where they show the same people, place or "
-        f"recording, keep those on one side, for example by group_pattern='{EXAMPLE_PATTERN}'"
+        rf"recording, keep those on one side, such as by group_pattern='person\d+' where names hold person07"
     ]
 
 

@@ -165,8 +165,10 @@ class PreparationReport:
                 yield f"  {name}: {counted(split.videos_with_several_labels, 'video')} with several labels"
             if split.classes_without_clips:
                 yield f"  {name}: no readable video of {', '.join(split.classes_without_clips)}"
-        if VALIDATION not in self.splits or not self.splits[VALIDATION].clips:
-            yield "  no validation split: no validation video was listed or could be read"
+        if VALIDATION not in self.splits:
+            yield "  no validation split: no video is listed for it"
+        elif not self.splits[VALIDATION].clips:
+            yield "  no validation split: no video of it could be read"
         for note in self.notes:
             yield f"  {note}"
         yield from self._file_lines("left out of these", [entry for entry in self.left_out if entry.split])

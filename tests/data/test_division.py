@@ -177,6 +177,22 @@ def test_numbered_names_are_divided_and_told(tmp_path):
     assert "group_pattern=" in note
 
 
+@pytest.mark.parametrize(
+    ("count", "fraction", "reason"),
+    [
+        (10, 0, "validation_fraction=0"),
+        (10, 0.01, "validation_fraction=0.01: no class has more than 10 videos (copies counted once)"),
+        (1, 0.5, "validation_fraction=0.5: no class has more than 1 video (copies counted once)"),
+    ],
+)
+def test_why_nothing_is_held_out(tmp_path, count, fraction, reason):
+    """Of numbered names nothing is told: none was divided."""
+    videos = videos_of(tmp_path, *(f"{label}/run{number}.mp4" for label in "ab" for number in range(count)))
+    divided, (note,) = divide(videos, fraction, 0)
+    assert {video.split for video in divided} == {TRAIN}
+    assert note.startswith(f"no video is held out by {reason}")
+
+
 def test_a_class_keeps_a_training_video(tmp_path):
     videos = videos_of(tmp_path, *(f"a/{name}.mp4" for name in "klmnop"), "b/k.mp4", "c/x_k.mp4", "c/x_l.mp4")
     divided, notes = divide(videos, 0.9, 0, group_pattern=r"x|\w\.")
@@ -188,7 +204,7 @@ def test_what_the_pattern_does_is_told(tmp_path):
     videos = [*people(tmp_path), *videos_of(tmp_path, "run/other.mp4")]
     _, notes = divide(videos, 0.2, 0, r"person\d+")
     assert notes[0] == r"11 groups by group_pattern=person\d+, 2 of them validation"
-    assert notes[1].startswith("group_pattern does not match 1 videos")
+    assert notes[1].startswith("group_pattern does not match 1 video, each a group by itself")
     assert "run/other.mp4" in notes[1]
 
 
