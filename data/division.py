@@ -10,12 +10,14 @@ from pathlib import PurePosixPath
 from r3d_keras.errors import UserError
 from r3d_keras.terminal import counted
 from r3d_keras.video.listing import TRAIN, VALIDATION, Video
+from r3d_keras.video.sources import is_video
 
-from .duplicates import equal_files
+from .duplicates import equal_videos
 
-EXAMPLE_PATTERN = r"_g(\d+)_"
-# What file managers and browsers write behind or before the name of a copy: "run copy 2", "run - Copy (2)", "run (2)".
-_COPIES = [r"copy of (.+)", r"(.+?)[ _-]+copy(?:[ _]*\(?\d+\)?)?", r"(.+?) ?\(\d+\)"]
+# What file managers write before or behind the name of a copy, in English, German, French, Spanish and Italian:
+# "Copy (2) of run", "run copy 2", "run - Kopie (2)". A number after an underscore or with zeros is a data set's own.
+_WORD = r"(?:copy|kopie|copie|copia)"
+_MARKS = re.compile(rf"^(?:{_WORD}(?: \(\d+\))? (?:of|von|de|di) )+|(?:[ _-]+\(?{_WORD}(?: ?\(?[1-9]\d*\)?)?\)?)+$")
 
 
 def divide(
@@ -24,7 +26,7 @@ def divide(
     """Holds out a part of each class for validation, drawn by a hash of `seed` and the video ids.
 
     A group is never divided: videos in whose ids `group_pattern` matches the same text (or the same text in its
-    parentheses), in whatever class; files of equal content; and, without a pattern, a file and its copies by their
+    parentheses), in whatever class; videos of equal content; and, without a pattern, a file and its copies by their
     names. As close to `fraction` as the groups allow, every class keeps at least one training video. The draw depends
     on neither the machine nor the order of the videos.
 
@@ -45,9 +47,10 @@ def divide(
         fraction = 1 / folds
     together = _equal(videos)
     if group_pattern is None:
-        copies = _copies(videos)
+        originals = _originals(videos)
+        copies = [group for group in originals.values() if len(group) > 1]
         together += copies
-        notes = [*_copies_note(videos, copies), *_numbers_note(videos)]
+        notes = [*_copies_note(videos, copies), *_numbers_note(videos, originals)]
     else:
         matches, notes = _matches(videos, group_pattern)
         together += matches
@@ -62,6 +65,8 @@ def divide(
         raise UserError(f"no group of videos (of {len(groups)}) can be held out for {asked}: {_remedy(labels)}")
     if group_pattern is not None:
         notes.insert(0, f"{len(groups)} groups by group_pattern={group_pattern}, {len(held_out)} of them validation")
+    if videos and not held_out:
+        notes = [_nothing_note(labels, fraction)]
     validation = {index for position in held_out for index in groups[position]}
     divided = [replace(video, split=VALIDATION if index in validation else TRAIN) for index, video in enumerate(videos)]
     without = sorted({video.label for video in videos} - {videos[index].label for index in validation})
@@ -109,6 +114,17 @@ def _remedy(groups: list[Counter]) -> str:
     return f"{fewest} folds are as many as each class has videos for"
 
 
+def _nothing_note(groups: list[Counter], fraction: float) -> str:
+    line = f"no video is held out by validation_fraction={fraction:g}"
+    if not fraction:
+        return line
+    most = max(Counter(label for group in groups for label in group).values())
+    return (
+        f"{line}: no class has more than {counted(most, 'video')} (copies counted once), and each keeps one for "
+        "training; with more videos, or a larger fraction, there is a validation split"
+    )
+
+
 def _total(groups: Iterable[Counter]) -> Counter:
     total = Counter()
     for group in groups:
@@ -138,7 +154,7 @@ def _merge(count: int, together: Iterable[Sequence[int]]) -> list[list[int]]:
 
 def _equal(videos: Sequence[Video]) -> list[list[int]]:
     numbers = {video.path: index for index, video in enumerate(videos)}
-    return [[numbers[path] for path in paths] for paths in equal_files(numbers)]
+    return [[numbers[path] for path in paths] for paths in equal_videos(numbers)]
 
 
 def _matches(videos: Sequence[Video], pattern: str) -> tuple[list[list[int]], list[str]]:
@@ -155,48 +171,51 @@ def _matches(videos: Sequence[Video], pattern: str) -> tuple[list[list[int]], li
             others.append(video.video_id)
     if not by_text:
         raise UserError(f"group_pattern={pattern} matches none of {len(videos)} videos, for example {others[0]}")
-    unmatched = f"group_pattern does not match {len(others)} videos, each of which is a group by itself, for example "
+    unmatched = f"group_pattern does not match {counted(len(others), 'video')}, each a group by itself, for example "
     return list(by_text.values()), [unmatched + others[0]] if others else []
 
 
-def _copies(videos: Sequence[Video]) -> list[list[int]]:
-    """Returns each video that is a copy by its name, with the one of the same class that it is a copy of."""
-    numbers = {(video.label, _stem(video).lower()): index for index, video in enumerate(videos)}
-    pairs = []
-    for index, video in enumerate(videos):
-        matches = (re.fullmatch(copy, _stem(video), re.IGNORECASE) for copy in _COPIES)
-        originals = (numbers.get((video.label, match[1].lower())) for match in matches if match)
-        pairs += [[original, index] for original in originals if original is not None][:1]
-    return pairs
+def _originals(videos: Sequence[Video]) -> dict[tuple[str, str], list[int]]:
+    """Returns the videos of each class and name, where case, suffix and marks of a copy make no other name.
+
+    "run (2)" is a copy where there is a "run": Windows numbers files in this way too.
+    """
+    names = [(video.label, _MARKS.sub("", _stem(video).lower())) for video in videos]
+    known, originals = set(names), defaultdict(list)
+    for index, (label, name) in enumerate(names):
+        unnumbered = label, re.sub(r" ?\(\d+\)$", "", name)
+        originals[unnumbered if unnumbered in known else (label, name)].append(index)
+    return originals
 
 
 def _copies_note(videos: Sequence[Video], copies: list[list[int]]) -> list[str]:
     if not copies:
         return []
-    original, copy = (videos[index].video_id for index in copies[0])
+    original, copy = sorted((videos[index].video_id for index in copies[0]), key=lambda name: (len(name), name))[:2]
     return [
-        f"{len(copies)} videos that are copies by their names stay on the side of the first, for example {copy} with "
-        f"{original}; where these are other videos, group_pattern=.* divides them"
+        f"{sum(map(len, copies)):,} videos are copies of one another by their names and stay together, for example "
+        f"{copy} with {original}; where these are other videos, group_pattern=.* divides them"
     ]
 
 
-def _numbers_note(videos: Sequence[Video]) -> list[str]:
+def _numbers_note(videos: Sequence[Video], originals: dict[tuple[str, str], list[int]]) -> list[str]:
     """Tells of names that differ in numbers alone: often mere numbering, often parts of one recording."""
     by_name = defaultdict(list)
-    for video in videos:
-        by_name[video.label, re.sub(r"\d+", "0", _stem(video))].append(video.video_id)
+    for (label, name), members in originals.items():
+        by_name[label, re.sub(r"[\W_]*\d+\W*", "", name)].append(videos[members[0]].video_id)
     series = [ids for ids in by_name.values() if len(ids) > 1]
     if not series:
         return []
     return [
-        f"{sum(map(len, series))} videos have names that differ from another's in numbers alone, for example "
+        f"{sum(map(len, series)):,} videos have names that differ from another's in numbers alone, for example "
         f"{' and '.join(series[0][:2])}, and each was divided by itself: where they show the same people, place or "
-        f"recording, keep those on one side, for example by group_pattern='{EXAMPLE_PATTERN}'"
+        rf"recording, keep those on one side, such as by group_pattern='person\d+' where names hold person07"
     ]
 
 
 def _stem(video: Video) -> str:
-    return PurePosixPath(video.video_id).stem
+    name = PurePosixPath(video.video_id)
+    return name.stem if is_video(name.name) else name.name  # a folder of frames has no suffix
 
 
 def _parse_fold(fold: str | None) -> tuple[int, int]:

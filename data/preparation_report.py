@@ -19,7 +19,7 @@ from .shard_writer import ShardResult, final_names
 REPORT_FILE = "preparation_report.json"
 SHOWN_AT_MOST = 20
 _EXPLANATIONS = {
-    LEAK: "videos with one content in several splits (the model is tested on what it was trained on)",
+    LEAK: "videos with one content in several splits, whole or in segments (the model is tested on what it learned)",
     TWO_LABELS: "videos with one content under several labels",
     DUPLICATE: "videos with one content, of one split and label",
 }
@@ -80,7 +80,7 @@ class PreparationReport:
     splits       by name: "train", "validation", "test"; those without a listed video are not there
     left_out     files and samples that gave no clip, and why
     damaged      videos that are kept though a part of them could not be read
-    duplicates   groups of files of equal content
+    duplicates   groups of videos of equal content, and videos in several splits
     notes        what else a user should know
     is_new       False when `data_dir` held the same data set already, and nothing was done
     """
@@ -165,8 +165,10 @@ class PreparationReport:
                 yield f"  {name}: {counted(split.videos_with_several_labels, 'video')} with several labels"
             if split.classes_without_clips:
                 yield f"  {name}: no readable video of {', '.join(split.classes_without_clips)}"
-        if VALIDATION not in self.splits or not self.splits[VALIDATION].clips:
-            yield "  no validation split: no validation video was listed or could be read"
+        if VALIDATION not in self.splits:
+            yield "  no validation split: no video is listed for it"
+        elif not self.splits[VALIDATION].clips:
+            yield "  no validation split: no video of it could be read"
         for note in self.notes:
             yield f"  {note}"
         yield from self._file_lines("left out of these", [entry for entry in self.left_out if entry.split])
@@ -175,7 +177,8 @@ class PreparationReport:
         for problem, explanation in _EXPLANATIONS.items():
             groups = [group.paths for group in self.duplicates if group.problem == problem]
             if groups:
-                yield f"{problem}: {len(groups)} groups of {explanation}, for example {' and '.join(groups[0][:2])}"
+                example = " and ".join(groups[0][:2])
+                yield f"{problem}: {counted(len(groups), 'group')} of {explanation}, for example {example}"
 
     def _file_lines(self, title: str, entries: list[LeftOut]) -> Iterator[str]:
         """Yields at most `SHOWN_AT_MOST` entries, some of every reason if possible."""

@@ -76,7 +76,7 @@ def list_rendered(
         )
     else:
         say(f"using the {rendered.name} videos in {video_dir}")
-    listing = list_folder(video_dir, validation_fraction=0, seed=seed)
+    listing = list_folder(video_dir)
     return replace(listing, left_out=[entry for entry in listing.left_out if entry.path != str(origin_path)])
 
 

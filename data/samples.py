@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from r3d_keras.errors import UserError
+from r3d_keras.terminal import counted
 from r3d_keras.video.listing import SPLITS, TRAIN, LeftOut, Listing, Segment, Video
 
 
@@ -57,7 +58,8 @@ class Samples:
             first = f"for example {self._left_out[0].path}" if self._left_out else "there are none"
             raise UserError(f"video_dir={video_dir} holds none of the annotated videos ({first}): {expected}")
         if self._repeated:
-            self.note(f"{len(self._repeated)} samples are named more than once (for example {self._repeated[0]})")
+            repeated = counted(len(self._repeated), "sample")
+            self.note(f"named more than once: {repeated}, for example {self._repeated[0]}")
         return Listing(self._videos, label_names, [*self._left_out, *others], tuple(self._notes))
 
 
@@ -112,4 +114,4 @@ class ClassNames:
             if self._trained and label not in self._trained:
                 raise UserError(f"{place}: class {label!r} has no training samples: do the files belong together?")
         if len(self._first_places) < 2:
-            raise UserError(f"the annotations name {len(self._first_places)} classes: at least two are needed")
+            raise UserError(f"at least two classes are needed, and the annotations name {len(self._first_places)}")

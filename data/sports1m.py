@@ -47,7 +47,7 @@ def _label_names(path: Path) -> list[str]:
         if name in names[:number]:
             raise UserError(f"{place}: {name!r} is the name of label {names.index(name)} already")
     if len(names) < 2:
-        raise UserError(f"{path} names {len(names)} classes: at least two are needed")
+        raise UserError(f"at least two classes are needed, and {path} names {len(names)}")
     return names
 
 

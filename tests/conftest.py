@@ -40,7 +40,7 @@ def square_shards(square_videos, tmp_path_factory):
     from r3d_keras.video.recipe import Recipe
 
     folder = tmp_path_factory.mktemp("square_shards") / "shards"
-    prepare_shards(list_folder(square_videos, 0.2, 0), Settings("folder", Recipe(), 0.2, 0), folder, workers=2)
+    prepare_shards(list_folder(square_videos), Settings("folder", Recipe(), 0.2, 0), folder, workers=2)
     return folder
 
 

@@ -45,18 +45,22 @@ def list_class_folders(video_dir: Path) -> tuple[dict[str | None, list[Video]], 
 
 def _split_folders(video_dir: Path, folders: list[Path]) -> dict[str, Path]:
     """Returns the split folders by their splits; none when these names are those of classes."""
-    named = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
+    named = [folder for folder in folders if _split_of(folder)]
     if not named or not (named == folders or any(map(_holds_folders_alone, named))):
         return {}
     splits: dict[str, Path] = {}
     for folder in named:
-        split = SPLIT_NAMES[folder.name.lower()]
+        split = _split_of(folder)
         if split in splits:
             raise UserError(
                 f"video_dir={video_dir} has both a {splits[split].name} and a {folder.name} folder: keep one of them"
             )
         splits[split] = folder
     return splits
+
+
+def _split_of(folder: Path) -> str | None:
+    return SPLIT_NAMES.get(folder.name.strip().lower())
 
 
 def _holds_folders_alone(folder: Path) -> bool:
@@ -81,7 +85,10 @@ def _videos(class_folders: list[Path], split: str, left_out: list[LeftOut]) -> l
     for class_folder in class_folders:
         label = class_folder.name
         if label != label.strip() or "\n" in label:
-            raise UserError(f"class folder {str(class_folder)!r}: a class name cannot begin or end with white space")
+            raise UserError(
+                f"class folder {str(class_folder)!r}: a class name cannot begin or end with white space, nor "
+                "hold a line break"
+            )
         nested, files = _children(class_folder, left_out)
         framed = {folder for folder in nested if is_frame_folder(folder)}
         left_out.extend(

@@ -56,6 +56,15 @@ def is_frame_folder(folder: str | Path) -> bool:
     return is_found
 
 
+def frame_files(folder: str | Path) -> list[Path]:
+    """Returns the files of the extracted frames in a folder, in the order of their numbers."""
+    numbered = []
+    for entry in Path(folder).iterdir():
+        if (match := FRAME_FILE.fullmatch(entry.name)) and entry.is_file():
+            numbered.append((int(match[1]), entry))
+    return [file for _, file in sorted(numbered)]
+
+
 def is_video(file_name: str) -> bool:
     """Tells whether a file is a video by its name."""
     return os.path.splitext(file_name)[1].lower() in VIDEO_SUFFIXES
@@ -132,11 +141,10 @@ FrameSource = VideoReader | JpegFrames
 
 
 def _open_folder(path: Path) -> JpegFrames:
-    matches = [(FRAME_FILE.fullmatch(entry.name), entry) for entry in path.iterdir() if entry.is_file()]
-    numbered = [(int(match.group(1)), entry) for match, entry in matches if match]
-    if not numbered:
+    files = frame_files(path)
+    if not files:
         raise UserError(f"no image_00001.jpg, ... in it: {path}")
-    return JpegFrames((file.read_bytes() for _, file in sorted(numbered)), len(numbered))
+    return JpegFrames((file.read_bytes() for file in files), len(files))
 
 
 def _open_hdf5(path: Path) -> JpegFrames:

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from data.division import divide
+from data.duplicates import Duplicates, find_duplicates
 from data.folder import list_folder
 from r3d_keras.errors import UserError
 from r3d_keras.video.listing import TRAIN, VALIDATION, Video
@@ -100,8 +101,28 @@ def test_equal_files_stay_on_one_side(tmp_path):
     assert any("a/l.mp4" in each for each in drawn)
 
 
+def test_equal_folders_of_frames_stay_on_one_side(tmp_path):
+    names = [f"a/{name}/image_{number:05d}.jpg" for name in "klmn" for number in range(1, 4)]
+    make_files(tmp_path, *names, "b/x.mp4")
+    # The other frame in the middle has the size of the first one's.
+    for first, second, numbers in (("k", "l", (1, 2, 3)), ("m", "n", (1, 3))):
+        for number in numbers:
+            frame = (tmp_path / f"a/{first}/image_{number:05d}.jpg").read_bytes()
+            (tmp_path / f"a/{second}/image_{number:05d}.jpg").write_bytes(frame)
+    videos = [Video(tmp_path / name, name, name[0], TRAIN) for name in ("a/k", "a/l", "a/m", "a/n", "b/x.mp4")]
+    drawn = [held_out(videos, 0.5, seed) for seed in range(20)]
+    assert {len(each & {"a/k", "a/l"}) for each in drawn} == {0, 2}
+    assert 1 in {len(each & {"a/m", "a/n"}) for each in drawn}
+    (group,) = find_duplicates(videos)
+    assert group == Duplicates("duplicate", [str(tmp_path / "a/k"), str(tmp_path / "a/l")])
+
+
 @pytest.mark.parametrize(
-    "copy", ["run copy", "run copy 2", "run - Copy", "run - Copy (3)", "run_copy", "Copy of run", "run (2)", "RUN(1)"]
+    "copy",
+    [
+        *("run copy", "run copy 2", "run - Copy", "run - Copy (3)", "run_copy", "Copy of run", "run (2)", "RUN(1)"),
+        *("run-Kopie", "Kopie von run", "Copy (2) of run", "Copy of Copy of run", "run (copy 2)", "Run (2) - Copie"),
+    ],
 )
 def test_copies_by_their_names_stay_together_and_are_told(tmp_path, copy):
     others = [f"a/{name}.mp4" for name in ("one", "two", "three", "four")]
@@ -116,6 +137,35 @@ def test_copies_by_their_names_stay_together_and_are_told(tmp_path, copy):
     assert 1 in {len(each & {"a/run.mp4", f"a/{copy}.mp4"}) for each in apart}
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("run copy.mp4", "run copy 2.mp4"), ("run.mp4", "Run.avi"), ("run.mp4", "run.avi"), ("RUN - Copy.mp4", "run.avi")],
+)
+def test_copies_without_their_original_and_other_formats_stay_together(tmp_path, first, second):
+    videos = videos_of(tmp_path, f"a/{first}", f"a/{second}", "a/one.mp4", "a/two.mp4", "b/run.mp4", "b/k.mp4")
+    drawn = [held_out(videos, 0.5, seed) for seed in range(20)]
+    assert {len(each & {f"a/{first}", f"a/{second}"}) for each in drawn} == {0, 2}
+    _, (note,) = divide(videos, 0.5, 0)
+    assert note.startswith("2 videos are copies of one another by their names")
+
+
+@pytest.mark.parametrize(("first", "second"), [("run", "run2"), ("run", "run_2"), ("run (2)", "run_3"), ("7", "8")])
+def test_a_number_against_none_or_another_is_told(tmp_path, first, second):
+    videos = videos_of(tmp_path, f"a/{first}.mp4", f"a/{second}.mp4", "a/one.mp4", "b/k.mp4", "b/l.mp4")
+    assert 1 in {len(held_out(videos, 0.5, seed) & {f"a/{first}.mp4", f"a/{second}.mp4"}) for seed in range(20)}
+    _, (note,) = divide(videos, 0.5, 0)
+    assert note.startswith("2 videos have names that differ from another's in numbers alone")
+    assert f"a/{first}.mp4 and a/{second}.mp4" in note
+
+
+def test_names_of_classes_and_folders_are_no_copies(tmp_path):
+    """Of the action "copy", numbered by their data set; and folders of frames, whose names have no suffix."""
+    names = [f"copy/{person}_copy_{take:02d}.mp4" for person in "ab" for take in range(1, 5)]
+    folders = [Video(tmp_path / f"x/take.{take}", f"x/take.{take}", "x", TRAIN) for take in range(4)]
+    _, (note,) = divide([*videos_of(tmp_path, *names), *folders], 0.5, 0)
+    assert note.startswith("12 videos have names that differ from another's in numbers alone")
+
+
 def test_numbered_names_are_divided_and_told(tmp_path):
     """As Windows renames many (no `run.mp4` among them), and as data sets are numbered."""
     names = [f"a/run ({number}).mp4" for number in range(1, 11)] + [f"b/fight_{number:04d}.mp4" for number in range(10)]
@@ -125,6 +175,22 @@ def test_numbered_names_are_divided_and_told(tmp_path):
     assert "20 videos have names that differ from another's in numbers alone" in note
     assert "a/run (1).mp4 and a/run (2).mp4" in note
     assert "group_pattern=" in note
+
+
+@pytest.mark.parametrize(
+    ("count", "fraction", "reason"),
+    [
+        (10, 0, "validation_fraction=0"),
+        (10, 0.01, "validation_fraction=0.01: no class has more than 10 videos (copies counted once)"),
+        (1, 0.5, "validation_fraction=0.5: no class has more than 1 video (copies counted once)"),
+    ],
+)
+def test_why_nothing_is_held_out(tmp_path, count, fraction, reason):
+    """Of numbered names nothing is told: none was divided."""
+    videos = videos_of(tmp_path, *(f"{label}/run{number}.mp4" for label in "ab" for number in range(count)))
+    divided, (note,) = divide(videos, fraction, 0)
+    assert {video.split for video in divided} == {TRAIN}
+    assert note.startswith(f"no video is held out by {reason}")
 
 
 def test_a_class_keeps_a_training_video(tmp_path):
@@ -138,7 +204,7 @@ def test_what_the_pattern_does_is_told(tmp_path):
     videos = [*people(tmp_path), *videos_of(tmp_path, "run/other.mp4")]
     _, notes = divide(videos, 0.2, 0, r"person\d+")
     assert notes[0] == r"11 groups by group_pattern=person\d+, 2 of them validation"
-    assert notes[1].startswith("group_pattern does not match 1 videos")
+    assert notes[1].startswith("group_pattern does not match 1 video, each a group by itself")
     assert "run/other.mp4" in notes[1]
 
 
@@ -172,9 +238,9 @@ def test_a_division_that_cannot_be(tmp_path, options, message):
     assert "\n" not in str(error.value)
 
 
-def test_split_folders_take_no_pattern_and_no_fold(tmp_path):
+def test_split_folders_take_no_fraction_pattern_or_fold(tmp_path):
     make_files(tmp_path, *(f"{split}/{label}/1.mp4" for split in ("train", "val") for label in "ab"))
-    for options in ({"group_pattern": "x"}, {"fold": "1/2"}):
+    for options in ({"group_pattern": "x"}, {"fold": "1/2"}, {"validation_fraction": 0.5}, {"validation_fraction": 0}):
         with pytest.raises(UserError, match=r"folders of splits \(train, validation\)"):
             list_folder(tmp_path, **options)
     assert not list_folder(tmp_path).is_divided

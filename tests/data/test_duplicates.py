@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from data.duplicates import find_duplicates
-from data.preparation import Settings, prepare_shards
+from data.duplicates import Duplicates, find_duplicates
+from data.preparation import Settings, prepare, prepare_shards
 from r3d_keras.errors import UserError
 from r3d_keras.video.listing import TEST, TRAIN, VALIDATION, LeftOut, Listing, Segment, Video
 from r3d_keras.video.recipe import Recipe
@@ -26,6 +26,24 @@ def test_leaks_two_labels_and_repetitions(tmp_path):
         ("two labels", ["c", "d"]),
         ("duplicate", ["e", "f"]),
     ]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["a.avi,walk,val", "./b/../a.avi,walk,val", "a.avi,run,test,0.2,0.9", "a.avi,walk,train,0,1\na.avi,walk,test,1,2"],
+)
+def test_one_file_in_two_splits_is_a_leak(tmp_path, rows):
+    for name, brightness in (("a", 0), ("c", 9)):
+        write_video(tmp_path / "videos" / f"{name}.avi", [frame + brightness for frame in counted_frames(16)])
+    table = "path,label,split,start,end\na.avi,walk,train\nc.avi,run,train\nc.avi,run,train,0,1\n" + rows
+    lines = [line + "," * (4 - line.count(",")) for line in table.split("\n")]
+    (tmp_path / "videos.csv").write_text("\n".join(lines))
+    report = prepare(
+        tmp_path / "videos", tmp_path / "shards", dataset="csv", annotations=(str(tmp_path / "videos.csv"),), workers=1
+    )
+    assert report.duplicates == [Duplicates("leak", [str(tmp_path / "videos" / "a.avi")])]
+    (line,) = (line for line in str(report).splitlines() if line.startswith("leak: 1 group of videos"))
+    assert line.endswith(f"for example {tmp_path}/videos/a.avi")
 
 
 def test_segments_unlabeled_samples_and_three_splits(tmp_path):

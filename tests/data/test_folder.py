@@ -27,12 +27,12 @@ def test_class_folders_become_sorted_labels(tmp_path):
     assert listing.left_out == []
 
 
-@pytest.mark.parametrize("training_name", ["train", "Train", "training"])
+@pytest.mark.parametrize("training_name", ["train", "Train", "training", " train"])
 @pytest.mark.parametrize("validation_name", ["validation", "val", "Validation", "VALID"])
 def test_split_folders_decide_the_split(tmp_path, training_name, validation_name):
     names = (f"{training_name}/a/1.mp4", f"{training_name}/b/1.mp4", f"{validation_name}/a/1.mp4", "test/b/9.mp4")
     make_files(tmp_path, *names)
-    listing = list_folder(tmp_path, 0.9, 0)
+    listing = list_folder(tmp_path)
     assert taken(listing) == [
         ("test", "b", "b/9.mp4"),
         ("train", "a", "a/1.mp4"),
@@ -42,9 +42,15 @@ def test_split_folders_decide_the_split(tmp_path, training_name, validation_name
     assert listing.left_out == []
 
 
+def test_where_validation_videos_are_expected_is_told(tmp_path):
+    make_files(tmp_path, "train/a/1.mp4", "train/b/1.mp4", "dev/a/1.mp4")
+    (note,) = list_folder(tmp_path).notes
+    assert note == f"videos that are held out for validation are expected in {tmp_path}/validation/<class>"
+
+
 def test_what_lies_beside_split_folders_is_left_out_by_name(tmp_path):
     make_files(tmp_path, "Train/a/1.mp4", "Train/b/1.mp4", "val/a/1.mp4", "extras/c/1.mp4")
-    listing = list_folder(tmp_path, 0.9, 0)
+    listing = list_folder(tmp_path)
     assert listing.label_names == ["a", "b"]
     assert [(entry.path, entry.reason) for entry in listing.left_out] == [
         (str(tmp_path / "extras"), "beside the split folders; nothing in it is taken")
@@ -139,12 +145,16 @@ def test_name_that_is_not_utf8_is_left_out(tmp_path):
         (["validation/a/1.mp4", "validation/b/1.mp4"], "no training videos"),
         (["train/a/1.mp4", "train/b/1.mp4", "val/a/1.mp4", "validation/a/1.mp4"], "both a val and a validation"),
         (["a /1.mp4", "b/1.mp4"], "white space"),
+        (["a\na/1.mp4", "b/1.mp4"], "nor hold a line break"),
+        (["data/a/1.mp4", "data/b/1.mp4"], "but below them, for example .*/data/a/1.mp4: move them to"),
+        (["a/train/1.mp4", "a/val/2.mp4", "b/train/1.mp4"], "but below them, for example .*/a/train/1.mp4"),
+        (["Trian/a/1.mp4", "Trian/b/1.mp4", "val/a/1.mp4"], "no training videos: .*; it holds Trian/, val/"),
     ],
 )
 def test_folder_that_cannot_be_used(tmp_path, files, message):
     make_files(tmp_path, *files)
     with pytest.raises(UserError, match=message) as error:
-        list_folder(tmp_path, 0.2, 0)
+        list_folder(tmp_path)
     assert "\n" not in str(error.value)
     assert str(tmp_path) in str(error.value)
 

@@ -114,7 +114,7 @@ def test_repeated_rows_and_two_labels(tmp_path):
     assert reasons(listing, video_dir) == {
         ("3caPS4FHFF8_000036_000046", "named before as 'abseiling', here as 'zumba'", "train")
     }
-    assert listing.notes == ("1 samples are named more than once (for example --65_UAU7ao_000000_000010)",)
+    assert listing.notes == ("named more than once: 1 sample, for example --65_UAU7ao_000000_000010",)
 
 
 @pytest.mark.parametrize(

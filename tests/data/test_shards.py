@@ -292,7 +292,7 @@ def test_unreadable_validation_split_is_dropped(tmp_path):
         write_video(video_dir / "train" / label / "1.avi", counted_frames(3))
         (video_dir / "validation" / label).mkdir(parents=True)
         (video_dir / "validation" / label / "1.mp4").write_text("no video")
-    report = prepare(video_dir, tmp_path / "shards")
+    report = prepare_shards(list_folder(video_dir), SETTINGS, tmp_path / "shards", workers=1)
     validation = report.splits["validation"]
     assert (validation.videos_listed, validation.videos_left_out, validation.clips) == (2, 2, 0)
     assert validation.classes_without_clips == ["a", "b"]

@@ -68,7 +68,7 @@ def test_several_labels(video_dir):
         ("test", "c.mkv", None, None),
     }
     assert listing.is_multilabel
-    assert listing.notes == ("1 samples are named more than once (for example a/1.mp4)",)
+    assert listing.notes == ("named more than once: 1 sample, for example a/1.mp4",)
     assert not list_text(video_dir, HEADER + "a/1.mp4,walk,train\na/2.mp4,run,train\n").is_multilabel
 
 
@@ -89,7 +89,7 @@ def test_what_is_left_out(video_dir):
         ("a/2.mp4", "no annotation names it", None),
         ("c.mkv", "no annotation names it", None),
     }
-    assert listing.notes == ("1 samples are named more than once (for example a/1.mp4)",)
+    assert listing.notes == ("named more than once: 1 sample, for example a/1.mp4",)
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_what_is_left_out(video_dir):
         (TIMED + "a/1.mp4,walk,train,-1,2\n", "line 2: '-1' is no time"),
         (TIMED + "a/1.mp4,walk,train,2,2\n", "line 2: the end, 2 s, is not after the start, 2 s"),
         (HEADER + "a/1.mp4,walk,train\nb/1.avi,run,train\nc.mkv,fly,val\n", "line 4: class 'fly' has no training"),
-        (HEADER + "a/1.mp4,walk,train\n", "name 1 classes: at least two"),
-        (HEADER, "the annotations name 0 classes"),
+        (HEADER + "a/1.mp4,walk,train\n", "at least two classes are needed, and the annotations name 1"),
+        (HEADER, "the annotations name 0"),
         (HEADER + "x.mp4,walk,train\ny.mp4,run,train\n", r"none of the annotated videos \(for example x\.mp4\)"),
     ],
 )

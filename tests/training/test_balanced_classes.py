@@ -25,7 +25,7 @@ def unbalanced_shards(square_videos, tmp_path_factory):
     for path in sorted((folder / "videos" / "train" / "right").iterdir())[1:]:
         path.unlink()
     settings = Settings("folder", Recipe(), 0.2, 0)
-    prepare_shards(list_folder(folder / "videos", 0.2, 0), settings, folder / "shards", workers=1)
+    prepare_shards(list_folder(folder / "videos"), settings, folder / "shards", workers=1)
     return folder / "shards"
 
 
