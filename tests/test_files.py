@@ -1,5 +1,5 @@
 from r3d_keras.files import whole_file
-from r3d_keras.training.checkpoints import Checkpoints
+from r3d_keras.training.model_dir import remove_partial_files
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path):
@@ -20,5 +20,5 @@ def test_what_was_half_written_is_found_by_those_who_clean_up(tmp_path):
     begun = whole_file(tmp_path / "step-000000004.npz")
     begun.__enter__().write_bytes(b"half")
     assert len(list(tmp_path.iterdir())) == 1
-    Checkpoints(tmp_path, keep=1).remove_partial_files()
+    remove_partial_files(str(tmp_path))
     assert not list(tmp_path.iterdir())
