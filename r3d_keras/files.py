@@ -13,7 +13,7 @@ from typing import Any
 from etils import epath
 
 from r3d_keras import remote
-from r3d_keras.errors import UserError
+from r3d_keras.errors import UserError, refused_write
 
 
 @contextlib.contextmanager
@@ -21,6 +21,8 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a local path to write to; what is there becomes `path` on success, and is removed on failure.
 
     It is hidden and beside `path`; when that is on an object store, it is in a temporary folder, and then uploaded.
+
+    Raises OSError, with `path` as its filename, when the disk is full, whatever the library that wrote raises then.
     """
     if remote.is_remote(path):
         with tempfile.TemporaryDirectory() as folder:
@@ -34,6 +36,10 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, path)
+    except Exception as error:
+        if refusal := refused_write(error):
+            raise OSError(refusal.errno, refusal.strerror, os.fspath(path)) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
