@@ -15,16 +15,21 @@ quickstart: .venv/.installed
 	$(BIN)/r3d predict quickstart/bundle quickstart/videos/validation/*/000[0-2].*
 
 # Any folder of videos, VIDEOS=folder -> shards -> model -> report -> a page of answers, below real/<name of the folder>.
+# Where no video is held out there is no report, and a video may be one that cannot be read: the rest is made and named
+# all the same, and make ends with an error.
 REAL = real/$(shell basename "$(VIDEOS)")
 real: .venv/.installed
 	@test -d "$(VIDEOS)" || (echo "error: no such folder: make real VIDEOS=folder" >&2; exit 1)
 	$(BIN)/r3d prepare "$(VIDEOS)" "$(REAL)/shards"
 	$(BIN)/r3d train "$(REAL)/shards" "$(REAL)/model"
-	$(BIN)/r3d evaluate "$(REAL)/model" "$(REAL)/shards" --output_dir="$(REAL)/results"
-	$(BIN)/r3d predict "$(REAL)/model" --html="$(REAL)/answers.html" "$(VIDEOS)"
-	@echo "model   $(REAL)/model"
-	@echo "report  $(REAL)/results/report.html"
-	@echo "answers $(REAL)/answers.html (about all videos, those that it learned from among them)"
+	@status=0; report=; run() { echo "$$@"; "$$@" || { status=1; false; }; }; \
+	run $(BIN)/r3d evaluate "$(REAL)/model" "$(REAL)/shards" --output_dir="$(REAL)/results" && report=yes; \
+	run $(BIN)/r3d predict "$(REAL)/model" --html="$(REAL)/answers.html" "$(VIDEOS)"; \
+	echo "model   $(REAL)/model"; \
+	test -z "$$report" || echo "report  $(REAL)/results/report.html"; \
+	test ! -f "$(REAL)/answers.html" || \
+		echo "answers $(REAL)/answers.html (about all videos, those that it learned from among them)"; \
+	exit $$status
 
 # The weights that come with the package, from the network of the quickstart; see r3d_keras/models/README.md.
 weights: .venv/.installed

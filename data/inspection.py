@@ -12,7 +12,7 @@ import numpy as np
 from r3d_keras import quiet
 from r3d_keras.cores import usable_cores
 from r3d_keras.errors import UserError
-from r3d_keras.files import write_json
+from r3d_keras.files import check_output_file, write_json
 from r3d_keras.options import check_names
 from r3d_keras.terminal import Progress
 from r3d_keras.video.listing import TRAIN
@@ -150,9 +150,8 @@ def inspect(data_dir: str | os.PathLike, **options: object) -> Inspection:
     check_names(InspectionOptions, options, "inspect")
     given = InspectionOptions(data_dir=os.fspath(data_dir), **options)
     for name, suffix in (("contact_sheet", ".png"), ("statistics", ".json")):
-        path = getattr(given, name)
-        if path and (Path(path).suffix != suffix or not Path(path).parent.is_dir()):
-            raise UserError(f"{name}={path} must be a {suffix} file in a folder that exists")
+        if path := getattr(given, name):
+            check_output_file(os.fspath(path), name, (suffix,))
     quiet.import_tensorflow()
     from r3d_keras.input.shards import open_clip_data
 

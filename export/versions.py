@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from r3d_keras.errors import UserError
+from r3d_keras.errors import UserError, refused_write
 
 
 def publish_version(output_dir: str | Path, write: Callable[[Path], None]) -> Path:
@@ -24,8 +24,11 @@ def publish_version(output_dir: str | Path, write: Callable[[Path], None]) -> Pa
             version.mkdir()
             write(version)
             return _rename_to_next_version(version, base)
-    except OSError as error:
-        raise UserError(f"cannot write to output_dir={output_dir}: {error.strerror or error}") from error
+    except Exception as error:
+        refusal = error if isinstance(error, OSError) else refused_write(error)
+        if refusal is None:
+            raise
+        raise UserError(f"cannot write to output_dir={output_dir}: {refusal.strerror or refusal}") from error
 
 
 def _rename_to_next_version(written: Path, base: Path) -> Path:

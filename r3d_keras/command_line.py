@@ -20,9 +20,9 @@ from absl import flags
 import r3d_keras
 from r3d_keras import remote
 from r3d_keras.commands import COMMANDS
-from r3d_keras.errors import UserError, first_line
+from r3d_keras.errors import UserError, first_line, refused_write
 from r3d_keras.options import Options, define_flags, describe, from_values, groups, to_flags
-from r3d_keras.terminal import say_aside
+from r3d_keras.terminal import say_aside, say_data
 
 HELP_FLAGS = ("--help", "-help", "-h", "--helpshort", "-helpshort")
 # The folders of recipes: in an installed package, and in a checkout.
@@ -54,13 +54,13 @@ class Command:
     def call(self, arguments: Sequence[str]) -> int:
         """Runs, and returns the exit code.
 
-        0 on success and after `--help`; 1 after a user's mistake, which is reported in one line on standard error; 130
-        after Ctrl-C. Other exceptions are programming errors and keep their traceback.
+        0 on success and after `--help`; 1 after a user's mistake and when the disk is full, which are reported in one
+        line on standard error; 130 after Ctrl-C. Other exceptions are programming errors and keep their traceback.
         """
         try:
             with _open_pipe():
                 if any(argument in HELP_FLAGS for argument in arguments):
-                    print(self.help_text())
+                    say_data(self.help_text())
                 else:
                     self.main(self.parse(arguments))
         except UserError as error:
@@ -69,6 +69,13 @@ class Command:
         except KeyboardInterrupt:
             say_aside("interrupted")
             return 130
+        except Exception as error:
+            if not (refusal := refused_write(error)):
+                raise
+            if refusal.filename == "<stdout>":
+                _discard_output()
+            say_aside(f"error: cannot write{f' {refusal.filename}' if refusal.filename else ''}: {refusal.strerror}")
+            return 1
         return 0
 
     def parse(self, arguments: Sequence[str]) -> Options:
@@ -204,7 +211,12 @@ def _open_pipe() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
+
+
+def _discard_output() -> None:
+    """Sends what is still to be printed nowhere, so that Python does not fail with it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _with_flags(message: str, options: type[Options]) -> str:

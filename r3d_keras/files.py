@@ -13,7 +13,7 @@ from typing import Any
 from etils import epath
 
 from r3d_keras import remote
-from r3d_keras.errors import UserError
+from r3d_keras.errors import UserError, refused_write
 
 
 @contextlib.contextmanager
@@ -21,6 +21,8 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a local path to write to; what is there becomes `path` on success, and is removed on failure.
 
     It is hidden and beside `path`; when that is on an object store, it is in a temporary folder, and then uploaded.
+
+    Raises OSError, with `path` as its filename, when the disk is full, whatever the library that wrote raises then.
     """
     if remote.is_remote(path):
         with tempfile.TemporaryDirectory() as folder:
@@ -34,16 +36,20 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, path)
+    except Exception as error:
+        if refusal := refused_write(error):
+            raise OSError(refusal.errno, refusal.strerror, os.fspath(path)) from error
+        raise
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong before is told
+            partial.unlink()
 
 
 def make_folder(path: str, option: str) -> None:
     """Makes a folder, and those above it; raises UserError when files cannot be written there."""
     try:
         os.makedirs(path, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
+        _try_writing(path)
     except OSError as error:
         raise UserError(f"cannot write to {option}={path}: {error.strerror}") from error
 
@@ -58,8 +64,17 @@ def check_output_file(path: str, option: str, suffixes: tuple[str, ...] = ()) ->
     if remote.is_remote(path):
         return
     folder = os.path.dirname(path) or "."
-    if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+    if os.path.isdir(path) or not os.path.isdir(folder):
         raise UserError(f"cannot write {option}={path}: a file in a folder that exists is expected")
+    try:
+        _try_writing(folder)
+    except OSError as error:
+        raise UserError(f"cannot write {option}={path}: {error.strerror}") from error
+
+
+def _try_writing(folder: str) -> None:
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

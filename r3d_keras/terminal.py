@@ -35,8 +35,12 @@ def say(text: object, stream: TextIO | None = None) -> None:
 def say_data(text: str, stream: TextIO | None = None) -> None:
     """Prints what is for machines as it is, at once; a progress bar is cleared before."""
     stream = stream or sys.stdout
-    tqdm.write(text, file=stream)
-    stream.flush()  # a broken pipe shows here, not when Python ends
+    try:
+        tqdm.write(text, file=stream)
+        stream.flush()  # a broken pipe or a full disk shows here, not when Python ends
+    except OSError as error:
+        error.filename = stream.name
+        raise
 
 
 def say_aside(text: object) -> None:

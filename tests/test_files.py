@@ -1,5 +1,8 @@
-from r3d_keras.files import whole_file
-from r3d_keras.training.checkpoints import Checkpoints
+import pytest
+
+from r3d_keras.errors import UserError
+from r3d_keras.files import check_output_file, make_folder, whole_file
+from r3d_keras.training.model_dir import remove_partial_files
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path):
@@ -20,5 +23,14 @@ def test_what_was_half_written_is_found_by_those_who_clean_up(tmp_path):
     begun = whole_file(tmp_path / "step-000000004.npz")
     begun.__enter__().write_bytes(b"half")
     assert len(list(tmp_path.iterdir())) == 1
-    Checkpoints(tmp_path, keep=1).remove_partial_files()
+    remove_partial_files(str(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_takes_no_files_is_told_with_the_reason_of_the_system():
+    """Here /sys, where no user may make one, the superuser included; access(2) says that this one may."""
+    reason = "(Permission denied|Read-only file system)"
+    with pytest.raises(UserError, match=f"^cannot write html=/sys/a.html: {reason}$"):
+        check_output_file("/sys/a.html", "html", (".html",))
+    with pytest.raises(UserError, match=f"^cannot write to timeline=/sys: {reason}$"):
+        make_folder("/sys", "timeline")

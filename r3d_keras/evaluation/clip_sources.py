@@ -2,7 +2,7 @@
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from r3d_keras import remote
-from r3d_keras.annotation_files import read_rows
+from r3d_keras.annotation_files import read_rows, split_of
 from r3d_keras.defaults import SIGMOID, SOFTMAX
 from r3d_keras.errors import UserError
 from r3d_keras.evaluation.ground_truth import read_ground_truth
@@ -26,7 +26,7 @@ from r3d_keras.metadata import Metadata
 from r3d_keras.video.class_folders import list_class_folders
 from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.folders import describe_others
-from r3d_keras.video.listing import TRAIN, LeftOut, Video, labels_of
+from r3d_keras.video.listing import TEST, TRAIN, VALIDATION, LeftOut, Video, labels_of
 from r3d_keras.video.recipe import Recipe, channels_of
 from r3d_keras.video.video_digests import DIGESTS_FILE, video_digest
 
@@ -63,8 +63,9 @@ def open_clips_to_measure(
         if options.annotations:
             raise UserError(f"annotations={options.annotations} are for videos: shards hold their labels")
         stride = options.frame_stride or first.recipe.frame_stride
-        source = ShardClips(data, options.split, stride, options.max_damaged_fraction, first.loss)
-        source.listing_note = _leak(data.video_digests.get(options.split, ()), learned_from, options.split)
+        split = _split_to_measure(options.split, data.splits, data_dir)
+        source = ShardClips(data, split, stride, options.max_damaged_fraction, first.loss)
+        source.listing_note = _leak(data.video_digests.get(split, ()), learned_from, split)
     else:
         source = _open_videos(Path(data_dir), first, [other for _, other in others], options, learned_from)
     for name, each in models:
@@ -74,7 +75,23 @@ def open_clips_to_measure(
                 f"{name} learned from other clips than those of {source.description}: {difference}; prepare the videos "
                 "as those that it was trained on"
             )
+    if options.split is None and source.split != VALIDATION:
+        note = f"{options.annotations or data_dir} has no split {VALIDATION!r}: {source.split} is measured"
+        source.listing_note = "\n".join(filter(None, (note, source.listing_note)))
     return source
+
+
+def _split_to_measure(asked: str | None, there: Collection[str], data: str | os.PathLike) -> str:
+    """Returns the split that is asked for, or else that of the held-out videos. Raises UserError where none are."""
+    if asked:
+        return asked
+    if split := next((each for each in (VALIDATION, TEST) if each in there), None):
+        return split
+    raise UserError(
+        f"{data} has no split {VALIDATION!r}; it has: {', '.join(there)}: nothing is held out. Put videos that the "
+        f"model does not learn from into {VALIDATION}/<class>/, beside {TRAIN}/, or add some to each class, and "
+        f"prepare them into another folder; split={TRAIN} measures the training videos"
+    )
 
 
 def _holds_shards(data_dir: str | Path, annotations: str | None) -> bool:
@@ -99,10 +116,10 @@ def _open_videos(
     if any(replace(each.recipe, source_rates=None) != replace(first.recipe, source_rates=None) for each in others):
         raise UserError("models are compared on video files only where their clips are made alike")
     if options.annotations:
-        videos, label_names = list_annotated_files(folder, options.annotations, options.split)
-        left_out, note = [], _leak(map(video_digest, videos), learned_from, options.split)
+        videos, label_names, split = list_annotated_files(folder, options.annotations, options.split)
+        left_out, note = [], _leak(map(video_digest, videos), learned_from, split)
     else:
-        videos, label_names, left_out, note = list_video_files(folder, options.split, learned_from)
+        videos, label_names, split, left_out, note = list_video_files(folder, options.split, learned_from)
     several = sum(len(labels_of(video.label)) > 1 for video in videos)
     if several and first.loss == SOFTMAX:
         raise UserError(
@@ -110,7 +127,7 @@ def _open_videos(
         )
     notes = [describe_others(left_out)] if left_out else []
     notes += [note] if note else []
-    return FileClips(videos, options.split, label_names, first.recipe, "\n".join(notes) or None, first.loss)
+    return FileClips(videos, split, label_names, first.recipe, "\n".join(notes) or None, first.loss)
 
 
 def _leak(digests: Iterable[str], learned_from: Set[str], split: str) -> str | None:
@@ -269,35 +286,41 @@ class FileClips(MeasuredClips):
         ]
 
 
-def list_annotated_files(video_dir: Path, annotations: str, split: str) -> tuple[list[Video], tuple[str, ...]]:
+def list_annotated_files(
+    video_dir: Path, annotations: str, split: str | None
+) -> tuple[list[Video], tuple[str, ...], str]:
     """Lists the videos of a split that a csv file names; their ids are the paths below `video_dir`.
 
-    Returns the videos and the names of the classes of all splits. Raises UserError as `read_ground_truth`, and where
-    rows are parts of videos.
+    Returns the videos, the names of the classes of all splits, and the split: that of held-out videos when it is None.
+    Raises UserError as `read_ground_truth`, and where rows are parts of videos.
     """
+    rows = list(read_rows(Path(annotations), ("label",)))
+    there = dict.fromkeys(split_of(place, row["split"]) for place, row in rows if "split" in row)
+    split = _split_to_measure(split, there or (VALIDATION,), annotations)
     truth = read_ground_truth(Path(annotations), split)
-    if any(row.get("start") or row.get("end") for _, row in read_rows(Path(annotations), ("label",))):
+    if any(row.get("start") or row.get("end") for _, row in rows):
         raise UserError(f"annotations={annotations} name parts of videos: prepare shards, and evaluate on them")
     videos = [
         Video(video_dir / name, posixpath.normpath(name), tuple(sorted(labels)), split)
         for name, labels in truth.labels.items()
     ]
-    return videos, truth.label_names
+    return videos, truth.label_names, split
 
 
 def list_video_files(
-    video_dir: Path, split: str, learned_from: Set[str] = frozenset()
-) -> tuple[list[Video], tuple[str, ...], list[LeftOut], str | None]:
+    video_dir: Path, split: str | None, learned_from: Set[str] = frozenset()
+) -> tuple[list[Video], tuple[str, ...], str, list[LeftOut], str | None]:
     """Lists the videos of `list_class_folders`: those of a split where there are split folders, else all.
 
     Where there are none, and some of the videos are among those that the model has `learned_from` (digests), these are
     the split "train", and the others are every other split, as when the folder was prepared.
 
-    Returns the videos, the names of the classes of all splits, what was not taken, and a line on videos that the model
-    was trained on, None without any. Raises UserError as `list_class_folders`, and when there is no such split or no
-    video.
+    Returns the videos, the names of the classes of all splits, the split (that of held-out videos when it is None),
+    what was not taken, and a line on videos that the model was trained on, None without any. Raises UserError as
+    `list_class_folders`, and when there is no such split or no video.
     """
     by_split, left_out = list_class_folders(video_dir)
+    split = _split_to_measure(split, (VALIDATION,) if None in by_split else by_split, video_dir)
     if None not in by_split and split not in by_split:
         raise UserError(f"{video_dir} has no split {split!r}; it has: {', '.join(by_split)}")
     videos = by_split.get(split, by_split.get(None, []))
@@ -313,5 +336,9 @@ def list_video_files(
         which = "was" if split == TRAIN else "was not"
         note = f"{len(videos)} of {listed} videos in {video_dir}: those that the model {which} trained on"
         if not videos:
-            raise UserError(f"the model was trained on all {listed} videos in {video_dir}: nothing is held out")
-    return videos, tuple(sorted({video.label for of_split in by_split.values() for video in of_split})), left_out, note
+            raise UserError(
+                f"the model was trained on all {listed} videos in {video_dir}: nothing is held out; "
+                f"split={TRAIN} measures them"
+            )
+    label_names = tuple(sorted({video.label for of_split in by_split.values() for video in of_split}))
+    return videos, label_names, split, left_out, note

@@ -175,7 +175,7 @@ def evaluate(
     model: ClipClassifier | str | Path,
     data_dir: str | Path,
     *,
-    split: str = ProtocolOptions.split,
+    split: str | None = ProtocolOptions.split,
     annotations: str | Path | None = ProtocolOptions.annotations,
     compare: ClipClassifier | str | Path | Sequence[ClipClassifier | str | Path] = (),
     frame_stride: int | None = ProtocolOptions.frame_stride,
@@ -191,9 +191,9 @@ def evaluate(
         model: a model, a .keras file, the folder of a run, which stands for its best model, or what `publish` wrote.
         data_dir: shards; or videos in a folder for each class, or in such folders below those of splits. Of videos,
             clips are made as those that the model was trained on, and give the numbers of their shards.
-        split: of shards, or of videos below folders of splits or in a file of annotations. Of videos without such
-            folders those that the model was not trained on are measured, where it knows some of them; with "train" the
-            others.
+        split: of shards, or of videos below folders of splits or in a file of annotations; validation when None, or
+            test where there is no validation. Of videos without such folders those that the model was not trained on
+            are measured, where it knows some of them; with "train" the others.
         annotations: a csv file with columns path, label and split, of videos that lie in no class folders; the paths
             are relative to `data_dir`, and a video may have several labels, as in `run;jump`.
         compare: another model or several, with the same loss and frames of a clip, measured on the same videos.

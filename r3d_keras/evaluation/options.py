@@ -13,7 +13,7 @@ class ProtocolOptions(Options):
 
     title = "Protocol"
 
-    split: str = option("validation", "Split to measure on.")
+    split: str | None = option(None, "Split to measure on. Default: validation; test where there is no validation.")
     annotations: str | None = option(
         None, "A csv file with columns path, label and split: the labels of videos that lie in no class folders."
     )

@@ -82,7 +82,7 @@ def test_mistakes(square_shards, tmp_path):
     assert "--data_dir is missing" in refusal(*INSPECT)
     assert "no such data folder" in refusal(*INSPECT, f"--data_dir={tmp_path / 'no'}")
     sheet = f"--contact_sheet={tmp_path}/no/x.png"
-    assert "must be a .png file in a folder" in refusal(*INSPECT, f"--data_dir={square_shards}", sheet)
+    assert "x.png: a file in a folder that exists" in refusal(*INSPECT, f"--data_dir={square_shards}", sheet)
 
 
 def test_statistics_are_those_of_the_training_pixels(square_shards, tmp_path):

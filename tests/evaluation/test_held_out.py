@@ -73,6 +73,34 @@ def test_what_is_judged_is_told(videos, folds, tmp_path):
     assert line in (tmp_path / "report.html").read_text()
 
 
+def test_a_test_split_is_measured_where_there_is_no_validation(videos, folds, tmp_path):
+    """Of shards, of videos, and of videos that a file of annotations names."""
+    *_, run = folds
+    for split in ("train", "test"):
+        shutil.copytree(videos, tmp_path / "videos" / split)
+    rows = [f"left/person0_0.avi,left,{split}" for split in ("train", "testing")]
+    (tmp_path / "annotations.csv").write_text("\n".join(["path,label,split", *rows, "right/person0_0.avi,right,test"]))
+    prepare(tmp_path / "videos", tmp_path / "shards", workers=1)
+    for folder, flags, count in (
+        (tmp_path / "shards", (), 20),
+        (tmp_path / "videos", (), 20),
+        (videos, (f"--annotations={tmp_path / 'annotations.csv'}",), 2),
+    ):
+        result = call("-m", "r3d_keras.evaluate", run, folder, *flags)
+        place = tmp_path / "annotations.csv" if flags else folder
+        assert result.stdout.splitlines()[0] == f"{place} has no split 'validation': test is measured", result
+        assert f"{count} videos" in result.stdout
+    assert "no split" not in str(r3d_keras.evaluate(run, tmp_path / "shards", split="test"))
+
+
+def test_without_a_held_out_split_the_remedies_are_named(videos, folds, tmp_path):
+    *_, run = folds
+    shutil.copytree(videos, tmp_path / "videos" / "train")
+    line = refusal("-m", "r3d_keras.evaluate", run, tmp_path / "videos")
+    assert line.startswith(f"{tmp_path / 'videos'} has no split 'validation'; it has: train: nothing is held out. Put ")
+    assert line.endswith("; --split=train measures the training videos")
+
+
 def test_shards_of_another_fold_leak(folds):
     _, other, run = folds
     evaluation = r3d_keras.evaluate(run, other)
@@ -110,7 +138,8 @@ def test_nothing_held_out_is_refused(videos, folds, tmp_path):
             (tmp_path / "known" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, tmp_path / "known" / name)
     line = refusal("-m", "r3d_keras.evaluate", f"--model={run}", f"--data_dir={tmp_path / 'known'}")
-    assert line == f"the model was trained on all 16 videos in {tmp_path / 'known'}: nothing is held out"
+    known = f"the model was trained on all 16 videos in {tmp_path / 'known'}"
+    assert line == f"{known}: nothing is held out; --split=train measures them"
 
 
 def test_a_model_that_starts_from_another_has_learned_from_its_videos_too(folds):
