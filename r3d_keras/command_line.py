@@ -22,7 +22,7 @@ from r3d_keras import remote
 from r3d_keras.commands import COMMANDS
 from r3d_keras.errors import UserError, first_line, refused_write
 from r3d_keras.options import Options, define_flags, describe, from_values, groups, to_flags
-from r3d_keras.terminal import say_aside, say_data
+from r3d_keras.terminal import escaped, say_aside, say_data
 
 HELP_FLAGS = ("--help", "-help", "-h", "--helpshort", "-helpshort")
 # The folders of recipes: in an installed package, and in a checkout.
@@ -64,7 +64,7 @@ class Command:
                 else:
                     self.main(self.parse(arguments))
         except UserError as error:
-            say_aside(f"error: {_with_flags(str(error), self.options)}")
+            say_aside(f"error: {escaped(_with_flags(str(error), self.options))}")
             return 1
         except KeyboardInterrupt:
             say_aside("interrupted")

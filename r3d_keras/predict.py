@@ -45,7 +45,7 @@ from r3d_keras.errors import UserError
 from r3d_keras.files import check_output_file
 from r3d_keras.options import Options, option, required
 from r3d_keras.prediction.options import AnswerOptions
-from r3d_keras.terminal import say, say_aside, say_data, wrote
+from r3d_keras.terminal import escaped, say, say_aside, say_data, wrote
 
 if TYPE_CHECKING:
     from r3d_keras.prediction.answers import Prediction
@@ -194,13 +194,13 @@ def _next_words(options: PredictOptions, video: str, is_keras: bool) -> Sequence
 
 def _print_asides(notes: Sequence[str], errors: Sequence[str]) -> None:
     for error in errors:
-        say_aside(f"error: {error}")
+        say_aside(f"error: {escaped(error)}")
     for note in notes:
         _print_note(note)
 
 
 def _print_note(note: str) -> None:
-    say_aside(f"note: {note}")
+    say_aside(f"note: {escaped(note)}")
 
 
 COMMAND = Command(main, PredictOptions, arguments=("model", "videos..."))

@@ -24,9 +24,9 @@ def say(text: object, stream: TextIO | None = None) -> None:
     """Prints lines at once, on standard output if no stream is named; a progress bar is cleared before.
 
     On a terminal a line that is too long goes on below, indented; a command after `next` goes on after a backslash, so
-    that it can be pasted.
+    that it can be pasted. Control characters, as names of files may have them, are shown as `escaped` writes them.
     """
-    stream, lines = stream or sys.stdout, str(text).split("\n")
+    stream, lines = stream or sys.stdout, list(map(escaped, str(text).split("\n")))
     if width := columns(stream):
         lines = [_colored(part) for line in lines for part in wrapped(line, width)]
     say_data("\n".join(lines), stream)
@@ -48,6 +48,11 @@ def say_aside(text: object) -> None:
     say(text, sys.stderr)
 
 
+def escaped(text: str) -> str:
+    """Returns text in one line that commands no terminal: a line feed is \\n, and what begins a color \\x1b."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda control: repr(control[0])[1:-1], text)
+
+
 def counted(number: int, noun: str) -> str:
     """Returns "1 video" or "2,000 videos" of a noun in the singular that takes an s."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
@@ -60,7 +65,7 @@ def percent(part: float) -> str:
 
 def wrote(*files: object) -> str:
     """Returns the line that names what a command wrote."""
-    return f"{'wrote':8}{', '.join(map(str, files))}"
+    return f"{'wrote':8}{', '.join(escaped(str(file)) for file in files)}"
 
 
 def columns(stream: TextIO) -> int | None:

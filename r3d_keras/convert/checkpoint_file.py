@@ -45,7 +45,7 @@ def read_checkpoint(path: str | Path) -> Any:
     if path.is_dir():
         raise UserError(f"{path} is a folder: a checkpoint file is expected")
     if not path.is_file():
-        raise UserError(f"no such checkpoint: {path}")
+        raise UserError(f"no such checkpoint: {path}: a file that torch.save wrote, or a safetensors file, is expected")
     try:
         with open(path, "rb") as file:
             beginning = file.read(512)

@@ -23,6 +23,7 @@ from r3d_keras.input.sampling import Sampling
 from r3d_keras.input.shards import ClipData, open_clip_data
 from r3d_keras.input.video_views import video_views
 from r3d_keras.metadata import Metadata
+from r3d_keras.terminal import counted
 from r3d_keras.video.class_folders import list_class_folders
 from r3d_keras.video.clips import VideoClips
 from r3d_keras.video.folders import describe_others
@@ -65,7 +66,8 @@ def open_clips_to_measure(
         stride = options.frame_stride or first.recipe.frame_stride
         split = _split_to_measure(options.split, data.splits, data_dir)
         source = ShardClips(data, split, stride, options.max_damaged_fraction, first.loss)
-        source.listing_note = _leak(data.video_digests.get(split, ()), learned_from, split)
+        leaks = (_leak(data.video_digests.get(split, ()), learned_from, split), _leak_of_preparation(data, split))
+        source.listing_note = "\n".join(filter(None, leaks)) or None
     else:
         source = _open_videos(Path(data_dir), first, [other for _, other in others], options, learned_from)
     for name, each in models:
@@ -137,6 +139,15 @@ def _leak(digests: Iterable[str], learned_from: Set[str], split: str) -> str | N
     if not known or split == TRAIN:
         return None
     return f"leak: {known} of {len(digests)} videos of {split} are ones that the model was trained on"
+
+
+def _leak_of_preparation(data: ClipData, split: str) -> str | None:
+    """Returns a line on the videos of which preparation found one content in several splits."""
+    leaks = [group["paths"] for group in data.report().get("duplicates", ()) if group["problem"] == "leak"]
+    if not leaks or split == TRAIN:
+        return None
+    example = " and ".join(leaks[0][:2])
+    return f"leak: {counted(len(leaks), 'video')} in several splits of {data.data_dir}, such as {example}"
 
 
 class MeasuredClips(Protocol):

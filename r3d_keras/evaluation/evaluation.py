@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from r3d_keras.defaults import SIGMOID
 from r3d_keras.errors import UserError
-from r3d_keras.evaluation.classes import Classes, match_classes
+from r3d_keras.evaluation.classes import Classes, listed, match_classes
 from r3d_keras.evaluation.clip_sources import MeasuredClips, open_clips_to_measure
 from r3d_keras.evaluation.comparison import Difference, paired_difference
 from r3d_keras.evaluation.measures import MEASURES, Measures
@@ -24,9 +24,10 @@ from r3d_keras.evaluation.scores import ClipScores, NoClipsError, Scores
 from r3d_keras.folder_kinds import EXPORTED, folder_kind, model_path
 from r3d_keras.models import ClipClassifier
 from r3d_keras.prediction.scorer import Scorer, as_scorer
-from r3d_keras.terminal import Progress, counted
+from r3d_keras.terminal import Progress, counted, percent
 
 PAIRS_SHOWN = 3
+LARGER = 0.05  # what the share of the largest class has above that of equal ones to be told
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,6 +89,20 @@ class Evaluation:
             names = [f"{number}-{name}" for number, name in enumerate(names, start=1)]
         return dict(zip(names, runs, strict=True))
 
+    @property
+    def baseline(self) -> str:
+        """What a model gets that has learned nothing, in words: by chance, and by always naming the largest class."""
+        known = labeled(self.videos).has_label()
+        even, shares = 1 / len(self.label_names), known.sum(axis=0) / max(len(known), 1)
+        always = f", always {self.label_names[shares.argmax()]!r} {percent(shares.max())}"
+        return f"chance {percent(even)}{always * bool(shares.max() > even + LARGER)}"
+
+    @property
+    def classes_without_videos(self) -> list[str]:
+        """Names of the classes of the data of which no video was scored."""
+        counts = labeled(self.videos).has_label().sum(axis=0)
+        return [self.label_names[index] for index in self.classes.in_data if not counts[index]]
+
     def notes(self) -> list[str]:
         """Returns what a user should know of the videos, one line each; nothing prints it unasked."""
         return self.source.notes()
@@ -119,7 +134,7 @@ class Evaluation:
         known = labeled(self.videos).labels
         labels = f"{known.sum() / max(len(known), 1):.1f} labels a video" if self._is_multilabel else ""
         counts = f"{counted(len(self.videos.names), 'video')}, {counted(len(self.clips.video_ids), 'clip')}"
-        labels = labels or f"chance {100 / classes:.1f}%"
+        labels = labels or self.baseline
         return f"evaluate  {models} on {self.source.description}: {counts}, {classes} classes, {labels}"
 
     def _table(self) -> list[str]:
@@ -157,9 +172,12 @@ class Evaluation:
         ]
 
     def _class_notes(self) -> list[str]:
-        """A line for each model that has classes which the data lacks."""
+        """A line on the classes without a video, and one for each model that has classes which the data lacks."""
+        missing = self.classes_without_videos if self.video_metrics else []
+        without = f"no video here of {len(missing)} of {len(self.classes.in_data)} classes: {listed(missing)}"
         notes = [(each.model, each.classes.note()) for each in (self, *self._others)]
-        return [f"{model}: {note}" if self.compared else note for model, note in notes if note]
+        absent = [f"{model}: {note}" if self.compared else note for model, note in notes if note]
+        return [without, *absent] if missing else absent
 
     @property
     def _others(self) -> list["Evaluation"]:

@@ -8,17 +8,17 @@ import numpy as np
 from r3d_keras.defaults import SIGMOID, SOFTMAX
 from r3d_keras.evaluation.metrics import (
     Metrics,
-    bootstrap_intervals,
     class_accuracies,
     compute_metrics,
+    confidence_intervals,
     format_metrics,
 )
 from r3d_keras.evaluation.multilabel import (
     MultilabelMetrics,
-    bootstrap_multilabel_intervals,
     class_average_precisions,
     compute_multilabel_metrics,
     format_multilabel_metrics,
+    multilabel_confidence_intervals,
 )
 from r3d_keras.evaluation.scores import Scores
 
@@ -61,7 +61,7 @@ class Measures:
 MEASURES = {
     SOFTMAX: Measures(
         compute_metrics,
-        bootstrap_intervals,
+        confidence_intervals,
         format_metrics,
         class_accuracies,
         names={
@@ -77,7 +77,7 @@ MEASURES = {
     ),
     SIGMOID: Measures(
         compute_multilabel_metrics,
-        bootstrap_multilabel_intervals,
+        multilabel_confidence_intervals,
         format_multilabel_metrics,
         class_average_precisions,
         names={

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from r3d_keras.evaluation.activitynet import Prediction
-from r3d_keras.evaluation.metrics import INTERVAL, bootstrap_weights, is_among_top
+from r3d_keras.evaluation.metrics import bootstrap_weights, is_among_top, percentile_intervals, wilson_interval
 from r3d_keras.evaluation.scores import Scores
 
 GAP_CLASSES = 20
@@ -124,16 +124,16 @@ def class_average_precisions(scores: Scores) -> np.ndarray:
     )
 
 
-def bootstrap_multilabel_intervals(scores: Scores, seed: int = 0) -> dict[str, tuple[float, float]]:
+def multilabel_confidence_intervals(scores: Scores, seed: int = 0) -> dict[str, tuple[float, float]]:
     """Returns 95 % intervals of the metrics that are means over the items: hit1, hit5, equal_recall_precision, loss.
 
-    The items, to be videos as clips of one video are not independent, are drawn anew with replacement 1000 times.
+    Those of hit1 and hit5 are Wilson's; for the others the items are drawn anew, as in `confidence_intervals`.
     """
     of_items = _metrics_of_items(scores)
+    proportions = {name: wilson_interval(of_items.pop(name)) for name in ("hit1", "hit5")}
     values = np.stack(list(of_items.values()), axis=1)
     samples = [weights @ values for weights in bootstrap_weights(len(values), seed)]
-    low, high = np.percentile(samples, INTERVAL, axis=0).tolist()
-    return dict(zip(of_items, zip(low, high, strict=True), strict=True))
+    return proportions | percentile_intervals(dict(zip(of_items, np.transpose(samples), strict=True)))
 
 
 def format_multilabel_metrics(

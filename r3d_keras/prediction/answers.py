@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from r3d_keras.prediction.timeline import Segment
+from r3d_keras.terminal import escaped
 from r3d_keras.video.folders import describe_others
 from r3d_keras.video.listing import LeftOut
 
@@ -91,11 +92,11 @@ class Prediction:
 
     def __str__(self) -> str:
         if self.error:
-            return f"error: {self.error}"
+            return f"error: {escaped(self.error)}"
         classes = ", ".join(f"{each.label} {100 * each.score:.1f}%" for each in self.classes)
         folder = f"   (folder: {self.folder})" if self.folder else ""
         moment = f"   ({self.moment})" if self.moment else ""
-        lines = [f"{self._place}: {classes or 'no class reaches the threshold'}{folder}{moment}"]
+        lines = [f"{escaped(self._place)}: {classes or 'no class reaches the threshold'}{folder}{moment}"]
         for each in self.segments or ():
             lines.append(f"  {each.start:.0f} to {round(each.end, 1):g} s: {each.label} {100 * each.score:.1f}%")
         return "\n".join(lines)

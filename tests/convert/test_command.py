@@ -98,7 +98,7 @@ def test_mistakes(checkpoint, labels, tmp_path):
             (f"--checkpoint={checkpoint}", f"--output={tmp_path}/no/x.keras"),
             "a file in a folder that exists",
         ),
-        ((f"--checkpoint={tmp_path}/no.pth", f"--output={output}"), "no such checkpoint"),
+        ((f"--checkpoint={tmp_path}/no.pth", f"--output={output}"), "no.pth: a file that torch.save wrote, or a"),
         (
             (f"--checkpoint={narrow}", f"--output={output}", f"--labels={labels}"),
             "has 2 names, but the checkpoint has 3",

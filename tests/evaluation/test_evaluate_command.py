@@ -255,3 +255,25 @@ def test_mistakes(models, square_shards, square_videos, tmp_path):
         ((model, shards, f"--output_dir={models[0]}"), "cannot write to --output_dir"),
     ]:
         assert message in refusal("-m", "r3d_keras.evaluate", *flags)
+
+
+def test_what_always_naming_the_largest_class_gets_and_classes_without_a_video_are_told(
+    models, square_videos, tmp_path
+):
+    """Of right no video can be read: all that are measured are left."""
+    for label in ("left", "right"):
+        shutil.copytree(square_videos / "validation" / "left", tmp_path / "videos" / label)
+    for video in (tmp_path / "videos" / "right").iterdir():
+        video.write_bytes(b"no video")
+    result = call(*EVALUATE, models[0], tmp_path / "videos", f"--output_dir={tmp_path / 'results'}")
+    assert "3 videos, 6 clips, 2 classes, chance 50.0%, always 'left' 100.0%" in result.stdout, result
+    assert "no video here of 1 of 2 classes: right" in result.stdout.splitlines()
+    text = Page((tmp_path / "results" / "report.html").read_text(encoding="utf-8")).text
+    assert "A model that has learned nothing gets: chance 50.0%, always 'left' 100.0%." in text
+    assert "Without a video, and in none of these numbers: right." in text
+
+
+def test_equal_classes_have_no_largest(models, square_shards):
+    printed = str(r3d_keras.evaluate(models[0], square_shards))
+    assert "2 classes, chance 50.0%\n" in printed
+    assert "no video here" not in printed

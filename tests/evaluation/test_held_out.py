@@ -166,3 +166,17 @@ def test_digests_that_are_damaged(folds, tmp_path):
     (tmp_path / "shards" / "video_digests.json").write_text("{")
     line = refusal("-m", "r3d_keras.evaluate", f"--model={run}", f"--data_dir={tmp_path / 'shards'}")
     assert "video_digests.json is damaged" in line
+
+
+def test_a_leak_that_preparation_found_is_told_again(videos, folds, tmp_path):
+    *_, run = folds
+    for split, names in (("train", ("person0_0", "person1_0")), ("validation", ("person0_0", "person2_0"))):
+        for path in (videos / label / f"{name}.avi" for label in ("left", "right") for name in names):
+            (tmp_path / "videos" / split / path.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, tmp_path / "videos" / split / path.parent.name)
+    prepare(tmp_path / "videos", tmp_path / "shards", workers=1)
+    first, second = (tmp_path / "videos" / split / "left" / "person0_0.avi" for split in ("train", "validation"))
+    line = f"leak: 2 videos in several splits of {tmp_path / 'shards'}, such as {first} and {second}"
+    result = call("-m", "r3d_keras.evaluate", run, tmp_path / "shards", f"--output_dir={tmp_path / 'results'}")
+    assert line in result.stdout.splitlines(), result
+    assert line in (tmp_path / "results" / "report.html").read_text()

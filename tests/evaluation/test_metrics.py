@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from r3d_keras.evaluation.metrics import (
-    bootstrap_intervals,
     class_accuracies,
     compute_metrics,
+    confidence_intervals,
     confused_pairs,
     confusion_matrix,
     format_metrics,
@@ -107,17 +107,34 @@ def test_intervals_have_the_width_of_theory():
     labels = random.integers(0, 2, 600)
     right = np.arange(600) < 420
     probabilities = np.eye(3, dtype=np.float32)[np.where(right, labels, 2)]
-    low, high = bootstrap_intervals(Scores([str(n) for n in range(600)], probabilities, labels))["top1"]
+    low, high = confidence_intervals(Scores([str(n) for n in range(600)], probabilities, labels))["top1"]
     margin = 1.96 * np.sqrt(0.7 * 0.3 / 600)
     assert low == pytest.approx(0.7 - margin, abs=0.15 * margin)
     assert high == pytest.approx(0.7 + margin, abs=0.15 * margin)
 
 
+def test_few_videos_are_not_certain():
+    """Of n of n Wilson's interval begins at n / (n + z^2), of 0 of n it ends at z^2 / (n + z^2)."""
+    z2 = 1.959964**2
+    for count in (1, 2, 5):
+        names, labels = [str(n) for n in range(count)], np.zeros(count, np.int64)
+        for best, expected in ((0, (count / (count + z2), 1)), (1, (0, z2 / (count + z2)))):
+            probabilities = np.tile(np.eye(6, dtype=np.float32)[best], (count, 1))
+            intervals = confidence_intervals(Scores(names, probabilities, labels))
+            assert intervals["top1"] == pytest.approx(expected, abs=1e-6)
+            assert not {"average", "mean_class_accuracy"} & set(intervals)
+    assert round(5 / (5 + z2), 3) == 0.566
+    # 3 of 5: (0.6 + z2/10 -+ z sqrt(0.24/5 + z2/100)) / (1 + z2/5).
+    middle, margin = 0.6 + z2 / 10, np.sqrt(z2 * (0.24 / 5 + z2 / 100))
+    expected = ((middle - margin) / (1 + z2 / 5), (middle + margin) / (1 + z2 / 5))
+    assert confidence_intervals(CONFIDENT)["top1"] == pytest.approx(expected, abs=1e-6)
+
+
 def test_intervals_enclose_each_metric():
-    intervals, metrics = bootstrap_intervals(CONFIDENT), compute_metrics(CONFIDENT)
+    intervals, metrics = confidence_intervals(CONFIDENT), compute_metrics(CONFIDENT)
     for name, (low, high) in intervals.items():
         assert low <= getattr(metrics, name) <= high
-    assert bootstrap_intervals(CONFIDENT) == intervals
+    assert confidence_intervals(CONFIDENT) == intervals
 
 
 def test_the_order_of_clips_changes_no_digit():

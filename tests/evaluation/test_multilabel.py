@@ -9,11 +9,11 @@ from r3d_keras.evaluation.comparison import paired_difference
 from r3d_keras.evaluation.measures import MEASURES
 from r3d_keras.evaluation.multilabel import (
     average_precision,
-    bootstrap_multilabel_intervals,
     class_average_precisions,
     compute_multilabel_metrics,
     compute_ranked_metrics,
     format_multilabel_metrics,
+    multilabel_confidence_intervals,
 )
 from r3d_keras.evaluation.result_files import ranked_classes
 from r3d_keras.evaluation.scores import ClipScores, Scores, classes_to_name, to_probabilities
@@ -156,7 +156,7 @@ def test_a_certain_mistake_has_a_finite_loss():
 
 def test_intervals_hold_the_metrics():
     scores = drawn(300, 10, seed=3)
-    intervals, metrics = bootstrap_multilabel_intervals(scores), compute_multilabel_metrics(scores)
+    intervals, metrics = multilabel_confidence_intervals(scores), compute_multilabel_metrics(scores)
     assert set(intervals) == {"hit1", "hit5", "equal_recall_precision", "loss"}
     for name, (low, high) in intervals.items():
         assert low < getattr(metrics, name) < high

@@ -12,7 +12,7 @@ import pytest
 from r3d_keras.evaluation.classes import match_classes
 from r3d_keras.evaluation.comparison import paired_difference
 from r3d_keras.evaluation.evaluation import Evaluation
-from r3d_keras.evaluation.metrics import bootstrap_intervals, class_accuracies, compute_metrics
+from r3d_keras.evaluation.metrics import class_accuracies, compute_metrics, confidence_intervals
 from r3d_keras.evaluation.report import write_report
 from r3d_keras.evaluation.scores import ClipScores
 from tests.pages import Page
@@ -57,7 +57,7 @@ def drawn_evaluation(classes, videos_of_class, seed, name):
         videos=videos,
         clip_metrics=compute_metrics(clips.clip_scores()),
         video_metrics=compute_metrics(videos),
-        intervals=bootstrap_intervals(videos),
+        intervals=confidence_intervals(videos),
         left_out=[],
         source=DrawnClips(label_names),
         classes=match_classes(name, label_names, label_names, "drawn clips"),

@@ -7,6 +7,7 @@ import http.server
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -320,3 +321,20 @@ def test_mistakes(model, video, tmp_path):
         assert message in refusal(*command, *flags)
     assert not list(tmp_path.glob("x.*"))
     assert not list(ROOT.glob("features.npz"))
+
+
+def test_names_command_no_terminal_and_data_keeps_them(model, video, tmp_path):
+    """A name that makes a terminal red and begins another answer."""
+    names = ("\x1b[31mred.avi", "two\nlines.avi")
+    for name in names:
+        shutil.copy(video, tmp_path / name)
+    (tmp_path / "not\na\x1bvideo.avi").write_bytes(b"")
+    result = call("-m", "r3d_keras.predict", model, tmp_path)
+    assert "\x1b" not in result.stdout + result.stderr
+    shown = [line.partition(": ")[0] for line in result.stdout.splitlines()[:2]]
+    assert sorted(shown) == [f"{tmp_path}/\\x1b[31mred.avi", f"{tmp_path}/two\\nlines.avi"]
+    assert "not\\na\\x1bvideo.avi" in result.stderr.splitlines()[0]
+    printed = call("-m", "r3d_keras.predict", model, "--json", *(tmp_path / name for name in names)).stdout
+    assert [json.loads(line)["video"] for line in printed.splitlines()] == [str(tmp_path / name) for name in names]
+    printed = call("-m", "r3d_keras.predict", model, "--csv", *(tmp_path / name for name in names)).stdout
+    assert [row["video"] for row in csv.DictReader(io.StringIO(printed))] == [str(tmp_path / name) for name in names]
