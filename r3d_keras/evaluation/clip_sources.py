@@ -90,7 +90,7 @@ def _split_to_measure(asked: str | None, there: Collection[str], data: str | os.
     if split := next((each for each in (VALIDATION, TEST) if each in there), None):
         return split
     raise UserError(
-        f"{data} has no split {VALIDATION!r}; it has: {', '.join(there)}: nothing is held out. Put videos that the "
+        f"{data} has no split {VALIDATION!r}; it has: {', '.join(there)}; nothing is held out: put videos that the "
         f"model does not learn from into {VALIDATION}/<class>/, beside {TRAIN}/, or add some to each class, and "
         f"prepare them into another folder; split={TRAIN} measures the training videos"
     )
