@@ -97,7 +97,7 @@ def test_without_a_held_out_split_the_remedies_are_named(videos, folds, tmp_path
     *_, run = folds
     shutil.copytree(videos, tmp_path / "videos" / "train")
     line = refusal("-m", "r3d_keras.evaluate", run, tmp_path / "videos")
-    assert line.startswith(f"{tmp_path / 'videos'} has no split 'validation'; it has: train: nothing is held out. Put ")
+    assert line.startswith(f"{tmp_path / 'videos'} has no split 'validation'; it has: train; nothing is held out: put ")
     assert line.endswith("; --split=train measures the training videos")
 
 
