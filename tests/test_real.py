@@ -44,7 +44,7 @@ def test_what_cannot_be_made_keeps_nothing_else_from_being_made(square_videos, t
     (videos / "train" / "left" / "broken.avi").write_bytes(b"no video")
     done = make_real(VIDEOS=videos, REAL=made)
     assert done.returncode != 0
-    assert "has no split 'validation'; it has: train: nothing is held out" in done.stderr
+    assert "has no split 'validation'; it has: train; nothing is held out" in done.stderr
     assert "1 of 13 videos could not be read" in done.stderr
     assert done.stdout.splitlines()[-2:] == [
         f"model   {made}/model",
