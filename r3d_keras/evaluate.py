@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from r3d_keras import quiet
 from r3d_keras.command_line import Command
 from r3d_keras.commands import next_command
+from r3d_keras.errors import UserError
 from r3d_keras.evaluation.options import ProtocolOptions
 from r3d_keras.files import make_folder
 from r3d_keras.folder_kinds import EXPORTED, folder_kind
@@ -36,9 +37,10 @@ class MeasuredOptions(Options):
     compare: tuple[str, ...] = option(
         (), "More models, with commas between, measured on the same videos; a path with a comma stands in quotes."
     )
-    data_dir: str = required(
-        "shards", "Folder of shards, or of videos: one folder for each class, or <split>/<class>/."
+    data_dir: str | None = option(
+        None, "Folder of shards, or of videos: one folder for each class, or <split>/<class>/."
     )
+    video_dir: str | None = option(None, "Another name of --data_dir where that is a folder of videos.")
     output_dir: str | None = option(None, "Folder for the report and the files of scores.")
     top_k: int = option(5, "Classes listed for each video in the json files; 0 lists all.", minimum=0)
 
@@ -50,6 +52,8 @@ class EvaluateOptions(ProtocolOptions, MeasuredOptions):
 
 def main(options: EvaluateOptions) -> None:
     """Evaluates, prints, and writes where that is asked for."""
+    if bool(options.data_dir) == bool(options.video_dir):
+        raise UserError("give either data_dir (for example data_dir=shards) or video_dir")
     quiet.import_tensorflow()
 
     from r3d_keras.evaluation.evaluation import evaluate
@@ -58,7 +62,7 @@ def main(options: EvaluateOptions) -> None:
         make_folder(options.output_dir, "output_dir")
     evaluation = evaluate(
         options.model,
-        options.data_dir,
+        options.data_dir or options.video_dir,
         split=options.split,
         annotations=options.annotations,
         compare=options.compare,

@@ -245,7 +245,8 @@ def test_mistakes(models, square_shards, square_videos, tmp_path):
     (tmp_path / "videos" / "up" / "x.mp4").touch()
     (tmp_path / "empty" / "left").mkdir(parents=True)
     for flags, message in [
-        ((model,), "--data_dir is missing (for example --data_dir=shards)"),
+        ((model,), "give either --data_dir (for example --data_dir=shards) or --video_dir"),
+        ((model, shards, f"--video_dir={square_videos}"), "give either --data_dir"),
         ((model, shards, "--average=mean"), "--average must be one of"),
         ((model, f"--data_dir={tmp_path / 'none'}"), "no such data folder"),
         ((model, f"--data_dir={tmp_path / 'videos'}"), "does not know 1 of the 1 classes"),

@@ -66,7 +66,7 @@ def test_the_report_tells_groups_and_another_fold_is_refused(videos, folds):
 
 def test_what_is_judged_is_told(videos, folds, tmp_path):
     *_, run = folds
-    result = call("-m", "r3d_keras.evaluate", f"--model={run}", f"--data_dir={videos}", f"--output_dir={tmp_path}")
+    result = call("-m", "r3d_keras.evaluate", f"--model={run}", f"--video_dir={videos}", f"--output_dir={tmp_path}")
     line = f"4 of 20 videos in {videos}: those that the model was not trained on"
     assert result.stdout.splitlines()[0] == line
     assert json.loads((tmp_path / "metrics.json").read_text())["note"] == line
