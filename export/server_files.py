@@ -1,7 +1,6 @@
 """What a server is started with: its configuration, beside the versions of the model."""
 
 import math
-import os
 import re
 import textwrap
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from r3d_keras.cores import usable_cores
 from r3d_keras.errors import UserError
 from r3d_keras.files import whole_file
 from r3d_keras.metadata import Metadata
@@ -110,7 +110,7 @@ def write_server_files(base: Path, name: str, rates: dict[int, float], peak_memo
         "image": IMAGE,
         "compose_arguments": textwrap.indent(arguments, 6 * " ").rstrip(),
         "kubernetes_arguments": textwrap.indent(arguments, 12 * " ").rstrip(),
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "rates": ", ".join(f"{size}: {rate:.1f}" for size, rate in rates.items()),
         "largest_request": LARGEST_REQUEST,
         "batch_size": batch_size,
